@@ -1,0 +1,204 @@
+/**
+ * Every way `drop` can fail, in one table: what a person reads, what mends it, and what a
+ * script sees. `wire` is the number by which a peer is told; texts never travel, so no peer
+ * can write on our terminal. `heard` is what a failure there means here, where that differs.
+ */
+export const ERRORS = {
+  internal: {
+    exit: 1,
+    message: 'Something unexpected went wrong.',
+    hint: 'This is a bug in drop; please report it with the command you ran.',
+  },
+  usage: { exit: 2, message: 'That is not how drop is used.', hint: 'See: drop --help' },
+
+  'not-found': {
+    exit: 3,
+    message: 'No such device is ready on this network.',
+    hint: 'Is `drop receive` running there, on the same network?',
+  },
+  ambiguous: {
+    exit: 3,
+    message: 'Several devices have that name.',
+    hint: 'Name the one you mean by its id.',
+  },
+  unreachable: {
+    exit: 3,
+    message: 'The device does not answer.',
+    hint: 'A firewall there may block it; it must admit TCP to the port that `drop receive` prints.',
+  },
+  'no-network': {
+    exit: 3,
+    message: 'No usable network was found.',
+    hint: 'Connect to a network, or name an interface with --interface.',
+  },
+
+  declined: { exit: 4, wire: 1, message: 'The other side declined.' },
+  'no-answer': { exit: 4, wire: 2, message: 'Nobody answered the question on the other side.' },
+  refused: {
+    exit: 4,
+    wire: 3,
+    message: 'The other side takes nothing from this device.',
+    hint: 'Someone there can change that with `drop trust` or by running `drop receive` in a terminal.',
+  },
+
+  disconnected: {
+    exit: 5,
+    message: 'The connection was lost.',
+    hint: 'Run the same command again.',
+  },
+  cancelled: { exit: 5, wire: 4, message: 'The other side stopped the transfer.' },
+  incomplete: { exit: 5, message: 'Some files were not delivered.' },
+  'peer-disk': {
+    exit: 5,
+    message: 'The other side could not store it.',
+    hint: 'Look at the screen there: its disk may be full or its folder not writable.',
+  },
+  'peer-source': { exit: 5, message: 'The other side could not read it.' },
+
+  'wrong-code': {
+    exit: 6,
+    wire: 10,
+    message: 'The code did not match, so nothing was sent.',
+    hint: 'Either it was mistyped, or someone on this network is interfering.',
+  },
+  'code-changed': {
+    exit: 6,
+    wire: 11,
+    message: 'The code has changed meanwhile.',
+    hint: 'Type the one that is shown now.',
+  },
+  'not-paired': {
+    exit: 6,
+    message: 'This device is new, and there is nobody to ask for its code.',
+    hint: 'Run the command in a terminal, or put the code into DROP_CODE.',
+  },
+  locked: {
+    exit: 6,
+    wire: 12,
+    message: 'After too many wrong codes the other side takes no new devices for now.',
+    hint: 'Wait a minute; devices that are paired already still work.',
+  },
+  'wrong-peer': {
+    exit: 6,
+    message: 'This is not the device you chose: its key is different. Nothing was sent.',
+    hint: 'If it was set up anew, make drop forget the old one: drop forget NAME',
+  },
+  clone: {
+    exit: 6,
+    wire: 13,
+    message: 'Another computer uses the same key as this one.',
+    hint: 'One was copied from the other. On one of them remove the identity and pair anew.',
+  },
+  unproven: { exit: 6, message: 'The other side did not prove who it is.' },
+
+  corrupt: {
+    exit: 7,
+    wire: 20,
+    message: 'It did not arrive as it was sent.',
+    hint: 'Run the same command again.',
+  },
+  changed: {
+    exit: 7,
+    wire: 21,
+    message: 'It changed while it was being read.',
+    hint: 'Run the same command again when nothing writes to it.',
+  },
+  protocol: {
+    exit: 7,
+    wire: 22,
+    message: 'The other side broke the protocol.',
+  },
+  'peer-older': {
+    exit: 7,
+    wire: 23,
+    heard: 'peer-newer',
+    message: 'The other side runs an older drop that this one does not understand.',
+    hint: 'Install the newer drop there.',
+  },
+  'peer-newer': {
+    exit: 7,
+    wire: 24,
+    heard: 'peer-older',
+    message: 'The other side runs a newer drop that no longer understands this one.',
+    hint: 'Install the newer drop here.',
+  },
+  'unsafe-name': {
+    exit: 7,
+    wire: 25,
+    message: 'A name was offered that cannot be a file in the chosen folder.',
+  },
+
+  'disk-full': {
+    exit: 8,
+    wire: 30,
+    heard: 'peer-disk',
+    message: 'There is not enough room on the disk.',
+    hint: 'Make room and run the same command again.',
+  },
+  'not-permitted': {
+    exit: 8,
+    wire: 31,
+    heard: 'peer-disk',
+    message: 'The system does not permit it.',
+  },
+  missing: { exit: 8, wire: 32, heard: 'peer-source', message: 'There is no such file or folder.' },
+  exists: { exit: 8, wire: 33, heard: 'peer-disk', message: 'It exists already.' },
+  disk: { exit: 8, wire: 34, heard: 'peer-disk', message: 'The disk failed.' },
+  unreadable: { exit: 8, wire: 35, heard: 'peer-source', message: 'It cannot be read.' },
+  identity: {
+    exit: 8,
+    message: 'The identity of this device cannot be used.',
+  },
+} as const satisfies Record<string, ErrorRow>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+/** One row of the table. Exit codes are those of the command line's contract. */
+export interface ErrorRow {
+  readonly exit: number;
+  readonly message: string;
+  readonly hint?: string;
+  readonly wire?: number;
+  readonly heard?: string;
+}
+
+export interface DropErrorOptions extends ErrorOptions {
+  /** Our own sentence, where it can say more than the table's. Never a peer's text. */
+  readonly message?: string;
+  readonly hint?: string;
+  /** The file or folder that it is about, as the person named it or as it was offered. */
+  readonly path?: string;
+}
+
+/** A failure that a person can understand. Anything else that is thrown is a bug. */
+export class DropError extends Error {
+  override readonly name = 'DropError';
+  readonly code: ErrorCode;
+  readonly hint: string | undefined;
+  readonly path: string | undefined;
+
+  constructor(code: ErrorCode, options: DropErrorOptions = {}) {
+    const row: ErrorRow = ERRORS[code];
+    super(options.message ?? row.message, options);
+    this.code = code;
+    this.hint = options.hint ?? row.hint;
+    this.path = options.path;
+  }
+
+  get exit(): number {
+    return ERRORS[this.code].exit;
+  }
+}
+
+/** The number by which a peer learns of it; failures that are only ours travel as `cancelled`. */
+export function toWire(code: ErrorCode): number {
+  const row: ErrorRow = ERRORS[code];
+  return row.wire ?? ERRORS.cancelled.wire;
+}
+
+/** What a peer's number means on this side. An unknown one, from a newer peer, just ends it. */
+export function fromWire(wire: number): ErrorCode {
+  for (const [code, row] of Object.entries(ERRORS) as [ErrorCode, ErrorRow][])
+    if (row.wire === wire) return (row.heard as ErrorCode | undefined) ?? code;
+  return 'cancelled';
+}

@@ -1,0 +1,144 @@
+import type { ErrorCode } from './errors.ts';
+
+/** SHA-256 of a peer's public key (DER SubjectPublicKeyInfo), 64 hex digits. The only name that proves anything. */
+export type PeerId = string & { readonly __brand: 'PeerId' };
+
+/** A device in words for people and scripts. */
+export interface Device {
+  readonly name: string;
+  readonly id: PeerId;
+}
+
+/**
+ * How we stand to a peer: `self` is another process of this computer with our own key,
+ * `paired` was proven by a code once, `new` never was, `namesake` is new but calls itself like
+ * one that we know, `blocked` is one that we want nothing from.
+ */
+export type Standing = 'self' | 'paired' | 'new' | 'namesake' | 'blocked';
+
+/** A device on this network that proved to have its key. */
+export interface Peer extends Device {
+  /** Random for each process, so that two of one device can be told apart. 16 hex digits. */
+  readonly run: string;
+  /** `host:port`, the one that answered first in front. */
+  readonly addresses: readonly string[];
+  readonly standing: Standing;
+}
+
+export interface PeerEvent {
+  readonly event: 'peer';
+  readonly state: 'found' | 'lost';
+  readonly name: string;
+  readonly id: PeerId;
+  readonly run: string;
+  readonly addresses: readonly string[];
+  /** Whether no code is needed. */
+  readonly known: boolean;
+  readonly standing: Standing;
+}
+
+/** What every event of one transfer carries. */
+interface OfTransfer {
+  /** 32 hex digits; the receiver draws it. */
+  readonly transfer: string;
+  readonly peer: Device;
+}
+
+/** Bytes are bytes, times milliseconds, both integers. */
+export type TransferEvent = OfTransfer &
+  (
+    | { readonly event: 'accepted' }
+    | { readonly event: 'declined'; readonly reason?: ErrorCode }
+    | {
+        readonly event: 'progress';
+        /** The file that is on its way now, as it was offered. */
+        readonly file: string;
+        /** Of the whole transfer, kept bytes included. */
+        readonly bytes: number;
+        /** Null until the sender has counted everything. */
+        readonly total: number | null;
+        /** Files on the disk so far, and in all, like `total`. */
+        readonly files: number;
+        readonly ofFiles: number | null;
+        /** Bytes a second, over the last few seconds. */
+        readonly rate: number;
+      }
+    | {
+        readonly event: 'saved';
+        /** The receiver: where it lies. The sender: as it was offered. */
+        readonly path: string;
+        readonly bytes: number;
+        /** `sha256:` and 64 hex digits. */
+        readonly digest: string;
+        /** The receiver only: as it was offered, where the name had to be another one. */
+        readonly offered?: string;
+      }
+    | {
+        readonly event: 'skipped';
+        readonly path: string;
+        readonly reason: 'unchanged' | 'identical' | 'conflict' | 'unsupported';
+      }
+    | ErrorEvent
+    | SummaryEvent
+  );
+
+interface ErrorEvent {
+  readonly event: 'error';
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly hint?: string;
+  readonly path?: string;
+}
+
+interface SummaryEvent {
+  readonly event: 'summary';
+  readonly ok: boolean;
+  /** Delivered: stored now or there already. */
+  readonly files: number;
+  readonly bytes: number;
+  /** Bytes over the wire now. */
+  readonly sent: number;
+  /** Bytes that were there already. */
+  readonly resumed: number;
+  readonly skipped: number;
+  readonly failed: number;
+  readonly ms: number;
+}
+
+/** The last event of a transfer. */
+export type Summary = OfTransfer & SummaryEvent;
+
+export type PairedEvent = { readonly event: 'paired' } & Device;
+
+/** What `send` goes through. */
+export type SendEvent = PairedEvent | TransferEvent;
+
+/** What `receive` goes through; it may hold several transfers, one after the other or at once. */
+export type ReceiveEvent =
+  | {
+      readonly event: 'ready';
+      readonly name: string;
+      readonly id: PeerId;
+      readonly port: number;
+      /** `host:port` of each address under which this device can be reached. */
+      readonly addresses: readonly string[];
+      /** Six digits for new devices; null where none are let in. */
+      readonly code: string | null;
+      readonly into: string;
+    }
+  | { readonly event: 'code'; readonly code: string }
+  | ({ readonly event: 'request'; readonly from: Device } & OfTransfer & Extent)
+  | PairedEvent
+  /** A connection that failed before it became a transfer, from a device that proved its key. */
+  | (ErrorEvent & { readonly peer: Device })
+  | TransferEvent;
+
+/** How much was offered. */
+export interface Extent {
+  readonly files: number;
+  readonly bytes: number;
+  /** Whether that is all; else the sender is still counting. */
+  readonly final: boolean;
+  /** The names of what was offered, at most a hundred. */
+  readonly roots: readonly string[];
+}

@@ -1,0 +1,126 @@
+import * as v from 'valibot';
+import { DropError } from '../errors.ts';
+import { MAX_DEPTH, MAX_NAME, MAX_PATH, MAX_TARGET } from './limits.ts';
+
+/**
+ * One thing of an offer. `path` is relative, its names joined with `/`, and starts with the
+ * name of a root. It is what the sender calls it: where it lands is the receiver's business.
+ */
+export type Entry = FileEntry | FolderEntry | LinkEntry;
+
+export interface FileEntry {
+  readonly kind: 'file';
+  readonly path: string;
+  /** Bytes. */
+  readonly size: number;
+  /** Milliseconds since 1970, negative before. */
+  readonly mtime: number;
+  /** POSIX permission bits, at most 0o777; without them where the sender has none. */
+  readonly mode?: number | undefined;
+}
+
+export interface FolderEntry {
+  readonly kind: 'folder';
+  readonly path: string;
+  readonly mtime: number;
+  readonly mode?: number | undefined;
+}
+
+export interface LinkEntry {
+  readonly kind: 'link';
+  readonly path: string;
+  /** Relative, inside its root, `..` only at its start. */
+  readonly target: string;
+}
+
+const Path = v.pipe(v.string(), v.check(isPath, 'not a relative path'));
+const Size = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const Time = v.pipe(v.number(), v.safeInteger());
+const Mode = v.optional(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(0o777)));
+
+/** The shape of an entry, checked once, at the door. */
+export const EntrySchema = v.pipe(
+  v.variant('kind', [
+    v.strictObject({ kind: v.literal('file'), path: Path, size: Size, mtime: Time, mode: Mode }),
+    v.strictObject({ kind: v.literal('folder'), path: Path, mtime: Time, mode: Mode }),
+    v.strictObject({ kind: v.literal('link'), path: Path, target: v.string() }),
+  ]),
+  v.check(
+    (entry) => entry.kind !== 'link' || staysInside(entry.path, entry.target),
+    'link that leaves its root',
+  ),
+);
+
+/** Whether `name` can be one part of an offered path. */
+export function isName(name: string): boolean {
+  return (
+    name !== '' &&
+    name !== '.' &&
+    name !== '..' &&
+    !/[/\0]/.test(name) &&
+    name.isWellFormed() &&
+    byteLength(name) <= MAX_NAME
+  );
+}
+
+/** Whether `path` is one that may be offered: relative, without `.` or `..`, within the limits. */
+export function isPath(path: string): boolean {
+  if (byteLength(path) > MAX_PATH) return false;
+  const names = path.split('/');
+  return names.length <= MAX_DEPTH && names.every(isName);
+}
+
+/**
+ * Whether a link at `path` to `target` stays inside the root that `path` starts with. `..` is
+ * allowed only at the start, so that no other link on the way can turn it into a way out.
+ */
+export function staysInside(path: string, target: string): boolean {
+  if (target === '' || /\0/.test(target) || byteLength(target) > MAX_TARGET) return false;
+  if (!target.isWellFormed() || target.startsWith('/')) return false;
+  const names = target.split('/');
+  const ups = names.findIndex((name) => name !== '..');
+  if (ups === -1) return names.length < depth(path) - 1;
+  return ups < depth(path) - 1 && !names.slice(ups).includes('..');
+}
+
+/** The root that an offered path belongs to. */
+export function rootOf(path: string): string {
+  return path.slice(0, (path.indexOf('/') + 1 || path.length + 1) - 1);
+}
+
+/** The folder that an offered path lies in; empty for a root. */
+export function parentOf(path: string): string {
+  return path.slice(0, Math.max(0, path.lastIndexOf('/')));
+}
+
+/** The name that an offered path ends in. */
+export function nameOf(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1);
+}
+
+/** The roots of an offer, as they were announced: each a name, no two alike. */
+export class Roots {
+  readonly #names = new Set<string>();
+
+  add(names: readonly string[]): void {
+    for (const name of names) {
+      if (!isName(name)) throw new DropError('unsafe-name', { path: name });
+      if (this.#names.has(name)) throw new DropError('protocol', { message: 'a root twice' });
+      this.#names.add(name);
+    }
+  }
+
+  holds(path: string): boolean {
+    return this.#names.has(rootOf(path));
+  }
+}
+
+function depth(path: string): number {
+  return path.split('/').length;
+}
+
+const encoder = new TextEncoder();
+
+function byteLength(text: string): number {
+  return encoder.encode(text).length;
+}
