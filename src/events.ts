@@ -12,9 +12,10 @@ export interface Device {
 /**
  * How we stand to a peer: `self` is another process of this computer with our own key,
  * `paired` was proven by a code once, `new` never was, `namesake` is new but calls itself like
- * one that we know, `blocked` is one that we want nothing from.
+ * one that we know, `blocked` is one that we want nothing from, and `clone` is another computer
+ * with a copy of our own key, with which nothing can be shared.
  */
-export type Standing = 'self' | 'paired' | 'new' | 'namesake' | 'blocked';
+export type Standing = 'self' | 'paired' | 'new' | 'namesake' | 'blocked' | 'clone';
 
 /** A device on this network that proved to have its key. */
 export interface Peer extends Device {
@@ -103,6 +104,8 @@ interface SummaryEvent {
   readonly skipped: number;
   readonly failed: number;
   readonly ms: number;
+  /** What the first failure was, if any. */
+  readonly code?: ErrorCode;
 }
 
 /** The last event of a transfer. */

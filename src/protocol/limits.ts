@@ -25,7 +25,7 @@ export const MAX_DEPTH = 128;
 export const MAX_ROOTS = 4 * 1024 * 1024;
 
 /** Entries in one offer. Bounds the work between two looks at the clock. */
-export const MAX_BATCH = 512;
+export const MAX_BATCH = 256;
 
 /** Entries offered and not yet settled. Bounds both sides' memory, whatever is sent. */
 export const MAX_OPEN_ENTRIES = 8192;

@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import { DropError } from '../errors.ts';
+import { utf8 } from './bytes.ts';
 import { MAX_DEPTH, MAX_NAME, MAX_PATH, MAX_TARGET } from './limits.ts';
 
 /**
@@ -119,8 +120,6 @@ function depth(path: string): number {
   return path.split('/').length;
 }
 
-const encoder = new TextEncoder();
-
 function byteLength(text: string): number {
-  return encoder.encode(text).length;
+  return utf8(text).length;
 }

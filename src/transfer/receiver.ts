@@ -1,5 +1,11 @@
-import type { ErrorCode } from '../errors.ts';
-import type { Entry, FileEntry } from '../protocol/manifest.ts';
+import { DropError, type ErrorCode } from '../errors.ts';
+import { MAX_BATCH } from '../protocol/limits.ts';
+import { type Entry, type FileEntry, parentOf } from '../protocol/manifest.ts';
+import type { Kept, MessageOf, SkipReason } from '../protocol/message.ts';
+import type { Channel } from './channel.ts';
+import { Condition, together } from './condition.ts';
+import { GRANT_BYTES, GRANT_FILES, Grant } from './grant.ts';
+import type { Tell } from './report.ts';
 
 /** Where files land. */
 export interface Inbox {
@@ -35,8 +41,6 @@ export type Placement =
   /** A folder or a link: nothing to send. */
   | { readonly want: 'placed' };
 
-export type SkipReason = 'unchanged' | 'identical' | 'conflict';
-
 /** A file on its way to the disk. Nothing of it is visible under its name before `commit` ends. */
 export interface IncomingFile {
   /** Takes the next bytes; they may be overwritten once the promise is fulfilled. */
@@ -60,3 +64,241 @@ export interface Stored {
   /** Whether the name is not the one that was offered. */
   readonly renamed: boolean;
 }
+
+/** What a person is asked about. */
+export interface Extent {
+  /** The names of what is offered, as they were offered. */
+  readonly roots: readonly string[];
+  readonly files: number;
+  readonly bytes: number;
+  /** Whether that is all; else the sender is still counting. */
+  readonly final: boolean;
+}
+
+export interface Host {
+  /** Names this transfer: 32 hex digits, drawn at random. */
+  readonly transfer: string;
+  /**
+   * Whether the offer is taken, or why not. Asked again when it outgrows what was granted.
+   * The signal says that nobody waits for the answer any more.
+   */
+  ask(extent: Extent, signal: AbortSignal): Promise<'yes' | ErrorCode>;
+}
+
+/** How many files may be on their way from written to stored at once; syncing them takes the time. */
+const COMMITS = 64;
+
+/**
+ * Receives what a sender offers into the inbox: decides on it batch by batch, writes what
+ * comes, and says of each file that it is stored only when it is. Returns when everything is
+ * settled and the sender was told so.
+ */
+export async function runReceiver(
+  channel: Channel,
+  inbox: Inbox,
+  { transfer, ask }: Host,
+  tell: Tell,
+): Promise<void> {
+  const progress = new Condition();
+  const roots: string[] = [];
+  /** What is offered and not yet decided. */
+  const undecided: Entry[] = [];
+  let entries = 0;
+  let totals = { files: 0, bytes: 0, final: false };
+  let decided = 0;
+  let decidedBytes = 0;
+  /** Folders that could not be made: nothing in them can. */
+  const lost = new Map<string, ErrorCode>();
+  /** What is wanted and not yet settled, by number. */
+  const jobs = new Map<number, Job>();
+  const commits = new Set<Promise<void>>();
+
+  try {
+    await together(channel, progress, decideAll(), hearAll());
+  } finally {
+    await Promise.allSettled(commits);
+  }
+
+  async function decideAll(): Promise<void> {
+    const grant = new Grant();
+    await askFor(grant);
+    await channel.say({ type: 'accept', transfer });
+    tell({ type: 'accepted', transfer });
+    for (;;) {
+      await progress.until(() => undecided.length > 0 || totals.final);
+      const batch = undecided.slice(0, MAX_BATCH);
+      const beyond = batch.findIndex((entry) => !grant.takes(entry));
+      if (beyond >= 0) batch.splice(beyond);
+      undecided.splice(0, batch.length);
+      if (batch.length > 0) await decide(batch);
+      else if (undecided.length > 0) await askFor(grant);
+      else return;
+    }
+  }
+
+  /** Asks when there is something to show: the whole offer, or as much as one yes admits. */
+  async function askFor(grant: Grant): Promise<void> {
+    await progress.until(
+      () =>
+        totals.final ||
+        undecided.length >= GRANT_FILES ||
+        totals.bytes - decidedBytes >= GRANT_BYTES,
+    );
+    const shown = { entries, ...totals };
+    if (shown.final && shown.bytes > (await inbox.room())) throw new DropError('disk-full');
+    const answer = await ask({ roots, ...totals }, progress.signal);
+    if (answer !== 'yes') throw new DropError(answer);
+    grant.renew(shown);
+  }
+
+  async function decide(batch: readonly Entry[]): Promise<void> {
+    const skip: { entry: number; reason: SkipReason }[] = [];
+    const kept: Kept[] = [];
+    const failed: { entry: number; code: ErrorCode }[] = [];
+    for (const entry of batch) {
+      const number = decided++;
+      decidedBytes += entry.kind === 'file' ? entry.size : 0;
+      try {
+        const code = lost.get(parentOf(entry.path));
+        if (code !== undefined) throw new DropError(code);
+        const placement = await inbox.place(entry);
+        if (entry.kind !== 'file') continue;
+        if (placement.want === 'nothing') {
+          skip.push({ entry: number, reason: placement.reason });
+          tell({ type: 'skipped', file: entry, reason: placement.reason });
+          continue;
+        }
+        if (placement.want === 'rest')
+          kept.push({ entry: number, size: placement.size, digest: placement.digest });
+        jobs.set(number, { file: entry, rejected: false });
+      } catch (error) {
+        const code = faultOf(error);
+        failed.push({ entry: number, code });
+        if (entry.kind === 'folder') lost.set(entry.path, code);
+        tell({ type: 'failed', path: entry.path, code });
+      }
+    }
+    await channel.say({ type: 'want', count: batch.length, skip, kept, failed });
+  }
+
+  async function hearAll(): Promise<void> {
+    for (;;) {
+      const message = await channel.hear('roots', 'offer', 'chunk', 'end', 'failed', 'done');
+      switch (message.type) {
+        case 'roots':
+          roots.push(...message.names);
+          break;
+        case 'offer':
+          hearOffer(message);
+          break;
+        case 'chunk':
+          await take(message);
+          break;
+        case 'end':
+          await store(message);
+          break;
+        case 'failed':
+          await abandon(message);
+          break;
+        case 'done':
+          return finish();
+      }
+    }
+  }
+
+  function hearOffer(offer: MessageOf<'offer'>): void {
+    undecided.push(...offer.entries);
+    entries += offer.entries.length;
+    totals = { files: offer.files, bytes: offer.bytes, final: offer.final };
+    tell({ type: 'offered', ...totals });
+    progress.changed();
+  }
+
+  async function take({ entry: number, offset, bytes }: MessageOf<'chunk'>): Promise<void> {
+    const job = jobOf(number);
+    if (job.rejected) return;
+    try {
+      const file = await openJob(job, offset);
+      await file.write(bytes);
+      tell({ type: 'moved', bytes: bytes.length });
+    } catch (error) {
+      await reject(number, job, error);
+    }
+  }
+
+  async function store({ entry: number, digest }: MessageOf<'end'>): Promise<void> {
+    const job = jobOf(number);
+    jobs.delete(number);
+    if (job.rejected) return;
+    const commit = commitJob(number, job, digest).finally(() => commits.delete(commit));
+    commit.catch(() => {}); // It is awaited before the end, or when there are too many.
+    commits.add(commit);
+    if (commits.size >= COMMITS) await Promise.race(commits);
+  }
+
+  async function commitJob(number: number, job: Job, digest: Uint8Array): Promise<void> {
+    try {
+      const file = await openJob(job, 0);
+      const where = await file.commit(digest);
+      await channel.say({ type: 'stored', entry: number });
+      tell({ type: 'stored', file: job.file, digest, where });
+    } catch (error) {
+      await reject(number, job, error);
+    }
+  }
+
+  /** The sender cannot send the rest of a file. */
+  async function abandon({ entry: number, code }: MessageOf<'failed'>): Promise<void> {
+    const job = jobOf(number);
+    jobs.delete(number);
+    if (job.rejected) return;
+    await job.incoming?.discard();
+    tell({ type: 'failed', path: job.file.path, code });
+    await channel.say({ type: 'failed', entry: number, code });
+  }
+
+  /** We cannot store a file; what still comes of it is let go by. */
+  async function reject(number: number, job: Job, error: unknown): Promise<void> {
+    const code = faultOf(error);
+    job.rejected = true;
+    await job.incoming?.discard();
+    tell({ type: 'failed', path: job.file.path, code });
+    await channel.say({ type: 'failed', entry: number, code });
+  }
+
+  async function openJob(job: Job, offset: number): Promise<IncomingFile> {
+    if (job.incoming === undefined) {
+      tell({ type: 'started', file: job.file, from: offset });
+      job.incoming = await inbox.open(job.file, offset);
+    }
+    return job.incoming;
+  }
+
+  function jobOf(number: number): Job {
+    const job = jobs.get(number);
+    if (job === undefined) throw new DropError('protocol');
+    return job;
+  }
+
+  async function finish(): Promise<void> {
+    await Promise.all(commits);
+    for (const { path, code } of await inbox.finish()) tell({ type: 'failed', path, code });
+    await channel.say({ type: 'complete' });
+  }
+}
+
+/** One file on its way. */
+interface Job {
+  readonly file: FileEntry;
+  incoming?: IncomingFile;
+  /** We gave it up. */
+  rejected: boolean;
+}
+
+/** The code of a failure that concerns one entry; anything else is not for here. */
+function faultOf(error: unknown): ErrorCode {
+  if (error instanceof DropError && !OF_THE_WHOLE.has(error.code)) return error.code;
+  throw error;
+}
+
+const OF_THE_WHOLE: ReadonlySet<ErrorCode> = new Set(['disconnected', 'protocol', 'cancelled']);

@@ -1,0 +1,339 @@
+import { constants } from 'node:crypto';
+import { createServer, type Server, type Socket } from 'node:net';
+import { connect, createSecureContext, type SecureContextOptions, TLSSocket } from 'node:tls';
+import { DropError } from '../errors.ts';
+import type { PeerId } from '../events.ts';
+import { peerIdOf } from '../peer-id.ts';
+import type { Pipe } from '../transfer/channel.ts';
+import { type Address, formatAddress } from './addresses.ts';
+
+/** What TLS needs of an identity: PEM. */
+export interface Credentials {
+  readonly key: string;
+  readonly cert: string;
+}
+
+/** A pipe to a peer that proved to have its key. */
+export interface Connection extends Pipe {
+  readonly peer: PeerId;
+  /** 32 bytes that both ends of this connection, and nobody else, can derive (RFC 8446, 7.5). */
+  readonly binding: Uint8Array;
+  /** The address at the other end, without port. */
+  readonly remote: string;
+  /** The peer is known to be welcome: the time limit of the greeting is off, silence counts. */
+  greeted(): void;
+  /** Sends what was written and closes. */
+  end(): Promise<void>;
+  /** Drops it at once; whoever reads or writes gets `error`. */
+  destroy(error?: DropError): void;
+}
+
+export interface Listener {
+  readonly port: number;
+  close(): void;
+}
+
+/** From TCP to the end of the greeting. An absolute limit: dripping bytes does not extend it. */
+export const GREETING_LIMIT = 10_000;
+
+/** How long a greeted peer may be silent; it says `alive` several times in this. */
+export const SILENCE_LIMIT = 15_000;
+
+/** Connections that are not greeted yet. Bounds what strangers hold; the oldest gives way. */
+const MAX_STRANGERS = 64;
+
+/** Received bytes that wait to be heard. Beyond them the network waits. */
+const MAX_BUFFERED = 1024 * 1024;
+
+/** Written bytes that are put together into one write, if they come at once. */
+const MAX_CORKED = 256 * 1024;
+
+const ALPN = 'drop/1';
+const BINDING = 'EXPORTER-drop-v1-cpace';
+
+/** Connects, and proves who both are. Does not look at who the peer is. */
+export function dial(
+  address: Address,
+  credentials: Credentials,
+  signal: AbortSignal,
+): Promise<Connection> {
+  return handshake(address, credentials, signal, (socket) => new Wire(socket, socket));
+}
+
+/** Lets a device prove its key without telling it who asks: a handshake without a certificate. */
+export function probe(address: Address, signal: AbortSignal): Promise<PeerId> {
+  return handshake(address, {}, signal, (socket) => {
+    const id = proven(socket);
+    socket.destroy();
+    return id;
+  });
+}
+
+/**
+ * Listens on all addresses, IPv6 and IPv4, on the first of `ports` that is free. `onConnection`
+ * gets each connection that has proven a key.
+ */
+export async function listen(
+  ports: readonly number[],
+  credentials: Credentials,
+  onConnection: (connection: Connection) => void,
+): Promise<Listener> {
+  const secureContext = createSecureContext({
+    ...profile(credentials),
+    // A resumed session would skip the proof of the key.
+    secureOptions: constants.SSL_OP_NO_TICKET,
+    sessionIdContext: ALPN,
+  });
+  const strangers = new Set<Socket>();
+  const server = createServer({ noDelay: true }, (raw) => {
+    raw.on('error', () => raw.destroy());
+    strangers.add(raw);
+    if (strangers.size > MAX_STRANGERS) strangers.values().next().value?.destroy();
+    const limit = setTimeout(() => raw.destroy(), GREETING_LIMIT);
+    const leave = (): void => {
+      clearTimeout(limit);
+      strangers.delete(raw);
+    };
+    raw.once('close', leave);
+    const socket = new TLSSocket(raw, {
+      isServer: true,
+      secureContext,
+      requestCert: true,
+      rejectUnauthorized: false, // There is no authority; `proven` is the authentication.
+      ALPNProtocols: [ALPN],
+    });
+    socket.on('error', () => raw.destroy());
+    socket.once('secure', () => {
+      try {
+        onConnection(new Wire(socket, raw, leave));
+      } catch {
+        raw.destroy();
+      }
+    });
+  });
+  for (const [i, port] of ports.entries())
+    try {
+      const bound = await bind(server, port);
+      return {
+        port: bound,
+        close() {
+          server.close();
+          for (const stranger of strangers) stranger.destroy();
+        },
+      };
+    } catch (error) {
+      if (i === ports.length - 1) throw error;
+    }
+  throw new DropError('internal');
+}
+
+function profile({ key, cert }: Partial<Credentials>): SecureContextOptions {
+  return {
+    ...(key === undefined ? {} : { key }),
+    ...(cert === undefined ? {} : { cert }),
+    minVersion: 'TLSv1.3',
+    maxVersion: 'TLSv1.3',
+    ciphers: 'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256',
+    // One kind of key: nothing to negotiate, no costly RSA to verify.
+    sigalgs: 'ecdsa_secp256r1_sha256',
+    ecdhCurve: 'X25519:P-256',
+  };
+}
+
+function handshake<T>(
+  { host, port }: Address,
+  credentials: Partial<Credentials>,
+  signal: AbortSignal,
+  use: (socket: TLSSocket) => T,
+): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({
+      host,
+      port,
+      ...profile(credentials),
+      servername: '',
+      ALPNProtocols: [ALPN],
+      rejectUnauthorized: false, // As above.
+    });
+    socket.setNoDelay(true);
+    const fail = (cause: unknown): void => {
+      socket.destroy();
+      reject(unreachable({ host, port }, cause));
+    };
+    const abort = (): void => fail(signal.reason);
+    if (signal.aborted) return abort();
+    signal.addEventListener('abort', abort, { once: true });
+    socket.once('close', () => signal.removeEventListener('abort', abort));
+    socket.on('error', fail);
+    socket.once('close', () => fail(undefined));
+    socket.once('secureConnect', () => {
+      signal.removeEventListener('abort', abort);
+      socket.removeAllListeners('error').on('error', () => socket.destroy());
+      try {
+        resolve(use(socket));
+      } catch (error) {
+        socket.destroy();
+        reject(error);
+      }
+    });
+  });
+}
+
+/** The id of the peer, if the finished handshake is exactly what we require of it. */
+function proven(socket: TLSSocket): PeerId {
+  const certificate = socket.getPeerX509Certificate();
+  if (
+    certificate === undefined || // Node lets clients without one through.
+    certificate.publicKey.asymmetricKeyType !== 'ec' ||
+    socket.getProtocol() !== 'TLSv1.3' ||
+    socket.alpnProtocol !== ALPN || // Node lets clients that offer none through.
+    socket.isSessionReused()
+  )
+    throw new DropError('unproven');
+  return peerIdOf(certificate);
+}
+
+/** TLS over TCP as a pipe. */
+class Wire implements Connection {
+  readonly peer: PeerId;
+  readonly binding: Uint8Array;
+  readonly remote: string;
+  readonly incoming: AsyncIterable<Uint8Array>;
+  readonly #socket: TLSSocket;
+  readonly #greeted: () => void;
+  readonly #received: Uint8Array[] = [];
+  #buffered = 0;
+  #corked = 0;
+  #ended = false;
+  #failure: DropError | undefined;
+  #wake = (): void => {};
+  #heardAt = performance.now();
+  #watch: NodeJS.Timeout | undefined;
+
+  constructor(socket: TLSSocket, raw: Socket, greeted = (): void => {}) {
+    this.peer = proven(socket);
+    this.binding = socket.exportKeyingMaterial(32, BINDING, Buffer.alloc(0));
+    this.remote = raw.remoteAddress ?? '';
+    this.incoming = this.#read();
+    this.#socket = socket;
+    this.#greeted = greeted;
+    socket.on('data', (bytes: Uint8Array) => {
+      this.#heardAt = performance.now();
+      this.#received.push(bytes);
+      this.#buffered += bytes.length;
+      if (this.#buffered > MAX_BUFFERED) socket.pause();
+      this.#wake();
+    });
+    socket.on('end', () => {
+      this.#ended = true;
+      this.#wake();
+    });
+    socket.on('error', (cause) => this.#fail(new DropError('disconnected', { cause })));
+    socket.on('close', () => this.#fail(new DropError('disconnected')));
+  }
+
+  greeted(): void {
+    this.#greeted();
+    this.#heardAt = performance.now();
+    this.#watch = setInterval(() => {
+      // While we are the ones who do not listen, silence says nothing.
+      if (this.#socket.isPaused()) this.#heardAt = performance.now();
+      if (performance.now() - this.#heardAt > SILENCE_LIMIT)
+        this.destroy(new DropError('disconnected'));
+    }, SILENCE_LIMIT / 10);
+  }
+
+  write(...parts: Uint8Array[]): Promise<void> {
+    const socket = this.#socket;
+    if (this.#failure) return Promise.reject(this.#failure);
+    if (this.#corked === 0) {
+      socket.cork();
+      setImmediate(() => this.#uncork());
+    }
+    return new Promise((resolve, reject) => {
+      for (const [i, part] of parts.entries()) {
+        this.#corked += part.length;
+        if (i < parts.length - 1) socket.write(part);
+        else
+          socket.write(part, (cause) =>
+            cause ? reject(this.#failure ?? new DropError('disconnected', { cause })) : resolve(),
+          );
+      }
+      if (this.#corked >= MAX_CORKED) this.#uncork();
+    });
+  }
+
+  async end(): Promise<void> {
+    if (this.#failure) return;
+    await new Promise<void>((resolve) => {
+      const limit = setTimeout(() => this.#socket.destroy(), CLOSING_LIMIT);
+      this.#socket.once('close', () => {
+        clearTimeout(limit);
+        resolve();
+      });
+      this.#uncork();
+      this.#socket.end();
+      this.#socket.resume();
+    });
+  }
+
+  destroy(error = new DropError('disconnected')): void {
+    this.#fail(error);
+    this.#socket.destroy();
+  }
+
+  #uncork(): void {
+    if (this.#corked === 0) return;
+    this.#corked = 0;
+    this.#socket.uncork();
+  }
+
+  #fail(error: DropError): void {
+    clearInterval(this.#watch);
+    this.#failure ??= error;
+    this.#wake();
+  }
+
+  async *#read(): AsyncGenerator<Uint8Array, void> {
+    for (;;) {
+      const bytes = this.#received.shift();
+      if (bytes !== undefined) {
+        this.#buffered -= bytes.length;
+        if (this.#socket.isPaused() && this.#buffered < MAX_BUFFERED / 2) this.#socket.resume();
+        yield bytes;
+      } else if (this.#ended) return;
+      else if (this.#failure) throw this.#failure;
+      else
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+    }
+  }
+}
+
+/** How long a closing connection may take to hand over what was written. */
+const CLOSING_LIMIT = 3_000;
+
+function bind(server: Server, port: number): Promise<number> {
+  const attempt = (host: string): Promise<number> =>
+    new Promise((resolve, reject) => {
+      server.once('error', reject);
+      server.listen({ port, host }, () => {
+        server.off('error', reject);
+        const address = server.address();
+        resolve(typeof address === 'object' && address !== null ? address.port : port);
+      });
+    });
+  return attempt('::').catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EAFNOSUPPORT' && error.code !== 'EADDRNOTAVAIL') throw error;
+    return attempt('0.0.0.0');
+  });
+}
+
+function unreachable(address: Address, cause: unknown): DropError {
+  if (cause instanceof DropError) return cause;
+  return new DropError('unreachable', {
+    message: `${formatAddress(address)} does not answer.`,
+    cause,
+  });
+}

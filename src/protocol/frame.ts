@@ -1,0 +1,101 @@
+import { DropError } from '../errors.ts';
+import { MAX_CHUNK, MAX_CONTROL, MAX_GREETING } from './limits.ts';
+
+/**
+ * A frame is `length:u32 kind:u8` and `length` bytes of body, big-endian. A control body comes
+ * whole. A data body starts with a head that comes whole; what follows comes in whatever pieces
+ * the network brings: nobody waits for the rest of it, and nobody copies it.
+ */
+export type Piece =
+  | { readonly kind: number; readonly body: Uint8Array }
+  | {
+      readonly kind: typeof DATA;
+      readonly head: Uint8Array;
+      /** How many bytes of this frame came before this piece, the head not counted. */
+      readonly at: number;
+      readonly body: Uint8Array;
+    };
+
+/** The one kind of frame that carries data. */
+export const DATA = 0x20;
+export const DATA_HEAD = 12;
+
+const HEADER = 5;
+
+export function encodeFrame(kind: number, ...body: Uint8Array[]): Uint8Array[] {
+  const header = new Uint8Array(HEADER);
+  const length = body.reduce((sum, part) => sum + part.length, 0);
+  new DataView(header.buffer).setUint32(0, length);
+  header[4] = kind;
+  return [header, ...body];
+}
+
+/** Cuts a stream of bytes into pieces, however the network happened to slice it. */
+export class FrameDecoder {
+  readonly #header = new Uint8Array(HEADER);
+  readonly #view = new DataView(this.#header.buffer);
+  #headerFill = 0;
+  #kind = 0;
+  /** The control body or the head of the data body, filled up to `#fill`. */
+  #whole = new Uint8Array(0);
+  #fill = 0;
+  /** Data bytes of this frame that came, and that are still to come. */
+  #at = 0;
+  #left = 0;
+  #greeted = false;
+
+  /** The peer is known now: larger frames and data are let in. */
+  greeted(): void {
+    this.#greeted = true;
+  }
+
+  *push(bytes: Uint8Array): Generator<Piece, void> {
+    let rest = bytes;
+    const fill = (into: Uint8Array, from: number): number => {
+      const part = rest.subarray(0, into.length - from);
+      into.set(part, from);
+      rest = rest.subarray(part.length);
+      return from + part.length;
+    };
+    while (rest.length > 0) {
+      if (this.#headerFill < HEADER) {
+        this.#headerFill = fill(this.#header, this.#headerFill);
+        if (this.#headerFill < HEADER) return;
+        this.#begin();
+      }
+      this.#fill = fill(this.#whole, this.#fill);
+      if (this.#fill < this.#whole.length) return;
+      if (this.#kind === DATA) {
+        const body = rest.subarray(0, this.#left);
+        rest = rest.subarray(body.length);
+        const at = this.#at;
+        this.#at += body.length;
+        this.#left -= body.length;
+        if (this.#left === 0) this.#headerFill = 0;
+        if (body.length > 0) yield { kind: DATA, head: this.#whole, at, body };
+      } else {
+        this.#headerFill = 0;
+        yield { kind: this.#kind, body: this.#whole };
+      }
+    }
+  }
+
+  /** Whether the stream may end here. */
+  get idle(): boolean {
+    return this.#headerFill === 0;
+  }
+
+  #begin(): void {
+    const length = this.#view.getUint32(0);
+    this.#kind = this.#view.getUint8(4);
+    const data = this.#kind === DATA;
+    const limit = !this.#greeted ? MAX_GREETING : data ? DATA_HEAD + MAX_CHUNK : MAX_CONTROL;
+    if (length > limit) throw new DropError('protocol', { message: 'A frame is too long.' });
+    if (data && (!this.#greeted || length <= DATA_HEAD))
+      throw new DropError('protocol', { message: 'A chunk without data.' });
+    this.#whole = new Uint8Array(data ? DATA_HEAD : length);
+    this.#fill = 0;
+    this.#at = 0;
+    this.#left = length - this.#whole.length;
+  }
+}

@@ -1,0 +1,174 @@
+import { DropError } from '../errors.ts';
+import { MAX_OPEN_ENTRIES, MAX_ROOTS } from './limits.ts';
+import { type Entry, type FileEntry, Roots } from './manifest.ts';
+import type { MessageOf } from './message.ts';
+
+/**
+ * The accounts of one transfer, kept alike on both sides: what was offered, what of it is
+ * wanted, and how far each file has come. It holds each side to the numbers that it announced.
+ *
+ * Entries are numbered in the order in which they are offered, from 0. A file that is wanted is
+ * closed once by the sender (`end` or `failed`) and settled once by the receiver (`stored` or
+ * `failed`); after both it is forgotten, so memory is bounded by what is open, not by what is
+ * sent.
+ */
+export class Ledger {
+  readonly #roots = new Roots();
+  #rootBytes = 0;
+  readonly #open = new Map<number, Row>();
+  #offered = 0;
+  #decided = 0;
+  /** Entries of which the sender still has something to do: not decided, or wanted and not closed. */
+  #unsent = 0;
+  #files = 0;
+  #bytes = 0;
+  /** The file whose chunks are on their way; files follow each other in the order of the offer. */
+  #current = -1;
+  #finished = -1;
+
+  /** How many entries are offered and not yet forgotten. */
+  get open(): number {
+    return this.#open.size;
+  }
+
+  roots({ names }: MessageOf<'roots'>): void {
+    this.#rootBytes += names.reduce((sum, name) => sum + name.length, 0);
+    ensure(this.#rootBytes <= MAX_ROOTS, 'too many roots');
+    this.#roots.add(names);
+  }
+
+  offer({ entries, files, bytes }: MessageOf<'offer'>): void {
+    for (const entry of entries) {
+      ensure(this.#roots.holds(entry.path), 'an entry outside the offered roots');
+      this.#open.set(this.#offered++, { entry, at: undefined, closed: false, settled: false });
+      this.#unsent += 1;
+      if (entry.kind === 'file') {
+        this.#files += 1;
+        this.#bytes += entry.size;
+      }
+    }
+    ensure(this.#open.size <= MAX_OPEN_ENTRIES, 'too many open entries');
+    ensure(files === this.#files && bytes === this.#bytes, 'totals that do not add up');
+    ensure(Number.isSafeInteger(bytes), 'too many bytes');
+  }
+
+  want({ count, skip, kept, failed }: MessageOf<'want'>): void {
+    const first = this.#decided;
+    this.#decided += count;
+    ensure(this.#decided <= this.#offered, 'a decision on what was not offered');
+    const pick = (number: number): Row => {
+      ensure(number >= first && number < this.#decided, 'a decision out of place');
+      const row = this.#row(number);
+      ensure(row.at === undefined, 'two decisions on one entry');
+      return row;
+    };
+    const settle = (number: number): void => {
+      this.#open.delete(number);
+      this.#unsent -= 1;
+    };
+    for (const { entry } of failed) {
+      pick(entry);
+      settle(entry);
+    }
+    for (const { entry } of skip) {
+      ensure(pick(entry).entry.kind === 'file', 'only files can be skipped');
+      settle(entry);
+    }
+    for (const { entry, size } of kept) {
+      const row = pick(entry);
+      ensure(row.entry.kind === 'file' && size <= row.entry.size, 'kept more than there is');
+      row.at = size;
+    }
+    for (let number = first; number < this.#decided; number++) {
+      const row = this.#open.get(number);
+      if (row === undefined) continue;
+      if (row.entry.kind === 'file') row.at ??= 0;
+      else settle(number);
+    }
+  }
+
+  chunk({ entry, offset, bytes }: MessageOf<'chunk'>): void {
+    const row = this.#sending(entry);
+    // What was kept may prove to be something else: then the file starts over.
+    const starts = entry !== this.#current && offset === 0;
+    ensure(starts || offset === row.at, 'a chunk out of order');
+    row.at = offset + bytes.length;
+    ensure(row.at <= row.entry.size, 'more bytes than offered');
+    this.#current = entry;
+  }
+
+  end({ entry }: MessageOf<'end'>): void {
+    const row = this.#sending(entry);
+    ensure(row.at === row.entry.size, 'fewer bytes than offered');
+    this.#close(entry, row);
+  }
+
+  /** The sender cannot send the rest of a file. */
+  abandon({ entry }: MessageOf<'failed'>): void {
+    this.#close(entry, this.#sending(entry));
+  }
+
+  stored({ entry }: MessageOf<'stored'>): void {
+    const row = this.#row(entry);
+    ensure(row.closed, 'stored before it was sent');
+    this.#settle(entry, row);
+  }
+
+  /** The receiver cannot store a file. */
+  reject({ entry }: MessageOf<'failed'>): void {
+    const row = this.#row(entry);
+    ensure(row.at !== undefined, 'failed before it was wanted');
+    this.#settle(entry, row);
+  }
+
+  /** Whether everything that was offered is decided, and what is wanted is sent. */
+  get sent(): boolean {
+    return this.#unsent === 0;
+  }
+
+  /** Whether nothing is open on either side. */
+  get settled(): boolean {
+    return this.#decided === this.#offered && this.#open.size === 0;
+  }
+
+  #row(number: number): Row {
+    const row = this.#open.get(number);
+    ensure(row !== undefined, 'an entry that is not open');
+    return row;
+  }
+
+  #sending(number: number): Row & { entry: FileEntry } {
+    const row = this.#row(number);
+    ensure(row.at !== undefined && !row.closed, 'a file that is not wanted');
+    ensure(
+      number === this.#current || (this.#current === this.#finished && number > this.#finished),
+      'files out of order',
+    );
+    return row as Row & { entry: FileEntry };
+  }
+
+  #close(number: number, row: Row): void {
+    row.closed = true;
+    this.#unsent -= 1;
+    this.#current = this.#finished = number;
+    if (row.settled) this.#open.delete(number);
+  }
+
+  #settle(number: number, row: Row): void {
+    ensure(!row.settled, 'settled twice');
+    row.settled = true;
+    if (row.closed) this.#open.delete(number);
+  }
+}
+
+interface Row {
+  readonly entry: Entry;
+  /** Where the next chunk of a wanted file starts; of what is not wanted, nothing. */
+  at: number | undefined;
+  closed: boolean;
+  settled: boolean;
+}
+
+export function ensure(condition: boolean, detail: string): asserts condition {
+  if (!condition) throw new DropError('protocol', { message: `The protocol was broken: ${detail}.` });
+}

@@ -1,0 +1,326 @@
+import * as v from 'valibot';
+import { DropError, type ErrorCode, fromWire, toWire } from '../errors.ts';
+import { concat, fromHex, toHex, u32, utf8, view } from './bytes.ts';
+import { DATA, DATA_HEAD, encodeFrame, type Piece } from './frame.ts';
+import { MAX_BATCH, MAX_DEVICE_NAME } from './limits.ts';
+import { type Entry, EntrySchema, isName } from './manifest.ts';
+
+/** The newest version of the protocol that we speak, and the oldest that we still understand. */
+export const NEWEST = 1;
+export const OLDEST = 1;
+
+/** Why the chooser calls: only to ask on what terms it is let in, to send, or to receive. */
+export type Intent = 'look' | 'send' | 'get';
+
+/**
+ * On what terms the announcer lets the chooser in: it is `known`, it needs the `code`,
+ * everyone is let in (`open`), or nobody new is (`closed`).
+ */
+export type Terms = 'known' | 'code' | 'open' | 'closed';
+
+/** All that two peers can say to each other. */
+export type Message =
+  // The greeting: who are you, and may we talk? Small frames of fixed form.
+  | {
+      readonly type: 'hello';
+      readonly newest: number;
+      readonly oldest: number;
+      readonly intent: Intent;
+      /** Whether the chooser has the announcer's key in its trust store. */
+      readonly knows: boolean;
+    }
+  | {
+      readonly type: 'welcome';
+      readonly newest: number;
+      readonly oldest: number;
+      readonly terms: Terms;
+      /** Which of the announcer's codes is the current one. */
+      readonly epoch: number;
+    }
+  | { readonly type: 'share'; readonly epoch: number; readonly point: Uint8Array }
+  | { readonly type: 'confirm'; readonly tag: Uint8Array }
+  // The transfer.
+  | { readonly type: 'intro'; readonly name: string }
+  | { readonly type: 'roots'; readonly names: readonly string[]; readonly final: boolean }
+  | {
+      readonly type: 'offer';
+      readonly entries: readonly Entry[];
+      /** Files and their bytes offered so far, these entries included. */
+      readonly files: number;
+      readonly bytes: number;
+      readonly final: boolean;
+    }
+  | { readonly type: 'accept'; readonly transfer: string }
+  | {
+      readonly type: 'want';
+      /** How many further entries are decided: the first so many that were not yet. */
+      readonly count: number;
+      /** The files among them of which nothing, or only the rest, needs to be sent. */
+      readonly skip: readonly { readonly entry: number; readonly reason: SkipReason }[];
+      readonly kept: readonly Kept[];
+      /** Those that could not be placed. */
+      readonly failed: readonly { readonly entry: number; readonly code: ErrorCode }[];
+    }
+  | {
+      readonly type: 'chunk';
+      readonly entry: number;
+      readonly offset: number;
+      readonly bytes: Uint8Array;
+    }
+  | { readonly type: 'end'; readonly entry: number; readonly digest: Uint8Array }
+  | { readonly type: 'stored'; readonly entry: number }
+  | { readonly type: 'failed'; readonly entry: number; readonly code: ErrorCode }
+  | { readonly type: 'done' }
+  | { readonly type: 'complete' }
+  // At any time.
+  | { readonly type: 'alive' }
+  | { readonly type: 'cancel'; readonly code: ErrorCode };
+
+export type MessageType = Message['type'];
+export type MessageOf<T extends MessageType> = Extract<Message, { type: T }>;
+
+/** Why a file needs not be sent. */
+export type SkipReason = 'unchanged' | 'identical' | 'conflict';
+
+/** The start of a file that the receiver still has from a broken transfer. */
+export interface Kept {
+  readonly entry: number;
+  readonly size: number;
+  /** SHA-256 of these bytes. */
+  readonly digest: Uint8Array;
+}
+
+/** The bytes that say `message`, in parts that are sent one after the other. */
+export function encode(message: Message): Uint8Array[] {
+  if (message.type === 'chunk') return encodeFrame(DATA, chunkHead(message), message.bytes);
+  const codec = CODECS[message.type] as Codec<typeof message>;
+  return encodeFrame(codec.kind, codec.encode(message));
+}
+
+/** What a piece says. Throws `protocol` if it says nothing that we understand. */
+export function decode(piece: Piece): Message {
+  if ('head' in piece) {
+    const head = view(piece.head);
+    const offset = safe(head.getBigUint64(4)) + piece.at;
+    return { type: 'chunk', entry: head.getUint32(0), offset, bytes: piece.body };
+  }
+  const type = TYPES.get(piece.kind);
+  if (type === undefined) throw malformed();
+  return CODECS[type].decode(piece.body);
+}
+
+interface Codec<M> {
+  readonly kind: number;
+  encode(message: M): Uint8Array;
+  decode(body: Uint8Array): M;
+}
+
+const INTENTS: readonly Intent[] = ['look', 'send', 'get'];
+const TERMS: readonly Terms[] = ['known', 'code', 'open', 'closed'];
+const SHARE = 32;
+const TAG = 64;
+const DIGEST = 32;
+
+const EntryNumber = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(0xffff_ffff));
+const Count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const Batch = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(MAX_BATCH));
+const Name = v.pipe(v.string(), v.check(isName));
+const DeviceName = v.pipe(
+  v.string(),
+  v.check((name) => utf8(name).length <= MAX_DEVICE_NAME),
+);
+const Digest = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/), v.transform(fromHex));
+const Wire = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(255), v.transform(fromWire));
+
+const CODECS: { readonly [T in Exclude<MessageType, 'chunk'>]: Codec<MessageOf<T>> } = {
+  hello: {
+    kind: 0x01,
+    encode: ({ newest, oldest, intent, knows }) =>
+      Uint8Array.of(newest, oldest, INTENTS.indexOf(intent), knows ? 1 : 0),
+    decode(body) {
+      // A newer peer may say more; what we need to tell that it is newer stays in front.
+      const [newest, oldest, intent, flags] = atLeast(body, 4);
+      return {
+        type: 'hello',
+        newest: newest as number,
+        oldest: oldest as number,
+        intent: INTENTS[intent as number] ?? 'look',
+        knows: ((flags as number) & 1) === 1,
+      };
+    },
+  },
+  welcome: {
+    kind: 0x02,
+    encode({ newest, oldest, terms, epoch }) {
+      const body = new Uint8Array(7);
+      body.set([newest, oldest, TERMS.indexOf(terms)]);
+      view(body).setUint32(3, epoch);
+      return body;
+    },
+    decode(body) {
+      const [newest, oldest, terms] = atLeast(body, 7);
+      return {
+        type: 'welcome',
+        newest: newest as number,
+        oldest: oldest as number,
+        terms: TERMS[terms as number] ?? 'closed',
+        epoch: view(body).getUint32(3),
+      };
+    },
+  },
+  share: {
+    kind: 0x03,
+    encode: ({ epoch, point }) => concat(u32(epoch), point),
+    decode(body) {
+      exactly(body, 4 + SHARE);
+      return { type: 'share', epoch: view(body).getUint32(0), point: body.subarray(4) };
+    },
+  },
+  confirm: {
+    kind: 0x04,
+    encode: ({ tag }) => tag,
+    decode: (body) => ({ type: 'confirm', tag: exactly(body, TAG) }),
+  },
+  cancel: {
+    kind: 0x0e,
+    encode: ({ code }) => Uint8Array.of(toWire(code)),
+    decode: (body) => ({ type: 'cancel', code: fromWire(exactly(body, 1)[0] as number) }),
+  },
+  alive: {
+    kind: 0x0f,
+    encode: () => new Uint8Array(0),
+    decode: (body) => (exactly(body, 0), { type: 'alive' }),
+  },
+  intro: json(0x10, 'intro', v.strictObject({ name: DeviceName })),
+  roots: json(0x11, 'roots', v.strictObject({ names: v.array(Name), final: v.boolean() })),
+  offer: json(
+    0x12,
+    'offer',
+    v.strictObject({
+      entries: v.pipe(v.array(EntrySchema), v.maxLength(MAX_BATCH)),
+      files: Count,
+      bytes: Count,
+      final: v.boolean(),
+    }),
+  ),
+  accept: json(
+    0x13,
+    'accept',
+    v.strictObject({ transfer: v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/)) }),
+  ),
+  want: json(
+    0x14,
+    'want',
+    v.strictObject({
+      count: Batch,
+      skip: v.array(
+        v.strictObject({
+          entry: EntryNumber,
+          reason: v.picklist(['unchanged', 'identical', 'conflict']),
+        }),
+      ),
+      kept: v.array(v.strictObject({ entry: EntryNumber, size: Count, digest: Digest })),
+      failed: v.array(v.strictObject({ entry: EntryNumber, code: Wire })),
+    }),
+    ({ kept, failed, ...rest }) => ({
+      ...rest,
+      kept: kept.map((one) => ({ ...one, digest: toHex(one.digest) })),
+      failed: failed.map(({ entry, code }) => ({ entry, code: toWire(code) })),
+    }),
+  ),
+  end: {
+    kind: 0x21,
+    encode: ({ entry, digest }) => concat(u32(entry), digest),
+    decode(body) {
+      exactly(body, 4 + DIGEST);
+      return { type: 'end', entry: view(body).getUint32(0), digest: body.subarray(4) };
+    },
+  },
+  stored: {
+    kind: 0x22,
+    encode: ({ entry }) => u32(entry),
+    decode: (body) => ({ type: 'stored', entry: view(exactly(body, 4)).getUint32(0) }),
+  },
+  failed: {
+    kind: 0x23,
+    encode: ({ entry, code }) => concat(u32(entry), Uint8Array.of(toWire(code))),
+    decode(body) {
+      exactly(body, 5);
+      return {
+        type: 'failed',
+        entry: view(body).getUint32(0),
+        code: fromWire(body[4] as number),
+      };
+    },
+  },
+  done: {
+    kind: 0x24,
+    encode: () => new Uint8Array(0),
+    decode: (body) => (exactly(body, 0), { type: 'done' }),
+  },
+  complete: {
+    kind: 0x25,
+    encode: () => new Uint8Array(0),
+    decode: (body) => (exactly(body, 0), { type: 'complete' }),
+  },
+};
+
+const TYPES = new Map(
+  Object.entries(CODECS).map(([type, { kind }]) => [kind, type as keyof typeof CODECS]),
+);
+
+/** A message whose body is JSON: its fields but for the type, which the frame's kind says. */
+function json<T extends MessageType>(
+  kind: number,
+  type: T,
+  schema: v.GenericSchema<unknown, Fields<T>>,
+  outward: (fields: Fields<T>) => object = (fields) => fields,
+): Codec<MessageOf<T>> {
+  return {
+    kind,
+    encode({ type: _, ...fields }) {
+      return utf8(JSON.stringify(outward(fields as Fields<T>)));
+    },
+    decode(body) {
+      const result = v.safeParse(schema, parseJson(body));
+      if (!result.success) throw malformed();
+      return { type, ...result.output } as MessageOf<T>;
+    },
+  };
+}
+
+type Fields<T extends MessageType> = Omit<MessageOf<T>, 'type'>;
+
+function parseJson(body: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
+  } catch (cause) {
+    throw malformed({ cause });
+  }
+}
+
+function chunkHead({ entry, offset }: MessageOf<'chunk'>): Uint8Array {
+  const head = new Uint8Array(DATA_HEAD);
+  view(head).setUint32(0, entry);
+  view(head).setBigUint64(4, BigInt(offset));
+  return head;
+}
+
+function safe(value: bigint): number {
+  if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw malformed();
+  return Number(value);
+}
+
+function exactly(body: Uint8Array, length: number): Uint8Array {
+  if (body.length !== length) throw malformed();
+  return body;
+}
+
+function atLeast(body: Uint8Array, length: number): Uint8Array {
+  if (body.length < length) throw malformed();
+  return body;
+}
+
+function malformed(options: ErrorOptions = {}): DropError {
+  return new DropError('protocol', { message: 'A message makes no sense.', ...options });
+}

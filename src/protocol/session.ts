@@ -1,0 +1,179 @@
+import { DropError } from '../errors.ts';
+import { FrameDecoder } from './frame.ts';
+import { ensure, Ledger } from './ledger.ts';
+import { decode, encode, type Intent, type Message, type MessageType } from './message.ts';
+
+/** Who announced itself and who chose it from the list; whoever dials, and whoever sends. */
+export type Part = 'announcer' | 'chooser';
+
+/** Which way the files go. The chooser's intent decides it. */
+export type Role = 'sender' | 'receiver';
+
+/**
+ * The greeting is a script: each line is said once, by one part, in this order. Where both know
+ * each other, or everyone is let in, it ends after the welcome.
+ */
+const GREETING: readonly (readonly [Part, MessageType])[] = [
+  ['chooser', 'hello'],
+  ['announcer', 'welcome'],
+  ['chooser', 'share'],
+  ['announcer', 'share'],
+  ['chooser', 'confirm'],
+  ['announcer', 'confirm'],
+];
+const WELCOMED = 2;
+
+/**
+ * Who may say what in the transfer, and what state it leads to. The table does not know which
+ * role is ours: the same rules judge what we say and what we hear. `last` stands for a message
+ * that is marked as final.
+ */
+const RULES: Record<Role, Record<string, Partial<Record<MessageType | `last ${MessageType}`, string>>>> = {
+  sender: {
+    start: { intro: 'named' },
+    named: { roots: 'named', 'last roots': 'offering' },
+    offering: {
+      offer: 'offering',
+      'last offer': 'sending',
+      chunk: 'offering',
+      end: 'offering',
+      failed: 'offering',
+    },
+    sending: { chunk: 'sending', end: 'sending', failed: 'sending', done: 'done' },
+    done: {},
+  },
+  receiver: {
+    start: { intro: 'named' },
+    named: { accept: 'accepted' },
+    accepted: { want: 'accepted', stored: 'accepted', failed: 'accepted', complete: 'over' },
+    over: {},
+  },
+};
+
+/**
+ * One connection's conversation, from hello to complete: bytes in, messages out, and the other
+ * way round. It does no I/O and keeps no time; whoever holds it moves the bytes.
+ */
+export class Session {
+  readonly #part: Part;
+  readonly #decoder = new FrameDecoder();
+  readonly #ledger = new Ledger();
+  /** Lines of the greeting that were said; all of them once it is over. */
+  #line = 0;
+  #intent: Intent = 'look';
+  readonly #transcript: Uint8Array[] = [];
+  readonly #state: Record<Role, string> = { sender: 'start', receiver: 'start' };
+  #over = false;
+
+  constructor(part: Part) {
+    this.#part = part;
+  }
+
+  /** The bytes that say `message`. Throws if we may not say it now. */
+  say(message: Message): Uint8Array[] {
+    const parts = encode(message);
+    this.#observe(this.#part, message, parts[1]);
+    return parts;
+  }
+
+  /** The messages that these bytes complete. Throws if the peer may not say one of them now. */
+  *hear(bytes: Uint8Array): Generator<Message, void> {
+    const peer = this.#part === 'chooser' ? 'announcer' : 'chooser';
+    for (const piece of this.#decoder.push(bytes)) {
+      const message = decode(piece);
+      this.#observe(peer, message, piece.body);
+      yield message;
+    }
+  }
+
+  /** Whether the connection may end here without anything being lost. */
+  get over(): boolean {
+    return this.#over;
+  }
+
+  /** Hello and welcome as they were said, which the pairing is bound to. */
+  get transcript(): readonly Uint8Array[] {
+    return this.#transcript;
+  }
+
+  /** How many entries are offered and not yet settled; never more than `MAX_OPEN_ENTRIES`. */
+  get open(): number {
+    return this.#ledger.open;
+  }
+
+  /** Whether the sender may say that it is done. */
+  get sent(): boolean {
+    return this.#state.sender === 'sending' && this.#ledger.sent;
+  }
+
+  #observe(part: Part, message: Message, body: Uint8Array | undefined): void {
+    ensure(!this.#over, `"${message.type}" after the end`);
+    if (message.type === 'cancel') this.#over = true;
+    else if (this.#line < GREETING.length) this.#greet(part, message, body);
+    else if (message.type !== 'alive') this.#transfer(this.#role(part), message);
+  }
+
+  #greet(part: Part, message: Message, body: Uint8Array | undefined): void {
+    const [whose, what] = GREETING[this.#line] as (typeof GREETING)[number];
+    ensure(part === whose && message.type === what, `${part} said "${message.type}" too early`);
+    this.#line += 1;
+    if (message.type === 'hello') this.#intent = message.intent;
+    if (message.type === 'hello' || message.type === 'welcome') this.#transcript.push(body ?? new Uint8Array(0));
+    if (message.type === 'welcome') {
+      if (this.#intent === 'look') this.#over = true;
+      if (message.terms === 'known' || message.terms === 'open') this.#line = GREETING.length;
+      ensure(this.#line === WELCOMED || this.#line === GREETING.length, 'no welcome');
+    }
+    if (this.#line === GREETING.length) this.#decoder.greeted();
+  }
+
+  #role(part: Part): Role {
+    return (part === 'chooser') === (this.#intent === 'send') ? 'sender' : 'receiver';
+  }
+
+  #transfer(role: Role, message: Message): void {
+    const state = this.#state[role];
+    const last = 'final' in message && message.final;
+    const next = RULES[role][state]?.[last ? (`last ${message.type}` as const) : message.type];
+    ensure(next !== undefined, `${role} said "${message.type}" in state "${state}"`);
+    this.#count(role, message);
+    this.#state[role] = next;
+    if (message.type === 'complete') this.#over = true;
+  }
+
+  #count(role: Role, message: Message): void {
+    const ledger = this.#ledger;
+    switch (message.type) {
+      case 'roots':
+        return ledger.roots(message);
+      case 'offer':
+        return ledger.offer(message);
+      case 'accept':
+        return ensure(/offering|sending/.test(this.#state.sender), 'an answer before the roots');
+      case 'want':
+        return ledger.want(message);
+      case 'chunk':
+        return ledger.chunk(message);
+      case 'end':
+        return ledger.end(message);
+      case 'failed':
+        return role === 'sender' ? ledger.abandon(message) : ledger.reject(message);
+      case 'stored':
+        return ledger.stored(message);
+      case 'done':
+        return ensure(ledger.sent, 'done too early');
+      case 'complete':
+        return ensure(this.#state.sender === 'done' && ledger.settled, 'complete too early');
+    }
+  }
+}
+
+/** The version that both sides speak, or an error that says which of them is too old. */
+export function agree(
+  ours: { newest: number; oldest: number },
+  theirs: { newest: number; oldest: number },
+): number {
+  if (theirs.newest < ours.oldest) throw new DropError('peer-older');
+  if (theirs.oldest > ours.newest) throw new DropError('peer-newer');
+  return Math.min(ours.newest, theirs.newest);
+}

@@ -1,0 +1,32 @@
+import { defaultHome, defaultName, openHome } from './disk/home.ts';
+import { type Identity, loadIdentity } from './disk/identity.ts';
+import { openTrustStore, type TrustStore } from './disk/trust.ts';
+
+/** What each function of the library can be told. */
+export interface CommonOptions {
+  /** Ends it, cleanly. */
+  readonly signal?: AbortSignal | undefined;
+  /** Where identity and trust store lie; by default the platform's folder for such data. */
+  readonly home?: string | undefined;
+  /** The only network interfaces to use, if any are named. */
+  readonly interfaces?: readonly string[] | undefined;
+}
+
+/** Who we are and whom we know. */
+export interface Self {
+  readonly identity: Identity;
+  readonly trust: TrustStore;
+  /** What others see us as. */
+  readonly name: string;
+}
+
+export async function openSelf({
+  home = defaultHome(),
+  name = defaultName(),
+}: {
+  home?: string | undefined;
+  name?: string | undefined;
+}): Promise<Self> {
+  await openHome(home);
+  return { identity: await loadIdentity(home), trust: await openTrustStore(home), name };
+}

@@ -1,0 +1,67 @@
+import { DropError, type ErrorCode } from '../errors.ts';
+import type { Message, MessageOf, MessageType } from '../protocol/message.ts';
+import { type Part, Session } from '../protocol/session.ts';
+
+/** Ordered, secret bytes to and from one peer: TLS today, anything tomorrow. */
+export interface Pipe {
+  /** Ends where the peer ended it; throws `disconnected` where it broke. */
+  readonly incoming: AsyncIterable<Uint8Array>;
+  /** Resolves when the bytes are on their way and may be overwritten. */
+  write(...parts: Uint8Array[]): Promise<void>;
+}
+
+/** A session held over a pipe. */
+export class Channel {
+  readonly #pipe: Pipe;
+  readonly #messages: AsyncGenerator<Message, void>;
+  #interrupt: (error: unknown) => void = () => {};
+  #failure: { readonly error: unknown } | undefined;
+  readonly session: Session;
+
+  constructor(part: Part, pipe: Pipe) {
+    this.#pipe = pipe;
+    this.session = new Session(part);
+    this.#messages = this.#listen();
+  }
+
+  /** Resolves when the message is on its way; what it carries may be overwritten then. */
+  async say(message: Message): Promise<void> {
+    await this.#pipe.write(...this.session.say(message));
+  }
+
+  /** The peer's next message, which must be of one of these types. */
+  async hear<T extends MessageType>(...types: T[]): Promise<MessageOf<T>> {
+    for (;;) {
+      const { value: message, done } = await this.#next();
+      if (done) throw new DropError('disconnected');
+      if (message.type === 'alive') continue;
+      if (message.type === 'cancel') throw new DropError(message.code);
+      if (!types.some((type) => type === message.type))
+        throw new DropError('protocol', { message: `"${message.type}" came unexpectedly.` });
+      return message as MessageOf<T>;
+    }
+  }
+
+  /**
+   * Gives up: whoever waits to hear something gets `error`, now and from now on, and the peer
+   * is told its code, if it can still be told.
+   */
+  async fail(error: unknown): Promise<void> {
+    this.#failure ??= { error };
+    this.#interrupt(error);
+    const code: ErrorCode = error instanceof DropError ? error.code : 'cancelled';
+    if (!this.session.over) await this.say({ type: 'cancel', code }).catch(() => {});
+  }
+
+  #next(): Promise<IteratorResult<Message, void>> {
+    if (this.#failure) return Promise.reject(this.#failure.error);
+    return new Promise((resolve, reject) => {
+      this.#interrupt = reject;
+      this.#messages.next().then(resolve, reject);
+    });
+  }
+
+  async *#listen(): AsyncGenerator<Message, void> {
+    for await (const bytes of this.#pipe.incoming) yield* this.session.hear(bytes);
+  }
+}

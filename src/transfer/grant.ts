@@ -1,0 +1,47 @@
+import type { Entry } from '../protocol/manifest.ts';
+
+/**
+ * How far a yes reaches: as far as what the person was shown, and while the sender was still
+ * counting, a bit further, to where one would want to be asked again. A yes to three files must
+ * not admit a terabyte.
+ */
+export class Grant {
+  #shown = 0;
+  #seen = 0;
+  #files = 0;
+  #bytes = 0;
+  #maxFiles = 0;
+  #maxBytes = 0;
+
+  /** A yes, said when `entries` were offered, `files` of them files. The next reaches twice as far. */
+  renew({ entries, files, bytes }: { entries: number; files: number; bytes: number }): void {
+    this.#shown = entries;
+    this.#maxFiles = files + Math.max(files, GRANT_FILES);
+    this.#maxBytes = bytes + Math.max(bytes, GRANT_BYTES);
+  }
+
+  /** Whether the yes covers the next entry of the offer; if so, it is taken off. */
+  takes(entry: Entry): boolean {
+    const file = entry.kind === 'file';
+    const size = file ? entry.size : 0;
+    const covered =
+      this.#seen < this.#shown ||
+      (!file && this.#maxFiles > 0) ||
+      (this.#files < this.#maxFiles &&
+        this.#bytes + size <= this.#maxBytes &&
+        !RUNS_WHEN_OPENED.test(entry.path));
+    if (!covered) return false;
+    this.#seen += 1;
+    this.#files += file ? 1 : 0;
+    this.#bytes += size;
+    return true;
+  }
+}
+
+/** How much beyond what was shown one yes admits. */
+export const GRANT_FILES = 1_000;
+export const GRANT_BYTES = 1024 ** 3;
+
+/** Names of files that do something when a person opens them in one system or another. */
+const RUNS_WHEN_OPENED =
+  /\.(exe|msi|bat|cmd|com|scr|pif|ps1|vbs|js|jse|wsf|hta|jar|lnk|url|desktop|appimage|app|command|sh|py|dmg|pkg|deb|rpm|iso|apk|reg)$/i;

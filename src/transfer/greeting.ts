@@ -1,0 +1,148 @@
+import { DropError } from '../errors.ts';
+import type { PeerId } from '../events.ts';
+import { equal, fromHex, utf8 } from '../protocol/bytes.ts';
+import { type CodeGuard, normalizeCode } from '../protocol/code.ts';
+import { type Intent, NEWEST, OLDEST } from '../protocol/message.ts';
+import { agree } from '../protocol/session.ts';
+import type { Channel } from './channel.ts';
+
+/** Who meets on which connection. */
+export interface Meeting {
+  readonly me: PeerId;
+  readonly peer: PeerId;
+  /** 32 bytes that both ends of this one connection, and nobody else, can derive. */
+  readonly binding: Uint8Array;
+}
+
+/** What a person typed, and which of the announcer's codes it was asked for. */
+export interface Answer {
+  readonly code: string;
+  readonly epoch: number;
+}
+
+/** How a greeting went well: by keys that both knew, or by a code. */
+export type Greeted = 'known' | 'paired';
+
+/**
+ * Greets the announcer that we chose. Without an answer where a code is needed, it returns the
+ * epoch to ask for, and this connection is over: nobody waits while a person types.
+ */
+export async function greetAsChooser(
+  channel: Channel,
+  meeting: Meeting,
+  { intent, knows, answer }: { intent: Intent; knows: boolean; answer?: Answer | undefined },
+): Promise<Greeted | { readonly epoch: number }> {
+  await channel.say({ type: 'hello', newest: NEWEST, oldest: OLDEST, intent, knows });
+  const welcome = await channel.hear('welcome');
+  agree({ newest: NEWEST, oldest: OLDEST }, welcome);
+  switch (welcome.terms) {
+    case 'known':
+      // It claims to know us. We send only to those whom we know.
+      if (knows) return 'known';
+      throw new DropError('unproven');
+    case 'open':
+      // Anyone can claim that no code is needed.
+      throw new DropError('unproven', { message: 'Nobody can tell who this device is.' });
+    case 'closed':
+      throw new DropError('refused');
+    case 'code':
+      break;
+  }
+  if (answer === undefined) return { epoch: welcome.epoch };
+
+  const cpace = await pake(channel, meeting, 'chooser', answer.code);
+  await channel.say({ type: 'share', epoch: answer.epoch, point: cpace.share });
+  const { point } = await channel.hear('share');
+  const { initiatorTag, responderTag } = cpace.finish('initiator', point);
+  await channel.say({ type: 'confirm', tag: initiatorTag });
+  const { tag } = await channel.hear('confirm');
+  if (!equal(tag, responderTag)) throw new DropError('wrong-code');
+  return 'paired';
+}
+
+/** After the greeting each side says what it calls itself. Returns the peer's name, as it is. */
+export async function introduce(channel: Channel, myName: string): Promise<string> {
+  const said = channel.say({ type: 'intro', name: myName });
+  const [{ name }] = await Promise.all([channel.hear('intro'), said]);
+  return name;
+}
+
+/** What the announcer knows and allows. */
+export interface Door {
+  /** Whether the chooser's key is in our trust store, or is our own. */
+  readonly knows: boolean;
+  /** Judges answers to the code that we show; none where nobody new is let in. */
+  readonly guard: CodeGuard | undefined;
+  /** Milliseconds of a clock that never goes back. */
+  readonly now: () => number;
+  /** Called when an answer was judged, right after. */
+  readonly judged: () => void;
+}
+
+/** Greets whoever chose us. Null: it only wanted to know on what terms it would be let in. */
+export async function greetAsAnnouncer(
+  channel: Channel,
+  meeting: Meeting,
+  { knows, guard, now, judged }: Door,
+): Promise<Greeted | null> {
+  const hello = await channel.hear('hello');
+  agree({ newest: NEWEST, oldest: OLDEST }, hello);
+  const terms = knows && hello.knows ? 'known' : guard === undefined ? 'closed' : 'code';
+  const epoch = guard?.epoch ?? 0;
+  await channel.say({ type: 'welcome', newest: NEWEST, oldest: OLDEST, terms, epoch });
+  if (hello.intent === 'look') return null;
+  if (terms === 'known') return 'known';
+  if (guard === undefined) throw new DropError('refused');
+
+  const share = await channel.hear('share');
+  const { code } = guard;
+  ensureJudged(share.epoch);
+  const cpace = await pake(channel, meeting, 'announcer', code);
+  await channel.say({ type: 'share', epoch: share.epoch, point: cpace.share });
+  // The chooser commits to its guess first: until here it has learned nothing.
+  const { initiatorTag, responderTag } = cpace.finish('responder', share.point);
+  const { tag } = await channel.hear('confirm');
+  // Another connection may have spent the code meanwhile: guesses in parallel are not judged.
+  ensureJudged(share.epoch);
+  if (!equal(tag, initiatorTag)) {
+    guard.wrong(now());
+    judged();
+    throw new DropError('wrong-code');
+  }
+  guard.right();
+  await channel.say({ type: 'confirm', tag: responderTag });
+  judged();
+  return 'paired';
+
+  function ensureJudged(answered: number): void {
+    const verdict = guard?.judges(answered, now());
+    if (verdict !== undefined && verdict !== 'yes') throw new DropError(verdict);
+  }
+}
+
+/**
+ * CPace over the code, bound to this connection, to both keys, to the parts and to every byte
+ * of hello and welcome. It is loaded only here: most meetings need none.
+ */
+async function pake(channel: Channel, meeting: Meeting, part: 'chooser' | 'announcer', code: string) {
+  const { CPace, lvCat } = await import('../protocol/cpace.ts');
+  const { me, peer, binding } = meeting;
+  const [chooser, announcer] = part === 'chooser' ? [me, peer] : [peer, me];
+  return new CPace(
+    {
+      secret: lvCat(utf8('drop/1 code'), utf8(normalizeCode(code))),
+      channel: lvCat(
+        utf8('drop/1'),
+        utf8('chooser'),
+        fromHex(chooser),
+        utf8('announcer'),
+        fromHex(announcer),
+        ...channel.session.transcript,
+      ),
+      session: binding,
+      initiator: utf8('drop/1 chooser'),
+      responder: utf8('drop/1 announcer'),
+    },
+    crypto.getRandomValues(new Uint8Array(32)),
+  );
+}
