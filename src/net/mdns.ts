@@ -1,0 +1,376 @@
+import { isIP } from 'node:net';
+import Bonjour from 'bonjour-service';
+import * as v from 'valibot';
+import { candidates } from './addresses.ts';
+import { type Clock, systemClock } from './clock.ts';
+import { guardedSocket } from './guard.ts';
+import { latest } from './latest.ts';
+import { followLinks, type Link, type LinkOptions, ownAddresses } from './links.ts';
+import { clip, deviceName, RUN } from './names.ts';
+import type { Sighting } from './watch.ts';
+
+/** `_drop-lan._tcp.local`: where processes of `drop` are announced and looked for. */
+export const SERVICE_TYPE = 'drop-lan';
+
+export interface MdnsOptions extends LinkOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Hears of links that fail, once for each kind of failure; the others carry on. */
+  readonly onTrouble?: ((trouble: Trouble) => void) | undefined;
+  readonly clock?: Clock;
+}
+
+/** What is wrong on one link. It is tried again by itself. */
+export interface Trouble {
+  readonly interface: string;
+  readonly family: 'IPv4' | 'IPv6';
+  /** The system's word for it: `EADDRINUSE`, `EPERM` (a firewall), `ENETUNREACH`. */
+  readonly code: string;
+}
+
+export interface Announcement {
+  /** This device, as others see it. */
+  readonly name: string;
+  /** This process, see `RUN`. Nothing that is announced outlives it but the name. */
+  readonly run: string;
+  readonly port: number;
+}
+
+export interface Announcer {
+  /** Withdraws the announcement; resolves, soon in any case, when nothing of it is left. */
+  close(): Promise<void>;
+}
+
+/**
+ * Announces this process on every link, as they come and go, until it is closed or the signal
+ * is aborted. That nothing is reported does not mean that anybody hears it.
+ */
+export function announce(announcement: Announcement, options: MdnsOptions = {}): Announcer {
+  const { run, port } = announcement;
+  const name = deviceName(announcement.name) || 'drop';
+  const voices = speakOnLinks((voice) => {
+    voice.publish({
+      name: instanceName(name, run),
+      type: SERVICE_TYPE,
+      protocol: 'tcp',
+      port,
+      // Our own host name: that of the machine belongs to the system's responder, which would
+      // take ours for a conflict and rename the machine.
+      host: `drop-${run}.local`,
+      // A probe takes a second, and any stranger could answer it to keep us from announcing.
+      probe: false,
+      txt: { v: '1', id: run, n: name },
+    });
+    return () => {};
+  }, options);
+  const close = () => voices.close(WITHDRAWAL);
+  options.signal?.addEventListener('abort', close, { once: true });
+  if (options.signal?.aborted) void close();
+  return { close };
+}
+
+export interface BrowseOptions extends MdnsOptions {
+  /** Our own process, not to be reported. */
+  readonly run?: string | undefined;
+}
+
+/**
+ * What is heard of other processes, until the signal is aborted: again and again the same, and
+ * all of it mere claims, though well-formed. Asks often at first, as packets get lost.
+ */
+export async function* browse(options: BrowseOptions): AsyncGenerator<Sighting, void> {
+  const { signal, run, clock = systemClock } = options;
+  if (signal?.aborted) return;
+  const news = latest<Sighting>(MAX_NEWS);
+  const hear = (sighting: Sighting | undefined) => {
+    if (sighting && sighting.run !== run)
+      news.put([sighting.heard, sighting.run, sighting.from].join(' '), sighting);
+  };
+  const voices = speakOnLinks((voice, link) => listen(voice, link, hear, clock), options);
+  const end = () => news.end();
+  signal?.addEventListener('abort', end);
+  try {
+    yield* news;
+  } finally {
+    signal?.removeEventListener('abort', end);
+    await voices.close();
+  }
+}
+
+/** Bounds what strangers can make us keep while nobody reads; what is left out is heard again. */
+const MAX_NEWS = 256;
+
+/** Milliseconds after the start at which to ask: 20 % of lost packets cost under a second. */
+const ROUNDS = [0, 250, 750, 1750, 3750, 7750, 15_750];
+
+/** Milliseconds between two rounds afterwards. */
+const ROUND = 20_000;
+
+function listen(
+  voice: Voice,
+  link: Link,
+  hear: (sighting: Sighting | undefined) => void,
+  clock: Clock,
+): () => void {
+  let browser: Browser | undefined;
+  let cancel = () => {};
+  const ask = (round: number) => {
+    browser?.stop();
+    const fresh = voice.find({ type: SERVICE_TYPE, protocol: 'tcp' });
+    fresh.on('up', (service: unknown) => {
+      // The library reports a service once and never looks at its addresses again. Forgotten
+      // at once, it is reported whenever it is heard.
+      fresh.services.length = 0;
+      hear(sightingOf(service, link));
+    });
+    browser = fresh;
+    const wait = (ROUNDS[round + 1] ?? (ROUNDS[round] ?? 0) + ROUND) - (ROUNDS[round] ?? 0);
+    cancel = clock.after(wait, () => ask(round + 1));
+  };
+  voice.server.mdns.on('response', ({ answers = [] }, { address }) => {
+    for (const gone of answers.flatMap(withdrawn))
+      hear({ heard: 'goodbye', run: gone, from: address });
+  });
+  ask(0);
+  return () => {
+    cancel();
+    browser?.stop();
+  };
+}
+
+/** What our own TXT record says; other programs' records of the same type are no sightings. */
+const Heard = v.object({
+  port: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65535)),
+  addresses: v.array(v.unknown()),
+  referer: v.object({
+    address: v.pipe(
+      v.string(),
+      v.check((address) => isIP(address) !== 0),
+    ),
+  }),
+  txt: v.object({ v: v.literal('1'), id: v.pipe(v.string(), v.regex(RUN)), n: v.string() }),
+});
+
+/** Bounds the work for one answer; nobody has more addresses on one link. */
+const MAX_ADDRESSES = 16;
+
+function sightingOf(service: unknown, link: Link): Sighting | undefined {
+  const { success, output: heard } = v.safeParse(Heard, service);
+  if (!success) return undefined;
+  const addresses = heard.addresses
+    .filter((address) => typeof address === 'string')
+    .filter((address) => isIP(address) !== 0)
+    .slice(0, MAX_ADDRESSES);
+  const from = heard.referer.address;
+  return {
+    heard: 'announcement',
+    run: heard.txt.id,
+    name: deviceName(heard.txt.n),
+    port: heard.port,
+    from,
+    hosts: candidates({ from, addresses }, link, ownAddresses()),
+  };
+}
+
+/** The run whose announcement a record withdraws: a pointer to it that has no time to live. */
+function withdrawn({ name, type, ttl, data }: DnsRecord): string[] {
+  if (type !== 'PTR' || ttl !== 0 || typeof data !== 'string') return [];
+  if (name.toLowerCase() !== `_${SERVICE_TYPE}._tcp.local`) return [];
+  const run = data.split('.')[0]?.slice(-RUN_LENGTH) ?? '';
+  return RUN.test(run) ? [run] : [];
+}
+
+const RUN_LENGTH = 16;
+
+/** A label of DNS holds 63 bytes; one that is longer makes every packet with it unreadable. */
+const MAX_LABEL = 63;
+
+/**
+ * The name of an announcement among all of the network: the device's name, as far as it fits,
+ * and the run, so that no two are alike and a withdrawal tells whose it is.
+ */
+export function instanceName(name: string, run: string): string {
+  // A dot would be taken for the end of the label.
+  const start = clip(name.replaceAll('.', '-'), MAX_LABEL - RUN_LENGTH - 1).trimEnd();
+  return `${start} ${run}`;
+}
+
+/** Milliseconds for the last words; they are a courtesy to the others, no reason to stay. */
+const WITHDRAWAL = 300;
+
+/** Milliseconds until a link that failed is set up anew; doubled each time, up to the last. */
+const FIRST_RETRY = 1000;
+const LAST_RETRY = 30_000;
+
+/**
+ * Keeps one instance of bonjour-service at work on each link: it can speak on one interface
+ * only, never notices that its addresses changed, and may bring down all if one fails.
+ */
+function speakOnLinks(
+  start: Start,
+  options: MdnsOptions,
+): { close(grace?: number): Promise<void> } {
+  const speakers = new Map<string, Speaker>();
+  const following = followLinks((added, removed) => {
+    for (const { key } of removed) {
+      void speakers.get(key)?.close();
+      speakers.delete(key);
+    }
+    for (const link of added) speakers.set(link.key, speak(link, start, options));
+  }, options);
+  return {
+    async close(grace) {
+      following.close();
+      await Promise.all([...speakers.values()].map((speaker) => speaker.close(grace)));
+    },
+  };
+}
+
+type Start = (voice: Voice, link: Link) => () => void;
+
+interface Speaker {
+  /** Leaves the link, after a goodbye if there are `grace` milliseconds for it. */
+  close(grace?: number): Promise<void>;
+}
+
+function speak(link: Link, start: Start, { onTrouble, clock = systemClock }: MdnsOptions): Speaker {
+  const told = new Set<string>();
+  let leave = async (_grace?: number) => {};
+  let cancelRetry = () => {};
+  let wait = FIRST_RETRY;
+  let closed = false;
+
+  const open = () => {
+    const opened = clock.now();
+    let failed = false;
+    const fail = (error: unknown) => {
+      if (failed || closed) return;
+      failed = true;
+      const code = codeOf(error);
+      if (!told.has(code)) onTrouble?.({ interface: link.name, family: link.family, code });
+      told.add(code);
+      void leave();
+      if (clock.now() - opened > LAST_RETRY) wait = FIRST_RETRY;
+      cancelRetry = clock.after(wait, open);
+      wait = Math.min(2 * wait, LAST_RETRY);
+    };
+    let stop = () => {};
+    leave = async () => {};
+    try {
+      const voice = makeVoice(link, clock, fail);
+      leave = async (grace = 0) => {
+        stop();
+        await silence(voice, clock, grace);
+      };
+      stop = start(voice, link);
+    } catch (error) {
+      fail(error);
+    }
+  };
+
+  open();
+  return {
+    async close(grace) {
+      closed = true;
+      cancelRetry();
+      await leave(grace);
+    },
+  };
+}
+
+async function silence(voice: Voice, clock: Clock, grace: number): Promise<void> {
+  if (grace > 0)
+    await new Promise<void>((resolve) => {
+      const cancel = clock.after(grace, resolve);
+      voice.unpublishAll(() => {
+        cancel();
+        resolve();
+      });
+    });
+  await new Promise<void>((resolve) => voice.destroy(resolve));
+}
+
+function makeVoice(link: Link, clock: Clock, fail: (error: unknown) => void): Voice {
+  const { socket } = guardedSocket(link, clock);
+  const voice = new Voice(
+    link.family === 'IPv4'
+      ? // Bound to its address alone, as it would be otherwise, a socket on Linux is deaf.
+        { interface: link.address, bind: '0.0.0.0', socket }
+      : { type: 'udp6', ip: 'ff02::fb', interface: `::%${link.zone}`, socket },
+    // Without one, the library throws where nobody can catch; `send` below has seen the error.
+    () => {},
+  );
+  const { mdns } = voice.server;
+  mdns.on('error', fail);
+  mdns.on('warning', (warning) => {
+    // The others are packets that could not be decoded: not ours, and not worth a word.
+    if (warning instanceof Error && 'syscall' in warning) fail(warning);
+  });
+
+  // The only place that sees every packet and every failure: the library announces the addresses
+  // of all interfaces on each of them, and swallows what goes wrong when it asks or announces.
+  const send = mdns.send;
+  mdns.send = (packet, to, sent) => {
+    const done = typeof to === 'function' ? to : sent;
+    send(onlyOf(link, packet), null, (error) => {
+      if (error) fail(error);
+      done?.(error);
+    });
+  };
+  return voice;
+}
+
+/** A packet without the addresses of other links. */
+function onlyOf(link: Link, packet: DnsPacket): DnsPacket {
+  const ours = ({ type, data }: DnsRecord) =>
+    (type !== 'A' && type !== 'AAAA') || link.networks.some(({ address }) => address === data);
+  return {
+    ...packet,
+    ...(packet.answers && { answers: packet.answers.filter(ours) }),
+    ...(packet.additionals && { additionals: packet.additionals.filter(ours) }),
+  };
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : String(error);
+}
+
+/** What we use of bonjour-service and of multicast-dns inside it; their own types hide most. */
+interface Voice {
+  publish(service: object): void;
+  find(service: { readonly type: string; readonly protocol: 'tcp' }): Browser;
+  unpublishAll(done: () => void): void;
+  destroy(done: () => void): void;
+  readonly server: { readonly mdns: Mdns };
+}
+
+const Voice = Bonjour as unknown as new (options: object, onError: () => void) => Voice;
+
+interface Browser {
+  on(event: 'up', listener: (service: unknown) => void): void;
+  stop(): void;
+  /** What was reported already, and will not be again. */
+  readonly services: unknown[];
+}
+
+interface Mdns {
+  on(event: 'error' | 'warning', listener: (error: unknown) => void): void;
+  on(
+    event: 'response',
+    listener: (packet: DnsPacket, source: { readonly address: string }) => void,
+  ): void;
+  send(packet: DnsPacket, to: Sent | object | null, sent?: Sent): void;
+}
+
+type Sent = (error?: Error | null) => void;
+
+interface DnsPacket {
+  readonly answers?: readonly DnsRecord[];
+  readonly additionals?: readonly DnsRecord[];
+}
+
+interface DnsRecord {
+  readonly name: string;
+  readonly type: string;
+  readonly ttl?: number;
+  readonly data?: unknown;
+}
