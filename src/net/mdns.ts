@@ -62,8 +62,13 @@ export function announce(announcement: Announcement, options: MdnsOptions = {}):
     });
     return () => {};
   }, options);
-  const close = () => voices.close(WITHDRAWAL);
-  options.signal?.addEventListener('abort', close, { once: true });
+  let closing: Promise<void> | undefined;
+  const close = () => {
+    options.signal?.removeEventListener('abort', close);
+    closing ??= voices.close(WITHDRAWAL);
+    return closing;
+  };
+  options.signal?.addEventListener('abort', close);
   if (options.signal?.aborted) void close();
   return { close };
 }
@@ -105,6 +110,10 @@ const ROUNDS = [0, 250, 750, 1750, 3750, 7750, 15_750];
 /** Milliseconds between two rounds afterwards. */
 const ROUND = 20_000;
 
+function roundAt(round: number): number {
+  return ROUNDS[round] ?? roundAt(ROUNDS.length - 1) + (round - ROUNDS.length + 1) * ROUND;
+}
+
 function listen(
   voice: Voice,
   link: Link,
@@ -123,8 +132,7 @@ function listen(
       hear(sightingOf(service, link));
     });
     browser = fresh;
-    const wait = (ROUNDS[round + 1] ?? (ROUNDS[round] ?? 0) + ROUND) - (ROUNDS[round] ?? 0);
-    cancel = clock.after(wait, () => ask(round + 1));
+    cancel = clock.after(roundAt(round + 1) - roundAt(round), () => ask(round + 1));
   };
   voice.server.mdns.on('response', ({ answers = [] }, { address }) => {
     for (const gone of answers.flatMap(withdrawn))

@@ -174,14 +174,17 @@ function peerTable(
     }
   }
 
-  /** What never answered gives way to something new; what did never does. */
+  /**
+   * What failed twice gives way to something new: not after once, or whoever invents peers
+   * could make us dial as fast as they can talk. What answered never gives way.
+   */
   function makeRoom(from: string): boolean {
     const all = [...claims.values()];
     const ofSource = all.filter((claim) => claim.from === from);
     const crowd = ofSource.length >= MAX_CLAIMS_PER_SOURCE ? ofSource : all;
     if (crowd === all && all.length < MAX_CLAIMS) return true;
     const [oldest] = crowd
-      .filter((claim) => !claim.route && claim.failures > 0)
+      .filter((claim) => !claim.route && claim.failures > 1)
       .sort((a, b) => a.heard - b.heard);
     return oldest !== undefined && claims.delete(oldest.key);
   }
