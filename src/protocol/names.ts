@@ -1,0 +1,122 @@
+import filenamify from 'filenamify/browser';
+import { utf8 } from './bytes.ts';
+
+/** Whose rules a name must obey. Windows is the strict one; macOS takes what POSIX takes. */
+export type Platform = 'posix' | 'darwin' | 'windows';
+
+export interface Place {
+  readonly platform: Platform;
+  /** Whether it lands directly in the person's folder, not in a folder that was sent with it. */
+  readonly top: boolean;
+}
+
+/** Bytes of one name: what ext4, APFS, btrfs and XFS take, and never more than NTFS does. */
+export const MAX_FILE_NAME = 255;
+
+/** Bytes of an extension that is kept when a name is cut. Longer ones are no extensions. */
+const MAX_EXTENSION = 32;
+
+/**
+ * The name under which an offered name (see `isName`) can be created without harm: the same
+ * wherever nothing is wrong with it, else the nearest that is safe. It is one component, has
+ * nothing invisible or misleading in it and at most `MAX_FILE_NAME` bytes; and it is safe
+ * already: `safeName` of it is the same.
+ */
+export function safeName(name: string, place: Place): string {
+  // One repair may call for another: what is left of a cut name may end in a dot.
+  for (let safe = name; ; ) {
+    const before = safe;
+    safe = repair(safe, place);
+    if (safe === before) return safe;
+  }
+}
+
+/** The name to try instead, if `name` is taken: `report.pdf`, 1 -> `report (1).pdf`. */
+export function numbered(name: string, n: number): string {
+  return shorten(name, ` (${n})`);
+}
+
+/**
+ * A peer's text, fit to be shown: one line of at most `max` characters as people count them,
+ * without anything that could steer a terminal, hide, or turn the direction of writing.
+ */
+export function forTerminal(text: string, max = 256): string {
+  const start = text.slice(0, max * UNITS_PER_CHARACTER);
+  const shown = start.replace(UNSHOWABLE, '\ufffd').replace(STACKED, '$1');
+  const characters = Array.from(segmenter.segment(shown), ({ segment }) => segment);
+  if (characters.length <= max && start === text) return shown;
+  return `${characters.slice(0, max - 1).join('')}…`;
+}
+
+/** The longest start of `text` of at most `bytes` bytes, cut between characters if it can be. */
+export function clip(text: string, bytes: number): string {
+  if (utf8(text).length <= bytes) return text;
+  const [first] = segmenter.segment(text);
+  const splits = first !== undefined && utf8(first.segment).length <= bytes;
+  const parts = splits ? Array.from(segmenter.segment(text), ({ segment }) => segment) : [...text];
+  let room = bytes;
+  const end = parts.findIndex((part) => {
+    room -= utf8(part).length;
+    return room < 0;
+  });
+  return parts.slice(0, end).join('');
+}
+
+function repair(name: string, { platform, top }: Place): string {
+  let safe = name.replace(UNSHOWABLE, '_').replace(LEADING_JOINERS, '_');
+  if (platform === 'windows') safe = forWindows(safe, top);
+  // No new dotfile, no option of a careless command, no home of somebody.
+  if (top) safe = safe.replace(/^[.~-]/, '_$&');
+  return shorten(safe);
+}
+
+function forWindows(name: string, top: boolean): string {
+  // filenamify drops the non-joiner, which Persian needs; private characters are gone already.
+  const shielded = name.replaceAll(NON_JOINER, SHIELD);
+  const safe = filenamify(shielded, { replacement: '_', maxLength: Infinity })
+    .replaceAll(SHIELD, NON_JOINER)
+    .replace(SHORT_ALIAS, '$1_');
+  return top && READ_BY_EXPLORER.test(safe) ? `_${safe}` : safe;
+}
+
+const NON_JOINER = '\u200c';
+const SHIELD = '\ue000';
+
+/** `GIT~1` opens `.git` (8.3 names), so a folder of that name would be merged into it. */
+const SHORT_ALIAS = /^([^.]{1,6})~(?=\d{1,6}(?:\.[^.]{0,3})?$)/u;
+
+/** Files that change what Windows does with the folder they lie in. */
+const READ_BY_EXPLORER = /^(?:desktop\.ini|autorun\.inf|thumbs\.db)$/i;
+
+/** Cuts what is in front of `mark` and extension, so that all of it fits. */
+function shorten(name: string, mark = ''): string {
+  const extension = extensionOf(name);
+  const stem = name.slice(0, name.length - extension.length);
+  return clip(stem, MAX_FILE_NAME - utf8(mark + extension).length) + mark + extension;
+}
+
+/** `.pdf`, `.tar.gz`; empty for `.bashrc` and for `Mr. Smith`. */
+function extensionOf(name: string): string {
+  const match = /(?:\.tar)?\.[^.\s]+$/iu.exec(name);
+  if (!match || match.index === 0 || utf8(match[0]).length > MAX_EXTENSION) return '';
+  return match[0];
+}
+
+/**
+ * Controls, line ends, lone surrogates, private and non-characters, what turns the direction of
+ * writing, and what cannot be seen at all. Joiners and variation selectors shape letters and
+ * emoji in many scripts; they stay.
+ */
+const UNSHOWABLE =
+  /[\p{Cc}\p{Zl}\p{Zp}\p{Cs}\p{Co}\p{Noncharacter_Code_Point}\p{Bidi_Control}\ufff9-\ufffb]|(?!\u034f|\u200c|\u200d|\p{Variation_Selector})\p{Default_Ignorable_Code_Point}/gu;
+
+/** In front there is nothing to join; HFS+ ignores them, so `.git` could hide behind one. */
+const LEADING_JOINERS = /^(?:\u034f|\u200c|\u200d|\p{Variation_Selector})+/u;
+
+/** No script puts more than four marks on a letter; dozens run into the lines above and below. */
+const STACKED = /((?:[\u200c\u200d]*\p{M}){4})(?:[\u200c\u200d]*\p{M})+/gu;
+
+/** Bounds the work on a text of any length; a family of four is eleven UTF-16 units. */
+const UNITS_PER_CHARACTER = 16;
+
+const segmenter = new Intl.Segmenter('und', { granularity: 'grapheme' });
