@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { DropError } from '../errors.ts';
 import type { PeerId } from '../events.ts';
 import { type Address, formatAddress, race } from './addresses.ts';
@@ -65,6 +66,8 @@ export async function* watchPeers(
   const stop = () => stopped.abort();
   outer?.addEventListener('abort', stop);
   const { signal } = stopped;
+  // Every check in progress listens to it; Node would take so many for a leak and warn.
+  setMaxListeners(0, signal);
 
   const changes = latest<Change>();
   signal.addEventListener('abort', () => changes.end());
