@@ -132,8 +132,8 @@ export type ReceiveEvent =
   | { readonly event: 'code'; readonly code: string }
   | ({ readonly event: 'request'; readonly from: Device } & OfTransfer & Extent)
   | PairedEvent
-  /** A connection that failed before it became a transfer, from a device that proved its key. */
-  | (ErrorEvent & { readonly peer: Device })
+  /** A connection that failed before it became a transfer; `peer` if it had proven who it is. */
+  | (ErrorEvent & { readonly peer?: Device })
   | TransferEvent;
 
 /** How much was offered. */

@@ -20,6 +20,8 @@ export class Progress {
   readonly #now: () => number;
   readonly #began: number;
   readonly #samples: { readonly at: number; readonly bytes: number }[] = [];
+  /** What happened while the sender waits for an answer: it is told when there is a transfer. */
+  readonly #early: Distribute<TransferEvent>[] = [];
   #transfer = '';
   #file = '';
   #total: { files: number; bytes: number } | null = null;
@@ -57,7 +59,9 @@ export class Progress {
         return;
       case 'accepted':
         this.#transfer = report.transfer;
-        return this.#say({ event: 'accepted' });
+        this.#say({ event: 'accepted' });
+        for (const event of this.#early.splice(0)) this.#say(event);
+        return;
       case 'started':
         this.#file = report.file.path;
         this.#resumed += report.from;
@@ -79,13 +83,13 @@ export class Progress {
         this.#skipped += 1;
         return this.#say({ event: 'skipped', path: report.path, reason: 'unsupported' });
       case 'failed':
+        this.#failed += 1;
         return this.fail(new DropError(report.code, { path: report.path }));
     }
   };
 
-  /** Tells of a failure of one file or of the whole. */
+  /** Tells of a failure, of one file or of the whole. */
   fail(error: DropError): void {
-    this.#failed += 1;
     this.#firstFailure ??= error;
     const { code, message, hint, path } = error;
     this.#say({
@@ -104,7 +108,7 @@ export class Progress {
       event: 'summary',
       transfer: this.#transfer,
       peer: this.#peer,
-      ok: this.#failed === 0,
+      ok: this.#firstFailure === undefined,
       files: this.#files,
       bytes: this.#bytes,
       sent: this.#moved,
@@ -156,8 +160,8 @@ export class Progress {
 
   /** Each event with what every event of a transfer carries. */
   #say(event: Distribute<TransferEvent>): void {
-    if (!this.begun) return;
-    this.#emit({ transfer: this.#transfer, peer: this.#peer, ...event } as TransferEvent);
+    if (!this.begun) this.#early.push(event);
+    else this.#emit({ transfer: this.#transfer, peer: this.#peer, ...event } as TransferEvent);
   }
 }
 

@@ -55,7 +55,7 @@ const RULES: Record<Role, Record<string, Partial<Record<MessageType | `last ${Me
  * way round. It does no I/O and keeps no time; whoever holds it moves the bytes.
  */
 export class Session {
-  readonly #part: Part;
+  readonly part: Part;
   readonly #decoder = new FrameDecoder();
   readonly #ledger = new Ledger();
   /** Lines of the greeting that were said; all of them once it is over. */
@@ -66,19 +66,19 @@ export class Session {
   #over = false;
 
   constructor(part: Part) {
-    this.#part = part;
+    this.part = part;
   }
 
   /** The bytes that say `message`. Throws if we may not say it now. */
   say(message: Message): Uint8Array[] {
     const parts = encode(message);
-    this.#observe(this.#part, message, parts[1]);
+    this.#observe(this.part, message, parts[1]);
     return parts;
   }
 
   /** The messages that these bytes complete. Throws if the peer may not say one of them now. */
   *hear(bytes: Uint8Array): Generator<Message, void> {
-    const peer = this.#part === 'chooser' ? 'announcer' : 'chooser';
+    const peer = this.part === 'chooser' ? 'announcer' : 'chooser';
     for (const piece of this.#decoder.push(bytes)) {
       const message = decode(piece);
       this.#observe(peer, message, piece.body);
@@ -89,6 +89,11 @@ export class Session {
   /** Whether the connection may end here without anything being lost. */
   get over(): boolean {
     return this.#over;
+  }
+
+  /** Which way the files go from here; the greeting has told. */
+  get role(): Role {
+    return this.#roleOf(this.part);
   }
 
   /** Hello and welcome as they were said, which the pairing is bound to. */
@@ -110,7 +115,7 @@ export class Session {
     ensure(!this.#over, `"${message.type}" after the end`);
     if (message.type === 'cancel') this.#over = true;
     else if (this.#line < GREETING.length) this.#greet(part, message, body);
-    else if (message.type !== 'alive') this.#transfer(this.#role(part), message);
+    else if (message.type !== 'alive') this.#transfer(this.#roleOf(part), message);
   }
 
   #greet(part: Part, message: Message, body: Uint8Array | undefined): void {
@@ -127,7 +132,7 @@ export class Session {
     if (this.#line === GREETING.length) this.#decoder.greeted();
   }
 
-  #role(part: Part): Role {
+  #roleOf(part: Part): Role {
     return (part === 'chooser') === (this.#intent === 'send') ? 'sender' : 'receiver';
   }
 

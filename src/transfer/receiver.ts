@@ -1,5 +1,6 @@
 import { DropError, type ErrorCode } from '../errors.ts';
 import { MAX_BATCH } from '../protocol/limits.ts';
+import type { Extent } from '../events.ts';
 import { type Entry, type FileEntry, parentOf } from '../protocol/manifest.ts';
 import type { Kept, MessageOf, SkipReason } from '../protocol/message.ts';
 import type { Channel } from './channel.ts';
@@ -63,16 +64,6 @@ export interface Stored {
   readonly path: string;
   /** Whether the name is not the one that was offered. */
   readonly renamed: boolean;
-}
-
-/** What a person is asked about. */
-export interface Extent {
-  /** The names of what is offered, as they were offered. */
-  readonly roots: readonly string[];
-  readonly files: number;
-  readonly bytes: number;
-  /** Whether that is all; else the sender is still counting. */
-  readonly final: boolean;
 }
 
 export interface Host {
@@ -238,7 +229,8 @@ export async function runReceiver(
 
   async function commitJob(number: number, job: Job, digest: Uint8Array): Promise<void> {
     try {
-      const file = await openJob(job, 0);
+      // Where no chunk came, all of it was kept, or there is nothing to it.
+      const file = await openJob(job, job.file.size);
       const where = await file.commit(digest);
       await channel.say({ type: 'stored', entry: number });
       tell({ type: 'stored', file: job.file, digest, where });

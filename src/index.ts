@@ -1,0 +1,29 @@
+/**
+ * Send files to a computer nearby: found by itself, encrypted, verified.
+ *
+ * Most programs need two functions: `receive` on one computer, `send` on the other. Both are
+ * async iterables of events, and both stop when their `signal` is aborted or their loop is left.
+ *
+ * @module
+ */
+export { type DiscoverOptions, discover, peerOf } from './discover.ts';
+export { DropError, ERRORS, type ErrorCode } from './errors.ts';
+export type {
+  Device,
+  Extent,
+  PairedEvent,
+  Peer,
+  PeerEvent,
+  PeerId,
+  ReceiveEvent,
+  SendEvent,
+  Standing,
+  Summary,
+  TransferEvent,
+} from './events.ts';
+export type { AskCode, CodeRequest } from './meet.ts';
+export { forgetPeer, type KnownPeer, knownPeers, renamePeer, trustPeer } from './peers.ts';
+export { forTerminal } from './protocol/names.ts';
+export { type ReceiveOptions, type Request, receive } from './receive.ts';
+export type { CommonOptions } from './self.ts';
+export { type SendOptions, send } from './send.ts';

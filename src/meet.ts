@@ -1,0 +1,134 @@
+import { DropError } from './errors.ts';
+import type { Device, PeerId } from './events.ts';
+import { type Address, race } from './net/addresses.ts';
+import { isOwnAddress } from './net/links.ts';
+import type { Connection } from './net/tls.ts';
+import type { Self } from './self.ts';
+import { Channel } from './transfer/channel.ts';
+import { type Answer, greetAsChooser, introduce } from './transfer/greeting.ts';
+
+/** A peer that we chose, where it may be dialled, and the key that it must have, if we know it. */
+export interface Target {
+  readonly id?: PeerId | undefined;
+  readonly name: string;
+  readonly addresses: readonly Address[];
+}
+
+/** Why a code is asked for. */
+export interface CodeRequest {
+  readonly peer: Device;
+  readonly why: 'new' | 'wrong-code' | 'code-changed';
+  readonly signal: AbortSignal;
+}
+
+export type AskCode = (request: CodeRequest) => Promise<string>;
+
+/** A greeted peer, ready for a transfer. */
+export interface Meeting {
+  readonly peer: Device;
+  readonly channel: Channel;
+  readonly connection: Connection;
+  /** Whether it was proven by a code just now. */
+  readonly paired: boolean;
+  /** Says that we are alive from now on, until it is called off. */
+  keepAlive(): () => void;
+}
+
+/** Wrong answers to give before giving up; each tells a false peer one guess. */
+const TRIES = 3;
+
+/** Questions in all: whoever changes its code after every answer only wants more of them. */
+const QUESTIONS = 10;
+
+/** Several times in the time that silence may last. */
+const ALIVE_EVERY = 4_000;
+
+/**
+ * Dials a target until it is proven who it is, by its key or by a code, and greets it. A person
+ * types while no connection waits: the first one only learns that a code is needed.
+ */
+export async function meet(
+  self: Self,
+  target: Target,
+  askCode: AskCode | undefined,
+  signal: AbortSignal,
+): Promise<Meeting> {
+  let answer: Answer | undefined;
+  let why: CodeRequest['why'] = 'new';
+  let wrong = 0;
+  for (let question = 0; ; question++) {
+    const connection = await dialTarget(self, target, signal);
+    const stop = (): void => connection.destroy();
+    signal.addEventListener('abort', stop, { once: true });
+    const channel = new Channel('chooser', connection);
+    try {
+      const { peer, epoch, paired } = await greet(self, target, connection, channel, answer);
+      if (epoch === undefined) {
+        return { peer, channel, connection, paired, keepAlive: () => keepAlive(channel) };
+      }
+      if (askCode === undefined) throw new DropError('not-paired');
+      await connection.end();
+      const code = await askCode({ peer, why, signal });
+      answer = { code, epoch };
+    } catch (error) {
+      await channel.fail(error);
+      connection.destroy();
+      if (signal.aborted) throw signal.reason;
+      if (!(error instanceof DropError) || question >= QUESTIONS) throw error;
+      if (error.code === 'wrong-code' && ++wrong < TRIES) why = error.code;
+      else if (error.code === 'code-changed') why = error.code;
+      else throw error;
+      answer = undefined;
+    } finally {
+      signal.removeEventListener('abort', stop);
+    }
+  }
+}
+
+/** The first address that answers with the right key. Others are somebody else's by now. */
+async function dialTarget(self: Self, target: Target, signal: AbortSignal): Promise<Connection> {
+  const { dial } = await import('./net/tls.ts');
+  return race(
+    target.addresses,
+    async (address, one) => {
+      const connection = await dial(address, self.identity, one);
+      if (target.id === undefined || connection.peer === target.id) return connection;
+      connection.destroy();
+      throw new DropError('wrong-peer');
+    },
+    { signal, discard: (late) => late.destroy() },
+  );
+}
+
+async function greet(
+  { identity, trust, name }: Self,
+  target: Target,
+  connection: Connection,
+  channel: Channel,
+  answer: Answer | undefined,
+): Promise<{ peer: Device; epoch?: number; paired: boolean }> {
+  const { peer: id, binding } = connection;
+  const ours = id === identity.id;
+  if (ours && !isOwnAddress(connection.remote)) throw new DropError('clone');
+  const known = await trust.get(id);
+  if (known?.trust === 'blocked')
+    throw new DropError('refused', { message: `You blocked "${known.name}".`, hint: `drop trust "${known.name}" ask` });
+  const meeting = { me: identity.id, peer: id, binding };
+  const knows = ours || known !== undefined;
+  const greeted = await greetAsChooser(channel, meeting, { intent: 'send', knows, answer });
+  if (typeof greeted === 'object')
+    return { peer: { id, name: known?.name ?? target.name }, ...greeted, paired: false };
+  connection.greeted();
+  const itsName = await introduce(channel, name);
+  if (greeted === 'paired') await trust.add({ id, name: itsName });
+  else if (!ours) await trust.seen(id);
+  const stored = await trust.get(id);
+  return { peer: { id, name: stored?.name ?? itsName }, paired: greeted === 'paired' };
+}
+
+export function keepAlive(channel: Channel): () => void {
+  const beat = setInterval(() => {
+    if (!channel.session.over) channel.say({ type: 'alive' }).catch(() => {}); // Reading tells.
+  }, ALIVE_EVERY);
+  return () => clearInterval(beat);
+}

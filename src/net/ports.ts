@@ -1,0 +1,8 @@
+/** 2-DROP on the keys of a telephone, in a range that no system hands out and nobody registered. */
+export const DEFAULT_PORT = 23767;
+
+/** The ports to try, in this order; 0 is any free one. */
+export const PORTS: readonly number[] = [
+  ...Array.from({ length: 10 }, (_, i) => DEFAULT_PORT + i),
+  0,
+];

@@ -1,0 +1,171 @@
+import { discover, peerOf, sameName } from './discover.ts';
+import { openOutbox } from './disk/outbox.ts';
+import { DropError } from './errors.ts';
+import type { Peer, SendEvent, Summary } from './events.ts';
+import { type AskCode, meet, type Target } from './meet.ts';
+import { parseAddress } from './net/addresses.ts';
+import { DEFAULT_PORT } from './net/ports.ts';
+import { Progress } from './progress.ts';
+import { type CommonOptions, openSelf, type Self } from './self.ts';
+import { follow } from './transfer/follow.ts';
+import { runSender } from './transfer/sender.ts';
+
+export interface SendOptions extends CommonOptions {
+  /** A peer from `discover`, or a name, an id, its first digits, or HOST[:PORT]. */
+  readonly to: Peer | string;
+  /** This device, as others see it. */
+  readonly name?: string | undefined;
+  /** How long a device that is only named may take to appear, in milliseconds; 10 s by default. */
+  readonly wait?: number | undefined;
+  /** Asked for the code of a new device, at most three times; without it, only known ones will do. */
+  readonly code?: AskCode | undefined;
+}
+
+/**
+ * Sends files and folders, and everything in them, to one peer. Ends when all of it is verified
+ * on the other disk, with the summary. What was not delivered was told as `error` events and the
+ * summary is not `ok`; it throws a `DropError` if the transfer as a whole did not happen.
+ */
+export function send(
+  paths: readonly string[],
+  options: SendOptions,
+): AsyncGenerator<SendEvent, Summary> {
+  return follow((emit, signal) => sendAll(paths, options, emit, signal), options.signal);
+}
+
+async function sendAll(
+  paths: readonly string[],
+  options: SendOptions,
+  emit: (event: SendEvent) => void,
+  signal: AbortSignal,
+): Promise<Summary> {
+  const outbox = await openOutbox(paths);
+  const self = await openSelf(options);
+  const target = await findTarget(self, options, signal);
+  const { peer, channel, connection, paired, keepAlive } = await meet(
+    self,
+    target,
+    options.code,
+    signal,
+  );
+  if (paired) emit({ event: 'paired', ...peer });
+
+  const progress = new Progress(peer, emit);
+  const stopBeating = keepAlive();
+  const stop = (): void => void channel.fail(new DropError('cancelled'));
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    await runSender(channel, outbox, progress.tell);
+    return progress.end();
+  } catch (error) {
+    if (signal.aborted) throw signal.reason;
+    if (!(error instanceof DropError)) throw error;
+    if (progress.begun) {
+      progress.fail(error);
+      progress.end();
+    } else if (error.exit === 4) emit({ event: 'declined', transfer: '', peer, reason: error.code });
+    throw error;
+  } finally {
+    signal.removeEventListener('abort', stop);
+    stopBeating();
+    await connection.end();
+  }
+}
+
+async function findTarget(
+  self: Self,
+  options: SendOptions,
+  signal: AbortSignal,
+): Promise<Target> {
+  const { to, wait = 10_000 } = options;
+  if (typeof to !== 'string') return targetOf(to);
+  const known = (await self.trust.all()).filter((peer) => sameName(peer.name, to));
+  const address = parseAddress(to);
+  if (known.length === 0 && address && looksLikeHost(to))
+    return { name: to, addresses: [{ host: address.host, port: address.port ?? DEFAULT_PORT }] };
+  return targetOf(await waitFor(to, known.length > 0, wait, options, signal));
+}
+
+/** The device of that name or id, as soon as it is there. A paired one goes before all others. */
+async function waitFor(
+  to: string,
+  known: boolean,
+  wait: number,
+  options: SendOptions,
+  signal: AbortSignal,
+): Promise<Peer> {
+  const limit = AbortSignal.timeout(wait);
+  const either = AbortSignal.any([signal, limit]);
+  const there = new Map<string, Peer>();
+  const settle = settler();
+  for await (const event of discover({ ...options, signal: AbortSignal.any([either, settle.signal]) })) {
+    const peer = peerOf(event);
+    const key = `${peer.id} ${peer.run}`;
+    if (event.state === 'lost') there.delete(key);
+    else if (isMeant(peer, to)) there.set(key, peer);
+    if ([...there.values()].some(isProven)) break;
+    // A new device needs not be the only one of that name: others may be about to answer.
+    if (!known && there.size > 0) settle.start();
+  }
+  if (signal.aborted) throw signal.reason;
+  const proven = [...there.values()].filter(isProven);
+  const choice = proven.length > 0 ? proven : [...there.values()];
+  const [only, ...more] = choice;
+  if (only === undefined) throw notFound(to);
+  // Whoever names a device that it knows means that one, not another that calls itself so.
+  if (known && proven.length === 0) throw new DropError('wrong-peer');
+  if (more.length > 0)
+    throw new DropError('ambiguous', {
+      message: `Several devices are called "${to}": ${choice.map(({ id }) => id.slice(0, 8)).join(', ')}.`,
+      hint: 'Name the one you mean by these digits: --to ID',
+    });
+  return only;
+}
+
+/** How long to look for more devices of one name, after the first, in milliseconds. */
+const SETTLE = 600;
+
+function settler(): { signal: AbortSignal; start(): void } {
+  const controller = new AbortController();
+  let started = false;
+  return {
+    signal: controller.signal,
+    start() {
+      if (started) return;
+      started = true;
+      setTimeout(() => controller.abort(), SETTLE);
+    },
+  };
+}
+
+function isMeant(peer: Peer, to: string): boolean {
+  if (peer.standing === 'blocked' || peer.standing === 'clone') return false;
+  return sameName(peer.name, to) || (ID_START.test(to) && peer.id.startsWith(to.toLowerCase()));
+}
+
+/** Enough digits of an id that no word is one by chance. */
+const ID_START = /^[0-9a-f]{8,64}$/i;
+
+function isProven({ standing }: Peer): boolean {
+  return standing === 'paired' || standing === 'self';
+}
+
+/** A bare word is a device's name; a host is written as an address or with a dot or a port. */
+function looksLikeHost(to: string): boolean {
+  return /[.:]/.test(to) || to === 'localhost';
+}
+
+function targetOf({ id, name, addresses }: Peer): Target {
+  return {
+    id,
+    name,
+    addresses: addresses.flatMap((text) => {
+      const { host, port } = parseAddress(text) ?? {};
+      return host === undefined || port === undefined ? [] : [{ host, port }];
+    }),
+  };
+}
+
+function notFound(to: string): DropError {
+  return new DropError('not-found', { message: `"${to}" is not ready on this network.` });
+}

@@ -1,0 +1,197 @@
+import { readFileSync } from 'node:fs';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { DropError } from '../../src/errors.ts';
+import { concat, fromHex, toHex } from '../../src/protocol/bytes.ts';
+import { FrameDecoder } from '../../src/protocol/frame.ts';
+import { MAX_CHUNK, MAX_CONTROL, MAX_GREETING } from '../../src/protocol/limits.ts';
+import { decode, encode, type Message } from '../../src/protocol/message.ts';
+import { anyMessage } from '../support/messages.ts';
+
+const VECTORS: { comment: string; message: Record<string, unknown>; bytes: string }[] = JSON.parse(
+  readFileSync(new URL('../vectors/messages.json', import.meta.url), 'utf8'),
+  (_, value) => (typeof value?.hex === 'string' ? fromHex(value.hex) : value),
+);
+
+describe('the vectors', () => {
+  test.each(VECTORS)('$comment', ({ message, bytes }) => {
+    expect(toHex(concat(...encode(message as Message)))).toBe(bytes);
+    expect(hear(fromHex(bytes))).toEqual([message]);
+  });
+});
+
+/** What a stream of bytes says, cut at the given places, to a peer that is greeted. */
+function hear(bytes: Uint8Array, cuts: readonly number[] = []): Message[] {
+  const decoder = new FrameDecoder();
+  decoder.greeted();
+  const edges = [0, ...cuts.map((cut) => cut % (bytes.length + 1)), bytes.length].sort((a, b) => a - b);
+  const messages = edges.slice(1).flatMap((edge, i) =>
+    [...decoder.push(bytes.slice(edges[i], edge))].map(decode),
+  );
+  return join(messages);
+}
+
+/** A chunk comes in whatever pieces the network made of it; these are put together again. */
+function join(messages: readonly Message[]): Message[] {
+  const joined: Message[] = [];
+  for (const message of messages) {
+    const last = joined.at(-1);
+    if (
+      message.type === 'chunk' &&
+      last?.type === 'chunk' &&
+      last.entry === message.entry &&
+      last.offset + last.bytes.length === message.offset
+    )
+      joined[joined.length - 1] = { ...last, bytes: concat(last.bytes, message.bytes) };
+    else joined.push(message.type === 'chunk' ? { ...message, bytes: message.bytes.slice() } : message);
+  }
+  return joined;
+}
+
+test('slicing the stream anywhere gives the same messages', () => {
+  fc.assert(
+    fc.property(
+      fc.array(anyMessage, { maxLength: 8 }),
+      fc.array(fc.nat(), { maxLength: 40, size: 'max' }),
+      (messages, cuts) => {
+        const bytes = concat(...messages.flatMap(encode));
+        expect(hear(bytes, cuts)).toEqual(join(messages));
+      },
+    ),
+  );
+});
+
+test('one byte at a time gives the same messages as all at once', () => {
+  fc.assert(
+    fc.property(fc.array(anyMessage, { maxLength: 4 }), (messages) => {
+      const bytes = concat(...messages.flatMap(encode));
+      expect(hear(bytes, [...bytes.keys()])).toEqual(join(messages));
+    }),
+    { numRuns: 30 },
+  );
+});
+
+test('what is understood is said again in the very same words', () => {
+  fc.assert(
+    fc.property(anyMessage, (message) => {
+      const bytes = concat(...encode(message));
+      expect(hear(bytes).map((one) => toHex(concat(...encode(one))))).toEqual([toHex(bytes)]);
+    }),
+  );
+});
+
+describe('whatever a peer sends is understood or a protocol error', () => {
+  const harmless = (bytes: Uint8Array): 'understood' | 'refused' => {
+    try {
+      hear(bytes);
+      return 'understood';
+    } catch (error) {
+      expect(error).toBeInstanceOf(DropError);
+      expect((error as DropError).code).toBe('protocol');
+      return 'refused';
+    }
+  };
+
+  test('when it is noise', () => {
+    fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => void harmless(bytes)));
+  });
+
+  test('when it is a message with some bytes changed', () => {
+    const seen = { understood: 0, refused: 0 };
+    fc.assert(
+      fc.property(
+        anyMessage,
+        fc.array(fc.tuple(fc.nat(), fc.nat(255)), { minLength: 1, maxLength: 3 }),
+        (message, changes) => {
+          const bytes = concat(...encode(message)).slice(0, 10_000);
+          for (const [at, value] of changes) bytes[at % bytes.length] = value;
+          seen[harmless(bytes)] += 1;
+        },
+      ),
+      { numRuns: 1_000 },
+    );
+    // Both happen, or the generator does not visit what this is about.
+    expect(Math.min(seen.understood, seen.refused)).toBeGreaterThan(50);
+  });
+
+  test('when it is any JSON where an object is due', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0x10, max: 0x14 }), fc.json(), (kind, json) => {
+        const body = new TextEncoder().encode(json);
+        const header = new Uint8Array(5);
+        new DataView(header.buffer).setUint32(0, body.length);
+        header[4] = kind;
+        harmless(concat(header, body));
+      }),
+    );
+  });
+
+  test.each([
+    ['an unknown kind', '0000000099'],
+    ['JSON that is no JSON', '000000021000ff'],
+    ['invalid UTF-8', '000000081022ff22ff22ff22ff'],
+    ['an unknown field', frame(0x10, '{"name":"x","more":1}')],
+    ['a missing field', frame(0x10, '{}')],
+    ['a prototype', frame(0x10, '{"__proto__":{},"name":"x"}')],
+    ['a name of 64 bytes', frame(0x10, JSON.stringify({ name: 'x'.repeat(64) }))],
+    ['a path that climbs', offer({ kind: 'file', path: 'a/../b', size: 1, mtime: 0 })],
+    ['an absolute path', offer({ kind: 'file', path: '/etc/x', size: 1, mtime: 0 })],
+    ['an empty name', offer({ kind: 'file', path: 'a//b', size: 1, mtime: 0 })],
+    ['a NUL', offer({ kind: 'file', path: 'a\0', size: 1, mtime: 0 })],
+    ['half a surrogate pair', offer({ kind: 'file', path: 'a\ud800', size: 1, mtime: 0 })],
+    ['129 levels', offer({ kind: 'file', path: 'a/'.repeat(128) + 'b', size: 1, mtime: 0 })],
+    ['a negative size', offer({ kind: 'file', path: 'a', size: -1, mtime: 0 })],
+    ['a size in words', offer({ kind: 'file', path: 'a', size: '5', mtime: 0 })],
+    ['a size beyond 2^53', offer({ kind: 'file', path: 'a', size: 2 ** 53, mtime: 0 })],
+    ['half a byte', offer({ kind: 'file', path: 'a', size: 0.5, mtime: 0 })],
+    ['setuid', offer({ kind: 'file', path: 'a', size: 0, mtime: 0, mode: 0o4755 })],
+    ['a device', offer({ kind: 'device', path: 'a' })],
+    ['a link that leaves', offer({ kind: 'link', path: 'a/b', target: '../../c' })],
+    ['a link to the root of the disk', offer({ kind: 'link', path: 'a/b', target: '/etc' })],
+    ['a link with .. in the middle', offer({ kind: 'link', path: 'a/b', target: 'c/../../d' })],
+    ['a chunk without data', '0000000c20000000000000000000000000'],
+    ['an offset beyond 2^53', '0000000d20000000010020000000000000ff'],
+  ])('when it is %s', (_, bytes) => {
+    expect(harmless(fromHex(bytes))).toBe('refused');
+  });
+
+  function offer(entry: object): string {
+    return frame(0x12, JSON.stringify({ entries: [entry], files: 1, bytes: 1, final: true }));
+  }
+
+  function frame(kind: number, json: string): string {
+    const body = new TextEncoder().encode(json);
+    const header = new Uint8Array(5);
+    new DataView(header.buffer).setUint32(0, body.length);
+    header[4] = kind;
+    return toHex(concat(header, body));
+  }
+});
+
+describe('a frame is refused by its length, before any of it is kept', () => {
+  const header = (length: number, kind: number): Uint8Array => {
+    const bytes = new Uint8Array(5);
+    new DataView(bytes.buffer).setUint32(0, length);
+    bytes[4] = kind;
+    return bytes;
+  };
+  const push = (greeted: boolean, bytes: Uint8Array) => () => {
+    const decoder = new FrameDecoder();
+    if (greeted) decoder.greeted();
+    return [...decoder.push(bytes)];
+  };
+
+  test.each([
+    ['a stranger may say', false, MAX_GREETING, 0x01],
+    ['a control frame may have', true, MAX_CONTROL, 0x12],
+    ['a chunk may have', true, 12 + MAX_CHUNK, 0x20],
+  ])('more than %s', (_, greeted, most, kind) => {
+    expect(push(greeted, header(most, kind))()).toEqual([]);
+    expect(push(greeted, header(most + 1, kind))).toThrow(DropError);
+    expect(push(greeted, header(0xffff_ffff, kind))).toThrow(DropError);
+  });
+
+  test('data from a stranger', () => {
+    expect(push(false, header(20, 0x20))).toThrow(DropError);
+  });
+});

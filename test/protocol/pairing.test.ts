@@ -1,0 +1,143 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { concat, fromHex, toHex, utf8 } from '../../src/protocol/bytes.ts';
+import { CODE_LIMITS, CodeGuard, normalizeCode } from '../../src/protocol/code.ts';
+import { CPace, type CPaceInput, lvCat } from '../../src/protocol/cpace.ts';
+
+const VECTORS = JSON.parse(
+  readFileSync(new URL('../vectors/pairing.json', import.meta.url), 'utf8'),
+) as Record<'cpace' | 'code', Record<string, string>>;
+const bytes = (vector: Record<string, string>, name: string): Uint8Array => fromHex(vector[name] ?? '');
+
+describe('CPace', () => {
+  test('gives the key of the draft', () => {
+    const it = VECTORS.cpace;
+    const input: CPaceInput = {
+      secret: bytes(it, 'PRS'),
+      channel: bytes(it, 'CI'),
+      session: bytes(it, 'sid'),
+      initiator: bytes(it, 'ADa'),
+      responder: bytes(it, 'ADb'),
+    };
+    const a = new CPace(input, bytes(it, 'ya'));
+    const b = new CPace(input, bytes(it, 'yb'));
+    expect(toHex(a.finish('initiator', b.share).isk)).toBe(it.ISK);
+    expect(toHex(b.finish('responder', a.share).isk)).toBe(it.ISK);
+  });
+
+  test('pairs as the vector says', () => {
+    const it = VECTORS.code;
+    const input: CPaceInput = {
+      secret: lvCat(utf8('drop/1 code'), utf8(normalizeCode(it.code ?? ''))),
+      channel: lvCat(
+        utf8('drop/1'),
+        utf8('chooser'),
+        bytes(it, 'chooser'),
+        utf8('announcer'),
+        bytes(it, 'announcer'),
+        bytes(it, 'hello'),
+        bytes(it, 'welcome'),
+      ),
+      session: bytes(it, 'binding'),
+      initiator: utf8('drop/1 chooser'),
+      responder: utf8('drop/1 announcer'),
+    };
+    const chooser = new CPace(input, bytes(it, 'chooserRandom'));
+    const announcer = new CPace(input, bytes(it, 'announcerRandom'));
+    expect(toHex(chooser.share)).toBe(it.chooserShare);
+    expect(toHex(announcer.share)).toBe(it.announcerShare);
+    const keys = chooser.finish('initiator', announcer.share);
+    expect(toHex(keys.initiatorTag)).toBe(it.chooserTag);
+    expect(toHex(keys.responderTag)).toBe(it.announcerTag);
+  });
+
+  const input: CPaceInput = {
+    secret: utf8('493027'),
+    channel: utf8('here'),
+    session: utf8('now'),
+    initiator: utf8('a'),
+    responder: utf8('b'),
+  };
+  const run = (left: CPaceInput, right: CPaceInput): boolean => {
+    const a = new CPace(left, crypto.getRandomValues(new Uint8Array(32)));
+    const b = new CPace(right, crypto.getRandomValues(new Uint8Array(32)));
+    const [theirs, ours] = [a.finish('initiator', b.share), b.finish('responder', a.share)];
+    return toHex(theirs.initiatorTag) === toHex(ours.initiatorTag);
+  };
+
+  test.each<[string, Partial<CPaceInput>]>([
+    ['another code', { secret: utf8('493028') }],
+    ['another connection', { session: utf8('then') }],
+    ['another peer', { channel: utf8('there') }],
+    ['another part', { initiator: utf8('b'), responder: utf8('a') }],
+  ])('fails with %s', (_, difference) => {
+    expect(run(input, input)).toBe(true);
+    expect(run(input, { ...input, ...difference })).toBe(false);
+  });
+
+  test.each<[string, (share: Uint8Array) => Uint8Array]>([
+    ['our own share', (share) => share],
+    ['the neutral element', () => new Uint8Array(32)],
+    ['no point at all', () => new Uint8Array(32).fill(0xff)],
+    ['a negative one', () => concat(Uint8Array.of(1), new Uint8Array(31))],
+  ])('refuses %s', (_, share) => {
+    const a = new CPace(input, crypto.getRandomValues(new Uint8Array(32)));
+    expect(() => a.finish('initiator', share(a.share))).toThrow(
+      expect.objectContaining({ code: 'unproven' }),
+    );
+  });
+});
+
+describe('the code', () => {
+  let drawn = 0;
+  const guard = (): CodeGuard => new CodeGuard(() => String(drawn++).padStart(6, '0'));
+
+  test('is spent by a right answer', () => {
+    const one = guard();
+    const { code, epoch } = one;
+    one.right();
+    expect(one.code).not.toBe(code);
+    expect(one.judges(epoch, 0)).toBe('code-changed');
+    expect(one.judges(one.epoch, 0)).toBe('yes');
+  });
+
+  test('is replaced after three wrong answers, not before', () => {
+    const one = guard();
+    const { code } = one;
+    one.wrong(0);
+    one.wrong(2_000);
+    expect(one.code).toBe(code);
+    one.wrong(5_000);
+    expect(one.code).not.toBe(code);
+  });
+
+  test('is not judged for ever longer after a wrong answer', () => {
+    const one = guard();
+    one.wrong(0);
+    expect([one.judges(one.epoch, 999), one.judges(one.epoch, 1_000)]).toEqual(['locked', 'yes']);
+    one.wrong(1_000);
+    expect([one.judges(one.epoch, 2_999), one.judges(one.epoch, 3_000)]).toEqual(['locked', 'yes']);
+  });
+
+  test('admits ten wrong answers and no more, however patient', () => {
+    const one = guard();
+    let now = 0;
+    let judged = 0;
+    for (; judged < 100 && one.judges(one.epoch, now) === 'yes'; judged++) {
+      one.wrong(now);
+      now += CODE_LIMITS.maxGap;
+    }
+    expect(judged).toBe(CODE_LIMITS.wrongInAll);
+    expect(one.judges(one.epoch, now + 1e9)).toBe('locked');
+  });
+
+  test.each([
+    ['493027', '493027'],
+    [' 493 027 ', '493027'],
+    ['493-027', '493027'],
+    ['493–027', '493027'],
+    ['４９３０２７', '493027'],
+  ])('"%s" is understood as %s', (typed, code) => {
+    expect(normalizeCode(typed)).toBe(code);
+  });
+});

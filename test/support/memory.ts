@@ -1,0 +1,201 @@
+import { createHash } from 'node:crypto';
+import { DropError, type ErrorCode } from '../../src/errors.ts';
+import { type Entry, type FileEntry, parentOf, rootOf } from '../../src/protocol/manifest.ts';
+import type { Pipe } from '../../src/transfer/channel.ts';
+import type { Inbox, IncomingFile, Placement, Stored } from '../../src/transfer/receiver.ts';
+import type { Outbox, Unsendable } from '../../src/transfer/sender.ts';
+
+export function sha256(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(createHash('sha256').update(bytes).digest());
+}
+
+export interface Cable {
+  readonly left: Pipe;
+  readonly right: Pipe;
+  /** How many bytes went from left to right, and back. */
+  readonly carried: { there: number; back: number };
+  pull(): void;
+}
+
+/**
+ * Two ends of one pipe, which hands on what is written in slices of at most `slice` bytes.
+ * After `cutAfter` bytes in both directions together the cable is pulled.
+ */
+export function cable({ cutAfter = Number.POSITIVE_INFINITY, slice = 16 * 1024 } = {}): Cable {
+  const there = queue();
+  const back = queue();
+  const carried = { there: 0, back: 0 };
+  let pulled = false;
+  const pull = (): void => {
+    pulled = true;
+    there.end();
+    back.end();
+  };
+  const end = (incoming: Queue, outgoing: Queue, direction: keyof typeof carried): Pipe => ({
+    incoming,
+    async write(...parts) {
+      for (const part of parts)
+        for (let at = 0; at < part.length; at += slice) {
+          if (pulled) throw new DropError('disconnected');
+          const room = cutAfter - carried.there - carried.back;
+          const piece = part.slice(at, Math.min(at + slice, at + room, part.length));
+          carried[direction] += piece.length;
+          if (piece.length > 0) outgoing.push(piece);
+          if (carried.there + carried.back >= cutAfter) pull();
+        }
+      // Like a network, it takes at least one turn.
+      await new Promise((resolve) => setImmediate(resolve));
+    },
+  });
+  return { left: end(back, there, 'there'), right: end(there, back, 'back'), carried, pull };
+}
+
+interface Queue extends AsyncIterable<Uint8Array> {
+  push(bytes: Uint8Array): void;
+  end(): void;
+}
+
+function queue(): Queue {
+  const items: Uint8Array[] = [];
+  let wake = (): void => {};
+  let ended = false;
+  return {
+    push(bytes) {
+      items.push(bytes);
+      wake();
+    },
+    end() {
+      ended = true;
+      wake();
+    },
+    async *[Symbol.asyncIterator]() {
+      for (;;) {
+        const item = items.shift();
+        if (item) yield item;
+        else if (ended) return;
+        else
+          await new Promise<void>((resolve) => {
+            wake = resolve;
+          });
+      }
+    },
+  };
+}
+
+/** A tree in memory: a path ends in `/` for a folder; a string is a link's target. */
+export type Tree = Record<string, Uint8Array | string | null>;
+
+/** Files to read, from memory. `spoil` makes reading one of them fail after some bytes. */
+export class MemoryOutbox implements Outbox {
+  readonly #tree: Tree;
+  readonly #spoil: Record<string, { after: number; code: ErrorCode }>;
+  readonly #also: readonly Unsendable[];
+  readonly #block: number;
+  readonly roots: string[];
+
+  constructor(
+    tree: Tree,
+    {
+      spoil = {},
+      also = [],
+      block = 7,
+    }: {
+      spoil?: Record<string, { after: number; code: ErrorCode }>;
+      also?: readonly Unsendable[];
+      block?: number;
+    } = {},
+  ) {
+    this.#tree = tree;
+    this.#spoil = spoil;
+    this.#also = also;
+    this.#block = block;
+    this.roots = [...new Set(Object.keys(tree).map((path) => rootOf(path.replace(/\/$/, ''))))];
+  }
+
+  async *entries(): AsyncGenerator<Entry | Unsendable> {
+    yield* this.#also;
+    for (const [path, content] of Object.entries(this.#tree))
+      if (content === null) yield { kind: 'folder', path: path.replace(/\/$/, ''), mtime: 0 };
+      else if (typeof content === 'string') yield { kind: 'link', path, target: content };
+      else yield { kind: 'file', path, size: content.length, mtime: 1, mode: 0o644 };
+  }
+
+  async *read({ path }: FileEntry, from: number): AsyncGenerator<Uint8Array, Uint8Array, undefined> {
+    const content = this.#content(path);
+    const { after, code } = this.#spoil[path] ?? { after: Number.POSITIVE_INFINITY, code: 'changed' };
+    for (let at = from; at < content.length; at += this.#block) {
+      if (at >= after) throw new DropError(code);
+      yield content.slice(at, at + this.#block);
+    }
+    if (after <= content.length) throw new DropError(code);
+    return sha256(content);
+  }
+
+  async digest({ path }: FileEntry, size: number): Promise<Uint8Array> {
+    return sha256(this.#content(path).subarray(0, size));
+  }
+
+  #content(path: string): Uint8Array {
+    const content = this.#tree[path];
+    if (!(content instanceof Uint8Array)) throw new DropError('missing', { path });
+    return content;
+  }
+}
+
+/**
+ * Where files land, in memory. It survives a broken transfer, with what was written by then.
+ * `broken` makes storing one of them fail after some bytes.
+ */
+export class MemoryInbox implements Inbox {
+  readonly stored: Tree = {};
+  readonly parts = new Map<string, Uint8Array>();
+  readonly broken: Record<string, { after: number; code: ErrorCode }> = {};
+  free = Number.MAX_SAFE_INTEGER;
+
+  async room(): Promise<number> {
+    return this.free;
+  }
+
+  async place(entry: Entry): Promise<Placement> {
+    const parent = parentOf(entry.path);
+    if (parent !== '' && this.stored[`${parent}/`] === undefined) throw new DropError('protocol');
+    if (this.broken[entry.path]?.after === -1) throw new DropError('not-permitted');
+    if (entry.kind === 'folder') this.stored[`${entry.path}/`] = null;
+    if (entry.kind === 'link') this.stored[entry.path] = entry.target;
+    if (entry.kind !== 'file') return { want: 'placed' };
+    const stored = this.stored[entry.path];
+    if (stored instanceof Uint8Array && stored.length === entry.size)
+      return { want: 'nothing', reason: 'unchanged' };
+    const part = this.parts.get(entry.path);
+    if (part === undefined || part.length > entry.size) return { want: 'all' };
+    return { want: 'rest', size: part.length, digest: sha256(part) };
+  }
+
+  async open({ path }: FileEntry, from: number): Promise<IncomingFile> {
+    const { parts, stored } = this;
+    const { after, code } = this.broken[path] ?? { after: Number.POSITIVE_INFINITY, code: 'disk' };
+    parts.set(path, (parts.get(path) ?? new Uint8Array()).slice(0, from));
+    const part = (): Uint8Array => parts.get(path) ?? new Uint8Array();
+    return {
+      async write(bytes) {
+        parts.set(path, Buffer.concat([part(), bytes]));
+        if (part().length > after) throw new DropError(code);
+      },
+      async commit(digest): Promise<Stored> {
+        await new Promise((resolve) => setImmediate(resolve));
+        const content = part();
+        parts.delete(path);
+        if (!Buffer.from(sha256(content)).equals(digest)) throw new DropError('corrupt');
+        stored[path] = new Uint8Array(content);
+        return { path: `/inbox/${path}`, renamed: false };
+      },
+      async discard() {},
+    };
+  }
+
+  async finish(): Promise<[]> {
+    return [];
+  }
+
+  async close(): Promise<void> {}
+}

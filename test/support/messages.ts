@@ -1,0 +1,111 @@
+import fc from 'fast-check';
+import { ERRORS, type ErrorCode, fromWire, toWire } from '../../src/errors.ts';
+import { isPath, staysInside } from '../../src/protocol/manifest.ts';
+import type { Message } from '../../src/protocol/message.ts';
+
+const u8 = fc.nat(255);
+const u32 = fc.integer({ min: 0, max: 0xffff_ffff });
+const size = fc.maxSafeNat();
+const time = fc.maxSafeInteger();
+const mode = fc.nat(0o777);
+const digest = fc.uint8Array({ minLength: 32, maxLength: 32 });
+
+/** A name as it may be offered, in any script, with everything that is odd but allowed. */
+export const anyName = fc
+  .oneof(
+    fc.string({ unit: 'grapheme', minLength: 1, maxLength: 20 }),
+    fc.string({ unit: 'binary', minLength: 1, maxLength: 20 }),
+    fc.constantFrom('con', '...', '-rf', '.bashrc', 'a:b', 'back\\slash', ' ', '\u202efdp.exe'),
+  )
+  .filter((name) => isPath(name) && !name.includes('/'));
+
+export const anyPath = fc
+  .array(anyName, { minLength: 1, maxLength: 5 })
+  .map((names) => names.join('/'))
+  .filter(isPath);
+
+export const anyEntry = fc.oneof(
+  fc.record(
+    { kind: fc.constant('file' as const), path: anyPath, size, mtime: time, mode },
+    { requiredKeys: ['kind', 'path', 'size', 'mtime'] },
+  ),
+  fc.record(
+    { kind: fc.constant('folder' as const), path: anyPath, mtime: time, mode },
+    { requiredKeys: ['kind', 'path', 'mtime'] },
+  ),
+  fc
+    .record({ kind: fc.constant('link' as const), path: anyPath, target: anyPath })
+    .filter(({ path, target }) => staysInside(path, target)),
+);
+
+/** Codes that mean the same on both sides, and so survive being said and heard. */
+const code = fc.constantFrom(
+  ...(Object.keys(ERRORS) as ErrorCode[]).filter((one) => fromWire(toWire(one)) === one),
+);
+
+export const anyMessage: fc.Arbitrary<Message> = fc.oneof(
+  fc.record({
+    type: fc.constant('hello' as const),
+    newest: u8,
+    oldest: u8,
+    intent: fc.constantFrom('look' as const, 'send' as const, 'get' as const),
+    knows: fc.boolean(),
+  }),
+  fc.record({
+    type: fc.constant('welcome' as const),
+    newest: u8,
+    oldest: u8,
+    terms: fc.constantFrom('known' as const, 'code' as const, 'open' as const, 'closed' as const),
+    epoch: u32,
+  }),
+  fc.record({ type: fc.constant('share' as const), epoch: u32, point: digest }),
+  fc.record({
+    type: fc.constant('confirm' as const),
+    tag: fc.uint8Array({ minLength: 64, maxLength: 64 }),
+  }),
+  fc.record({ type: fc.constant('cancel' as const), code }),
+  fc.record({ type: fc.constantFrom('alive' as const, 'done' as const, 'complete' as const) }),
+  fc.record({ type: fc.constant('intro' as const), name: fc.string({ maxLength: 15 }) }),
+  fc.record({
+    type: fc.constant('roots' as const),
+    names: fc.array(anyName, { maxLength: 5 }),
+    final: fc.boolean(),
+  }),
+  fc.record({
+    type: fc.constant('offer' as const),
+    entries: fc.array(anyEntry, { maxLength: 5 }),
+    files: size,
+    bytes: size,
+    final: fc.boolean(),
+  }),
+  fc.record({
+    type: fc.constant('accept' as const),
+    transfer: fc.stringMatching(/^[0-9a-f]{32}$/),
+  }),
+  fc.record({
+    type: fc.constant('want' as const),
+    count: fc.integer({ min: 1, max: 256 }),
+    skip: fc.array(
+      fc.record({
+        entry: u32,
+        reason: fc.constantFrom(
+          'unchanged' as const,
+          'identical' as const,
+          'conflict' as const,
+        ),
+      }),
+      { maxLength: 3 },
+    ),
+    kept: fc.array(fc.record({ entry: u32, size, digest }), { maxLength: 3 }),
+    failed: fc.array(fc.record({ entry: u32, code }), { maxLength: 3 }),
+  }),
+  fc.record({
+    type: fc.constant('chunk' as const),
+    entry: u32,
+    offset: fc.nat(2 ** 52),
+    bytes: fc.uint8Array({ minLength: 1, maxLength: 100 }),
+  }),
+  fc.record({ type: fc.constant('end' as const), entry: u32, digest }),
+  fc.record({ type: fc.constant('stored' as const), entry: u32 }),
+  fc.record({ type: fc.constant('failed' as const), entry: u32, code }),
+);

@@ -1,0 +1,177 @@
+import { describe, expect, test } from 'vitest';
+import { DropError } from '../../src/errors.ts';
+import type { PeerId } from '../../src/events.ts';
+import { CodeGuard } from '../../src/protocol/code.ts';
+import { Channel } from '../../src/transfer/channel.ts';
+import { type Answer, type Door, greetAsAnnouncer, greetAsChooser } from '../../src/transfer/greeting.ts';
+import { cable } from '../support/memory.ts';
+
+const ANA = 'aa'.repeat(32) as PeerId;
+const BOB = 'bb'.repeat(32) as PeerId;
+const EVE = 'ee'.repeat(32) as PeerId;
+const HERE = new Uint8Array(32).fill(7);
+
+const newGuard = (): CodeGuard => {
+  let drawn = 0;
+  return new CodeGuard(() => ['493027', '118340', '000001', '000002'][drawn++] ?? '999999');
+};
+
+interface Case {
+  readonly chooserKnows?: boolean;
+  readonly announcerKnows?: boolean;
+  readonly answer?: Answer | undefined;
+  readonly guard?: CodeGuard | undefined;
+  /** What each believes of the connection. */
+  readonly chooser?: { peer?: PeerId; binding?: Uint8Array };
+  readonly now?: () => number;
+  readonly judged?: () => void;
+}
+
+/** How a greeting ends on both sides: an outcome, or the code of an error. */
+async function greet(situation: Case): Promise<[unknown, unknown]> {
+  const { left, right, pull } = cable();
+  const guard = 'guard' in situation ? situation.guard : newGuard();
+  const door: Door = {
+    knows: situation.announcerKnows ?? false,
+    guard,
+    now: situation.now ?? (() => 0),
+    judged: situation.judged ?? (() => {}),
+  };
+  const end = async (channel: Channel, outcome: Promise<unknown>): Promise<unknown> => {
+    try {
+      return await outcome;
+    } catch (error) {
+      if (!(error instanceof DropError)) throw error;
+      await channel.fail(error);
+      return error.code;
+    }
+  };
+  const chooser = new Channel('chooser', left);
+  const announcer = new Channel('announcer', right);
+  return Promise.all([
+    end(
+      chooser,
+      greetAsChooser(
+        chooser,
+        { me: ANA, peer: situation.chooser?.peer ?? BOB, binding: situation.chooser?.binding ?? HERE },
+        { intent: 'send', knows: situation.chooserKnows ?? false, answer: situation.answer },
+      ),
+    ).finally(pull),
+    end(announcer, greetAsAnnouncer(announcer, { me: BOB, peer: ANA, binding: HERE }, door)),
+  ]);
+}
+
+describe('two devices', () => {
+  test('that know each other need no code', async () => {
+    const both = { chooserKnows: true, announcerKnows: true };
+    expect(await greet(both)).toEqual(['known', 'known']);
+    expect(await greet({ ...both, guard: undefined })).toEqual(['known', 'known']);
+  });
+
+  test.each([
+    ['neither', {}],
+    ['only the chooser', { chooserKnows: true }],
+    ['only the announcer', { announcerKnows: true }],
+  ])('of which %s knows the other need the code', async (_, knowledge) => {
+    expect(await greet(knowledge)).toEqual([{ epoch: 1 }, 'disconnected']);
+    const answer = { code: '493 027', epoch: 1 };
+    expect(await greet({ ...knowledge, answer })).toEqual(['paired', 'paired']);
+  });
+
+  test('do not meet where nobody new is let in', async () => {
+    expect((await greet({ guard: undefined }))[0]).toBe('refused');
+  });
+});
+
+describe('a code', () => {
+  const right = { code: '493027', epoch: 1 };
+
+  test('that is right is replaced, and said to be', async () => {
+    const guard = newGuard();
+    const shown: string[] = [];
+    const judged = (): void => void shown.push(guard.code);
+    expect(await greet({ guard, judged, answer: right })).toEqual(['paired', 'paired']);
+    expect(shown).toEqual(['118340']);
+    // Used a second time, it is refused and not even counted.
+    expect(await greet({ guard, answer: right })).toEqual(['code-changed', 'code-changed']);
+    expect(guard.judges(guard.epoch, 0)).toBe('yes');
+  });
+
+  test('that is wrong is an error on both sides, and counted', async () => {
+    const guard = newGuard();
+    const outcome = await greet({ guard, answer: { code: '493028', epoch: 1 } });
+    expect(outcome).toEqual(['wrong-code', 'wrong-code']);
+    expect(guard.judges(guard.epoch, 0)).toBe('locked');
+  });
+
+  test('of an older epoch is never judged, right or wrong', async () => {
+    for (const code of ['493027', '999999']) {
+      const guard = newGuard();
+      guard.right();
+      expect(await greet({ guard, answer: { code, epoch: 1 } })).toEqual(['code-changed', 'code-changed']);
+      expect(guard.judges(2, 0)).toBe('yes');
+    }
+  });
+
+  test('is proven for this connection only: whoever relays it gains nothing', async () => {
+    const binding = new Uint8Array(32).fill(8);
+    expect(await greet({ answer: right, chooser: { binding } })).toEqual(['wrong-code', 'wrong-code']);
+    expect(await greet({ answer: right, chooser: { peer: EVE } })).toEqual(['wrong-code', 'wrong-code']);
+  });
+
+  test('guessed at in parallel is judged three times, then it is another one', async () => {
+    const guard = newGuard();
+    let now = 0;
+    const guesses = ['1', '2', '3', '4', '5', '6', '493027'].map((code) =>
+      greet({ guard, now: () => (now += 1e6), answer: { code, epoch: 1 } }),
+    );
+    const outcomes = (await Promise.all(guesses)).map(([chooser]) => chooser);
+    expect(outcomes.filter((outcome) => outcome === 'wrong-code')).toHaveLength(3);
+    expect(outcomes.filter((outcome) => outcome === 'code-changed')).toHaveLength(4);
+  });
+});
+
+describe('a false announcer', () => {
+  async function choose(...lines: Parameters<Channel['say']>[0][]): Promise<unknown> {
+    const { left, right } = cable();
+    const chooser = new Channel('chooser', left);
+    const announcer = new Channel('announcer', right);
+    const outcome = greetAsChooser(
+      chooser,
+      { me: ANA, peer: EVE, binding: HERE },
+      { intent: 'send', knows: false, answer: { code: '493027', epoch: 1 } },
+    ).catch((error: DropError) => error.code);
+    const heard = ['hello', 'share', 'confirm'] as const;
+    for (const [i, line] of lines.entries()) {
+      await announcer.hear(heard[i] ?? 'hello');
+      await announcer.say(line);
+    }
+    return outcome;
+  }
+  const terms = (what: 'known' | 'open' | 'code' | 'closed') =>
+    ({ type: 'welcome', newest: 1, oldest: 1, terms: what, epoch: 1 }) as const;
+
+  test.each(['known', 'open'] as const)('cannot talk us out of the code by "%s"', async (claim) => {
+    expect(await choose(terms(claim))).toBe('unproven');
+  });
+
+  test('cannot confirm what it does not know', async () => {
+    const { CPace } = await import('../../src/protocol/cpace.ts');
+    const none = new Uint8Array();
+    const { share } = new CPace(
+      { secret: none, channel: none, session: none, initiator: none, responder: none },
+      new Uint8Array(32).fill(9),
+    );
+    const outcome = await choose(
+      terms('code'),
+      { type: 'share', epoch: 1, point: share },
+      { type: 'confirm', tag: new Uint8Array(64) },
+    );
+    expect(outcome).toBe('wrong-code');
+  });
+
+  test('of another version is told apart', async () => {
+    expect(await choose({ ...terms('code'), newest: 9, oldest: 8 })).toBe('peer-newer');
+    expect(await choose({ ...terms('code'), newest: 0, oldest: 0 })).toBe('peer-older');
+  });
+});

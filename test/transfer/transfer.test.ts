@@ -1,0 +1,308 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { DropError, type ErrorCode } from '../../src/errors.ts';
+import type { PeerId } from '../../src/events.ts';
+import type { Entry } from '../../src/protocol/manifest.ts';
+import { Channel } from '../../src/transfer/channel.ts';
+import { greetAsAnnouncer, greetAsChooser } from '../../src/transfer/greeting.ts';
+import { type Host, runReceiver } from '../../src/transfer/receiver.ts';
+import type { Report } from '../../src/transfer/report.ts';
+import { type Outbox, runSender } from '../../src/transfer/sender.ts';
+import { type Cable, cable, MemoryInbox, MemoryOutbox, type Tree } from '../support/memory.ts';
+
+const TRANSFER = '00112233445566778899aabbccddeeff';
+const bytes = (length: number, seed = 1): Uint8Array =>
+  Uint8Array.from({ length }, (_, i) => (i * 31 + seed * 17) % 251);
+
+interface Outcome {
+  readonly sender: { readonly error?: unknown; readonly reports: Report[] };
+  readonly receiver: { readonly error?: unknown; readonly reports: Report[] };
+}
+
+/** One whole transfer between two ends that know each other. */
+async function transfer(
+  outbox: Outbox,
+  inbox: MemoryInbox,
+  wire: Cable = cable(),
+  ask: Host['ask'] = async () => 'yes',
+): Promise<Outcome> {
+  const sent: Report[] = [];
+  const received: Report[] = [];
+  const [sender, receiver] = await Promise.allSettled([
+    withGreeting(new Channel('chooser', wire.left), (channel) =>
+      runSender(channel, outbox, (report) => sent.push(report)),
+    ).finally(wire.pull),
+    withGreeting(new Channel('announcer', wire.right), (channel) =>
+      runReceiver(channel, inbox, { transfer: TRANSFER, ask }, (report) => received.push(report)),
+    ),
+  ]);
+  return {
+    sender: { reports: sent, ...errorOf(sender) },
+    receiver: { reports: received, ...errorOf(receiver) },
+  };
+}
+
+async function withGreeting(channel: Channel, then: (channel: Channel) => Promise<void>) {
+  const meeting = { me: 'a' as PeerId, peer: 'b' as PeerId, binding: new Uint8Array(32) };
+  if (channel.session.part === 'chooser')
+    await greetAsChooser(channel, meeting, { intent: 'send', knows: true });
+  else
+    await greetAsAnnouncer(channel, meeting, {
+      knows: true,
+      guard: undefined,
+      now: () => 0,
+      judged: () => {},
+    });
+  await Promise.all([channel.say({ type: 'intro', name: 'x' }), channel.hear('intro')]);
+  await then(channel);
+}
+
+function errorOf(result: PromiseSettledResult<void>): { error?: unknown } {
+  return result.status === 'rejected' ? { error: result.reason } : {};
+}
+
+function codeOf(error: unknown): ErrorCode | undefined {
+  if (error !== undefined && !(error instanceof DropError)) throw error;
+  return error?.code;
+}
+
+function failures(reports: readonly Report[]): [string, ErrorCode][] {
+  return reports.flatMap((report) =>
+    report.type === 'failed' ? [[report.path, report.code] as [string, ErrorCode]] : [],
+  );
+}
+
+const TREE: Tree = {
+  'a.txt': bytes(20),
+  'empty': bytes(0),
+  'photos/': null,
+  'photos/none/': null,
+  'photos/one.jpg': bytes(100, 2),
+  'photos/link': 'one.jpg',
+  'photos/two.jpg': bytes(33, 3),
+};
+
+test('everything arrives as it was sent, and both sides say so', async () => {
+  const inbox = new MemoryInbox();
+  const { sender, receiver } = await transfer(new MemoryOutbox(TREE), inbox);
+  expect(sender.error).toBeUndefined();
+  expect(receiver.error).toBeUndefined();
+  expect(inbox.stored).toEqual(TREE);
+  for (const { reports } of [sender, receiver]) {
+    const stored = reports.flatMap((report) => (report.type === 'stored' ? [report.file.path] : []));
+    expect(stored.sort()).toEqual(['a.txt', 'empty', 'photos/one.jpg', 'photos/two.jpg']);
+    expect(reports).toContainEqual({ type: 'offered', files: 4, bytes: 153, final: true });
+    expect(failures(reports)).toEqual([]);
+  }
+});
+
+test('nothing at all is a transfer too', async () => {
+  const { sender, receiver } = await transfer(new MemoryOutbox({}), new MemoryInbox());
+  expect([sender.error, receiver.error]).toEqual([undefined, undefined]);
+});
+
+describe('a cable that is pulled', () => {
+  const trees = fc
+    .dictionary(
+      fc.stringMatching(/^[a-z]{1,8}$/),
+      fc.uint8Array({ maxLength: 300, size: 'max' }),
+      { maxKeys: 6 },
+    )
+    .map((files): Tree => files);
+  const cuts = fc.array(fc.integer({ min: 1, max: 2_000 }), { maxLength: 4 });
+
+  test('every file arrives, wherever it was pulled, however often', async () => {
+    let resumed = 0;
+    await fc.assert(
+      fc.asyncProperty(trees, cuts, fc.integer({ min: 1, max: 50 }), async (tree, at, slice) => {
+        const inbox = new MemoryInbox();
+        for (const cutAfter of at) {
+          const { sender } = await transfer(new MemoryOutbox(tree), inbox, cable({ cutAfter, slice }));
+          expect(['disconnected', undefined]).toContain(codeOf(sender.error));
+          // Whatever the sender counts as delivered is there.
+          for (const report of sender.reports)
+            if (report.type === 'stored') expect(inbox.stored).toHaveProperty([report.file.path]);
+        }
+        const { sender, receiver } = await transfer(new MemoryOutbox(tree), inbox, cable({ slice }));
+        expect([sender.error, receiver.error]).toEqual([undefined, undefined]);
+        expect(inbox.stored).toEqual(tree);
+        resumed += sender.reports.some((one) => one.type === 'started' && one.from > 0) ? 1 : 0;
+      }),
+      { numRuns: 200 },
+    );
+    // Or else the generator never visits what this is about.
+    expect(resumed).toBeGreaterThan(20);
+  });
+
+  test('a sender never believes in success without the last word of the receiver', async () => {
+    const whole = cable();
+    await transfer(new MemoryOutbox(TREE), new MemoryInbox(), whole);
+    const all = whole.carried.there + whole.carried.back;
+    for (let cutAfter = 1; cutAfter < all; cutAfter += 1) {
+      const { sender } = await transfer(new MemoryOutbox(TREE), new MemoryInbox(), cable({ cutAfter }));
+      expect(codeOf(sender.error)).toBe('disconnected');
+    }
+  });
+});
+
+describe('resuming', () => {
+  test('goes on after what was kept, if that is the start of the file', async () => {
+    const inbox = new MemoryInbox();
+    inbox.parts.set('a.txt', bytes(20).subarray(0, 12));
+    const { sender } = await transfer(new MemoryOutbox({ 'a.txt': bytes(20) }), inbox);
+    expect(sender.reports).toContainEqual(expect.objectContaining({ type: 'started', from: 12 }));
+    expect(inbox.stored).toEqual({ 'a.txt': bytes(20) });
+  });
+
+  test('starts over if what was kept is something else', async () => {
+    const inbox = new MemoryInbox();
+    inbox.parts.set('a.txt', bytes(12, 9));
+    const { sender } = await transfer(new MemoryOutbox({ 'a.txt': bytes(20) }), inbox);
+    expect(sender.reports).toContainEqual(expect.objectContaining({ type: 'started', from: 0 }));
+    expect(inbox.stored).toEqual({ 'a.txt': bytes(20) });
+  });
+
+  test('does not send again what is there', async () => {
+    const inbox = new MemoryInbox();
+    inbox.stored['a.txt'] = bytes(20);
+    const { sender } = await transfer(new MemoryOutbox({ 'a.txt': bytes(20), b: bytes(3) }), inbox);
+    expect(sender.reports).toContainEqual(
+      expect.objectContaining({ type: 'skipped', reason: 'unchanged' }),
+    );
+    expect(sender.reports.filter(({ type }) => type === 'started')).toHaveLength(1);
+  });
+});
+
+describe('one bad file does not stop the others', () => {
+  const rest = { ...TREE };
+  delete rest['photos/one.jpg'];
+
+  test.each([0, 50, 100])('when reading it fails after %i bytes', async (after) => {
+    const inbox = new MemoryInbox();
+    const outbox = new MemoryOutbox(TREE, { spoil: { 'photos/one.jpg': { after, code: 'changed' } } });
+    const { sender, receiver } = await transfer(outbox, inbox);
+    expect([sender.error, receiver.error]).toEqual([undefined, undefined]);
+    expect(inbox.stored).toEqual(rest);
+    expect(failures(sender.reports)).toEqual([['photos/one.jpg', 'changed']]);
+    expect(failures(receiver.reports)).toEqual([['photos/one.jpg', 'changed']]);
+  });
+
+  test.each([-1, 0, 50])('when storing it fails after %i bytes', async (after) => {
+    const inbox = new MemoryInbox();
+    inbox.broken['photos/one.jpg'] = { after, code: 'not-permitted' };
+    const { sender, receiver } = await transfer(new MemoryOutbox(TREE), inbox);
+    expect([sender.error, receiver.error]).toEqual([undefined, undefined]);
+    expect(inbox.stored).toEqual(rest);
+    expect(failures(receiver.reports)).toEqual([['photos/one.jpg', 'not-permitted']]);
+    expect(failures(sender.reports)).toEqual([['photos/one.jpg', 'peer-disk']]);
+  });
+
+  test('when both give it up at once', async () => {
+    const inbox = new MemoryInbox();
+    inbox.broken['photos/one.jpg'] = { after: 10, code: 'disk-full' };
+    const outbox = new MemoryOutbox(TREE, {
+      spoil: { 'photos/one.jpg': { after: 21, code: 'unreadable' } },
+    });
+    const { sender, receiver } = await transfer(outbox, inbox);
+    expect([sender.error, receiver.error]).toEqual([undefined, undefined]);
+    expect(inbox.stored).toEqual(rest);
+    expect(failures(sender.reports)).toHaveLength(1);
+  });
+
+  test('when it is a folder that cannot be made: all in it fails, and nothing else', async () => {
+    const inbox = new MemoryInbox();
+    inbox.broken.photos = { after: -1, code: 'not-permitted' };
+    const { sender, receiver } = await transfer(new MemoryOutbox(TREE), inbox);
+    expect([sender.error, receiver.error]).toEqual([undefined, undefined]);
+    expect(Object.keys(inbox.stored).sort()).toEqual(['a.txt', 'empty']);
+    expect(failures(receiver.reports)).toHaveLength(5);
+  });
+
+  test('when it cannot even be offered', async () => {
+    const outbox = new MemoryOutbox(TREE, {
+      also: [
+        { kind: 'unsendable', path: 'secret', reason: 'unreadable' },
+        { kind: 'unsendable', path: 'socket', reason: 'unsupported' },
+      ],
+    });
+    const { sender } = await transfer(outbox, new MemoryInbox());
+    expect(failures(sender.reports)).toEqual([['secret', 'unreadable']]);
+    expect(sender.reports).toContainEqual({ type: 'ignored', path: 'socket' });
+  });
+});
+
+describe('the answer', () => {
+  test.each(['declined', 'no-answer', 'refused'] as const)('"%s" reaches the sender', async (no) => {
+    const inbox = new MemoryInbox();
+    const { sender, receiver } = await transfer(new MemoryOutbox(TREE), inbox, cable(), async () => no);
+    expect([codeOf(sender.error), codeOf(receiver.error)]).toEqual([no, no]);
+    expect(inbox.stored).toEqual({});
+  });
+
+  test('is not waited for when the sender goes away', async () => {
+    const wire = cable();
+    const { receiver } = await transfer(
+      new MemoryOutbox(TREE),
+      new MemoryInbox(),
+      wire,
+      (_, signal) =>
+        new Promise((resolve) => {
+          signal.addEventListener('abort', () => resolve('no-answer'));
+          wire.pull();
+        }),
+    );
+    expect(codeOf(receiver.error)).toBe('disconnected');
+  });
+
+  test('is no when there is not enough room', async () => {
+    const inbox = new MemoryInbox();
+    inbox.free = 100;
+    const { sender, receiver } = await transfer(new MemoryOutbox(TREE), inbox);
+    expect([codeOf(sender.error), codeOf(receiver.error)]).toEqual(['peer-disk', 'disk-full']);
+  });
+});
+
+describe('a large offer', () => {
+  const many = 30_000;
+  class ManyFiles extends MemoryOutbox {
+    ahead = 0;
+    constructor() {
+      super({ 'many/': null });
+    }
+    override async *entries(): AsyncGenerator<Entry> {
+      yield { kind: 'folder', path: 'many', mtime: 0 };
+      for (let i = 0; i < many; i++)
+        yield { kind: 'file', path: `many/${i}`, size: i % 2, mtime: 0 };
+    }
+    override async *read({ size }: { size: number }): AsyncGenerator<Uint8Array, Uint8Array, undefined> {
+      const content = bytes(size);
+      if (size > 0) yield content;
+      return (await import('../support/memory.ts')).sha256(content);
+    }
+  }
+
+  test('is asked about before it is all there, and again when it outgrows the answer', async () => {
+    const asked: { files: number; final: boolean }[] = [];
+    const inbox = new MemoryInbox();
+    const { sender, receiver } = await transfer(new ManyFiles(), inbox, cable(), async (extent) => {
+      asked.push({ files: extent.files, final: extent.final });
+      return 'yes';
+    });
+    expect([sender.error, receiver.error]).toEqual([undefined, undefined]);
+    expect(Object.keys(inbox.stored)).toHaveLength(many + 1);
+    expect(asked[0]?.final).toBe(false);
+    expect(asked[0]?.files).toBeLessThan(10_000);
+    expect(asked.length).toBeGreaterThan(1);
+    expect(asked.length).toBeLessThan(10);
+  });
+
+  test('can be refused in the middle; what is stored stays', async () => {
+    let times = 0;
+    const inbox = new MemoryInbox();
+    const { sender } = await transfer(new ManyFiles(), inbox, cable(), async () =>
+      times++ === 0 ? 'yes' : 'declined',
+    );
+    expect(codeOf(sender.error)).toBe('declined');
+    expect(Object.keys(inbox.stored).length).toBeGreaterThan(1);
+  });
+});
