@@ -41,7 +41,8 @@ async function standingOf(
     return { name, standing: here ? 'self' : 'clone' };
   }
   const known = await trust.get(id);
-  if (known) return { name: known.name, standing: known.trust === 'blocked' ? 'blocked' : 'paired' };
+  if (known)
+    return { name: known.name, standing: known.trust === 'blocked' ? 'blocked' : 'paired' };
   const taken = (await trust.all()).some((other) => sameName(other.name, name));
   return { name, standing: taken ? 'namesake' : 'new' };
 }
@@ -59,4 +60,3 @@ function hostOf(address: string): string {
 function fold(name: string): string {
   return name.normalize('NFKC').toLowerCase().replace(/\s+/g, ' ').trim();
 }
-

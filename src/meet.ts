@@ -112,7 +112,10 @@ async function greet(
   if (ours && !isOwnAddress(connection.remote)) throw new DropError('clone');
   const known = await trust.get(id);
   if (known?.trust === 'blocked')
-    throw new DropError('refused', { message: `You blocked "${known.name}".`, hint: `drop trust "${known.name}" ask` });
+    throw new DropError('refused', {
+      message: `You blocked "${known.name}".`,
+      hint: `drop trust "${known.name}" ask`,
+    });
   const meeting = { me: identity.id, peer: id, binding };
   const knows = ours || known !== undefined;
   const greeted = await greetAsChooser(channel, meeting, { intent: 'send', knows, answer });

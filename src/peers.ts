@@ -13,12 +13,20 @@ export async function knownPeers(options: Options = {}): Promise<KnownPeer[]> {
 }
 
 /** What the functions below are told is a name, an id or the first digits of one. */
-export async function trustPeer(name: string, trust: Trust, options: Options = {}): Promise<KnownPeer> {
+export async function trustPeer(
+  name: string,
+  trust: Trust,
+  options: Options = {},
+): Promise<KnownPeer> {
   const store = (await openSelf(options)).trust;
   return store.setTrust((await store.find(name)).id, trust);
 }
 
-export async function renamePeer(name: string, to: string, options: Options = {}): Promise<KnownPeer> {
+export async function renamePeer(
+  name: string,
+  to: string,
+  options: Options = {},
+): Promise<KnownPeer> {
   const store = (await openSelf(options)).trust;
   return store.rename((await store.find(name)).id, to);
 }

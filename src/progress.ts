@@ -56,21 +56,24 @@ export class Progress {
     switch (report.type) {
       case 'offered':
         if (report.final) this.#total = { files: report.files, bytes: report.bytes };
-        return;
+        break;
       case 'accepted':
         this.#transfer = report.transfer;
         this.#say({ event: 'accepted' });
         for (const event of this.#early.splice(0)) this.#say(event);
-        return;
+        break;
       case 'started':
         this.#file = report.file.path;
         this.#resumed += report.from;
-        return this.#tick();
+        this.#tick();
+        break;
       case 'moved':
         this.#moved += report.bytes;
-        return this.#tick();
+        this.#tick();
+        break;
       case 'stored':
-        return this.#stored(report.file, report);
+        this.#stored(report.file, report);
+        break;
       case 'skipped':
         this.#skipped += 1;
         if (report.reason !== 'conflict') {
@@ -78,13 +81,16 @@ export class Progress {
           this.#bytes += report.file.size;
           this.#resumed += report.file.size;
         }
-        return this.#say({ event: 'skipped', path: report.file.path, reason: report.reason });
+        this.#say({ event: 'skipped', path: report.file.path, reason: report.reason });
+        break;
       case 'ignored':
         this.#skipped += 1;
-        return this.#say({ event: 'skipped', path: report.path, reason: 'unsupported' });
+        this.#say({ event: 'skipped', path: report.path, reason: 'unsupported' });
+        break;
       case 'failed':
         this.#failed += 1;
-        return this.fail(new DropError(report.code, { path: report.path }));
+        this.fail(new DropError(report.code, { path: report.path }));
+        break;
     }
   };
 

@@ -133,7 +133,8 @@ async function host(house: House, connection: Connection, signal: AbortSignal): 
   } catch (error) {
     await channel.fail(error);
     // A bug in one visit must not end all of them.
-    if (!(error instanceof DropError)) house.emit(failure(new DropError('internal', { cause: error })));
+    if (!(error instanceof DropError))
+      house.emit(failure(new DropError('internal', { cause: error })));
   } finally {
     signal.removeEventListener('abort', stop);
     await connection.end();
@@ -187,7 +188,8 @@ async function take(
   let accepted = false;
   let declined = false;
   /** Our own computer needs no leave, and reading out the code was one. */
-  let leave = id === identity.id || known?.trust === 'auto' ? Infinity : greeted === 'paired' ? 1 : 0;
+  let leave =
+    id === identity.id || known?.trust === 'auto' ? Infinity : greeted === 'paired' ? 1 : 0;
   try {
     await runReceiver(
       channel,
@@ -196,7 +198,8 @@ async function take(
         transfer,
         async ask(extent, signal) {
           emit({ event: 'request', transfer, peer, from: peer, ...shown(extent) });
-          const answer = leave-- > 0 ? 'yes' : await answerOf({ transfer, from: peer, ...extent }, signal);
+          const answer =
+            leave-- > 0 ? 'yes' : await answerOf({ transfer, from: peer, ...extent }, signal);
           accepted = answer === 'yes';
           declined = !accepted;
           if (answer !== 'yes') emit({ event: 'declined', transfer, peer, reason: answer });

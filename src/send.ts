@@ -63,7 +63,8 @@ async function sendAll(
     if (progress.begun) {
       progress.fail(error);
       progress.end();
-    } else if (error.exit === 4) emit({ event: 'declined', transfer: '', peer, reason: error.code });
+    } else if (error.exit === 4)
+      emit({ event: 'declined', transfer: '', peer, reason: error.code });
     throw error;
   } finally {
     signal.removeEventListener('abort', stop);
@@ -72,11 +73,7 @@ async function sendAll(
   }
 }
 
-async function findTarget(
-  self: Self,
-  options: SendOptions,
-  signal: AbortSignal,
-): Promise<Target> {
+async function findTarget(self: Self, options: SendOptions, signal: AbortSignal): Promise<Target> {
   const { to, wait = 10_000 } = options;
   if (typeof to !== 'string') return targetOf(to);
   const known = (await self.trust.all()).filter((peer) => sameName(peer.name, to));
@@ -98,7 +95,10 @@ async function waitFor(
   const either = AbortSignal.any([signal, limit]);
   const there = new Map<string, Peer>();
   const settle = settler();
-  for await (const event of discover({ ...options, signal: AbortSignal.any([either, settle.signal]) })) {
+  for await (const event of discover({
+    ...options,
+    signal: AbortSignal.any([either, settle.signal]),
+  })) {
     const peer = peerOf(event);
     const key = `${peer.id} ${peer.run}`;
     if (event.state === 'lost') there.delete(key);

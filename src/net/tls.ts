@@ -203,7 +203,8 @@ class Wire implements Connection {
   readonly #greeted: () => void;
   readonly #received: Uint8Array[] = [];
   #buffered = 0;
-  #corked = 0;
+  /** Bytes that are held back to be written together; undefined when none are. */
+  #corked: number | undefined;
   #ended = false;
   #failure: DropError | undefined;
   #wake = (): void => {};
@@ -246,20 +247,21 @@ class Wire implements Connection {
   write(...parts: Uint8Array[]): Promise<void> {
     const socket = this.#socket;
     if (this.#failure) return Promise.reject(this.#failure);
-    if (this.#corked === 0) {
+    if (this.#corked === undefined) {
+      this.#corked = 0;
       socket.cork();
       setImmediate(() => this.#uncork());
     }
+    this.#corked += parts.reduce((sum, part) => sum + part.length, 0);
     return new Promise((resolve, reject) => {
       for (const [i, part] of parts.entries()) {
-        this.#corked += part.length;
         if (i < parts.length - 1) socket.write(part);
         else
           socket.write(part, (cause) =>
             cause ? reject(this.#failure ?? new DropError('disconnected', { cause })) : resolve(),
           );
       }
-      if (this.#corked >= MAX_CORKED) this.#uncork();
+      if ((this.#corked ?? 0) >= MAX_CORKED) this.#uncork();
     });
   }
 
@@ -283,8 +285,8 @@ class Wire implements Connection {
   }
 
   #uncork(): void {
-    if (this.#corked === 0) return;
-    this.#corked = 0;
+    if (this.#corked === undefined) return;
+    this.#corked = undefined;
     this.#socket.uncork();
   }
 

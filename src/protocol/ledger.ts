@@ -170,5 +170,6 @@ interface Row {
 }
 
 export function ensure(condition: boolean, detail: string): asserts condition {
-  if (!condition) throw new DropError('protocol', { message: `The protocol was broken: ${detail}.` });
+  if (!condition)
+    throw new DropError('protocol', { message: `The protocol was broken: ${detail}.` });
 }

@@ -186,11 +186,7 @@ const CODECS: { readonly [T in Exclude<MessageType, 'chunk'>]: Codec<MessageOf<T
     encode: ({ code }) => Uint8Array.of(toWire(code)),
     decode: (body) => ({ type: 'cancel', code: fromWire(exactly(body, 1)[0] as number) }),
   },
-  alive: {
-    kind: 0x0f,
-    encode: () => new Uint8Array(0),
-    decode: (body) => (exactly(body, 0), { type: 'alive' }),
-  },
+  alive: bare(0x0f, 'alive'),
   intro: json(0x10, 'intro', v.strictObject({ name: DeviceName })),
   roots: json(0x11, 'roots', v.strictObject({ names: v.array(Name), final: v.boolean() })),
   offer: json(
@@ -253,21 +249,25 @@ const CODECS: { readonly [T in Exclude<MessageType, 'chunk'>]: Codec<MessageOf<T
       };
     },
   },
-  done: {
-    kind: 0x24,
-    encode: () => new Uint8Array(0),
-    decode: (body) => (exactly(body, 0), { type: 'done' }),
-  },
-  complete: {
-    kind: 0x25,
-    encode: () => new Uint8Array(0),
-    decode: (body) => (exactly(body, 0), { type: 'complete' }),
-  },
+  done: bare(0x24, 'done'),
+  complete: bare(0x25, 'complete'),
 };
 
 const TYPES = new Map(
   Object.entries(CODECS).map(([type, { kind }]) => [kind, type as keyof typeof CODECS]),
 );
+
+/** A message that says all by being said. */
+function bare<T extends 'alive' | 'done' | 'complete'>(kind: number, type: T): Codec<{ type: T }> {
+  return {
+    kind,
+    encode: () => new Uint8Array(0),
+    decode(body) {
+      exactly(body, 0);
+      return { type };
+    },
+  };
+}
 
 /** A message whose body is JSON: its fields but for the type, which the frame's kind says. */
 function json<T extends MessageType>(

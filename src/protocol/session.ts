@@ -28,7 +28,10 @@ const WELCOMED = 2;
  * role is ours: the same rules judge what we say and what we hear. `last` stands for a message
  * that is marked as final.
  */
-const RULES: Record<Role, Record<string, Partial<Record<MessageType | `last ${MessageType}`, string>>>> = {
+const RULES: Record<
+  Role,
+  Record<string, Partial<Record<MessageType | `last ${MessageType}`, string>>>
+> = {
   sender: {
     start: { intro: 'named' },
     named: { roots: 'named', 'last roots': 'offering' },
@@ -123,7 +126,8 @@ export class Session {
     ensure(part === whose && message.type === what, `${part} said "${message.type}" too early`);
     this.#line += 1;
     if (message.type === 'hello') this.#intent = message.intent;
-    if (message.type === 'hello' || message.type === 'welcome') this.#transcript.push(body ?? new Uint8Array(0));
+    if (message.type === 'hello' || message.type === 'welcome')
+      this.#transcript.push(body ?? new Uint8Array(0));
     if (message.type === 'welcome') {
       if (this.#intent === 'look') this.#over = true;
       if (message.terms === 'known' || message.terms === 'open') this.#line = GREETING.length;
@@ -150,25 +154,35 @@ export class Session {
     const ledger = this.#ledger;
     switch (message.type) {
       case 'roots':
-        return ledger.roots(message);
+        ledger.roots(message);
+        break;
       case 'offer':
-        return ledger.offer(message);
+        ledger.offer(message);
+        break;
       case 'accept':
-        return ensure(/offering|sending/.test(this.#state.sender), 'an answer before the roots');
+        ensure(/offering|sending/.test(this.#state.sender), 'an answer before the roots');
+        break;
       case 'want':
-        return ledger.want(message);
+        ledger.want(message);
+        break;
       case 'chunk':
-        return ledger.chunk(message);
+        ledger.chunk(message);
+        break;
       case 'end':
-        return ledger.end(message);
+        ledger.end(message);
+        break;
       case 'failed':
-        return role === 'sender' ? ledger.abandon(message) : ledger.reject(message);
+        role === 'sender' ? ledger.abandon(message) : ledger.reject(message);
+        break;
       case 'stored':
-        return ledger.stored(message);
+        ledger.stored(message);
+        break;
       case 'done':
-        return ensure(ledger.sent, 'done too early');
+        ensure(ledger.sent, 'done too early');
+        break;
       case 'complete':
-        return ensure(this.#state.sender === 'done' && ledger.settled, 'complete too early');
+        ensure(this.#state.sender === 'done' && ledger.settled, 'complete too early');
+        break;
     }
   }
 }

@@ -124,7 +124,12 @@ export async function greetAsAnnouncer(
  * CPace over the code, bound to this connection, to both keys, to the parts and to every byte
  * of hello and welcome. It is loaded only here: most meetings need none.
  */
-async function pake(channel: Channel, meeting: Meeting, part: 'chooser' | 'announcer', code: string) {
+async function pake(
+  channel: Channel,
+  meeting: Meeting,
+  part: 'chooser' | 'announcer',
+  code: string,
+) {
   const { CPace, lvCat } = await import('../protocol/cpace.ts');
   const { me, peer, binding } = meeting;
   const [chooser, announcer] = part === 'chooser' ? [me, peer] : [peer, me];

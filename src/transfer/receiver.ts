@@ -1,6 +1,6 @@
 import { DropError, type ErrorCode } from '../errors.ts';
-import { MAX_BATCH } from '../protocol/limits.ts';
 import type { Extent } from '../events.ts';
+import { MAX_BATCH } from '../protocol/limits.ts';
 import { type Entry, type FileEntry, parentOf } from '../protocol/manifest.ts';
 import type { Kept, MessageOf, SkipReason } from '../protocol/message.ts';
 import type { Channel } from './channel.ts';

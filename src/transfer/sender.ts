@@ -191,7 +191,13 @@ export async function runSender(channel: Channel, outbox: Outbox, tell: Tell): P
       else if (entry.kind !== 'file') continue;
       else if (reason !== undefined) tell({ type: 'skipped', file: entry, reason });
       else {
-        const job: Job = { number, file: entry, kept: parts.get(number), rejected: false, failed: false };
+        const job: Job = {
+          number,
+          file: entry,
+          kept: parts.get(number),
+          rejected: false,
+          failed: false,
+        };
         jobs.set(number, job);
         toSend.push(job);
       }
@@ -202,11 +208,13 @@ export async function runSender(channel: Channel, outbox: Outbox, tell: Tell): P
     const job = jobs.get(message.entry);
     if (job === undefined) return;
     jobs.delete(message.entry);
-    if (message.type === 'stored') return tell({ type: 'stored', file: job.file, digest: job.digest as Uint8Array });
-    // What we could not send is told already; what the receiver could not store is news.
-    if (job.failed) return;
-    job.rejected = true;
-    tell({ type: 'failed', path: job.file.path, code: message.code });
+    if (message.type === 'stored') {
+      if (job.digest) tell({ type: 'stored', file: job.file, digest: job.digest });
+    } else if (!job.failed) {
+      // What we could not send is told already; what the receiver could not store is news.
+      job.rejected = true;
+      tell({ type: 'failed', path: job.file.path, code: message.code });
+    }
   }
 }
 

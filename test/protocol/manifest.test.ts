@@ -8,14 +8,18 @@ import { anyPath } from '../support/messages.ts';
 
 test('an offered path, its names made safe, stays inside on POSIX and on Windows', () => {
   fc.assert(
-    fc.property(anyPath, fc.constantFrom('posix' as const, 'windows' as const), (path, platform) => {
-      const names = path.split('/').map((name, i) => safeName(name, { platform, top: i === 0 }));
-      const system = platform === 'posix' ? posix : win32;
-      const inbox = platform === 'posix' ? '/home/ana/inbox' : 'C:\\Users\\ana\\inbox';
-      const landed = system.resolve(inbox, ...names);
-      expect(landed.startsWith(inbox + system.sep)).toBe(true);
-      expect(system.relative(inbox, landed).split(system.sep)).toHaveLength(names.length);
-    }),
+    fc.property(
+      anyPath,
+      fc.constantFrom('posix' as const, 'windows' as const),
+      (path, platform) => {
+        const names = path.split('/').map((name, i) => safeName(name, { platform, top: i === 0 }));
+        const system = platform === 'posix' ? posix : win32;
+        const inbox = platform === 'posix' ? '/home/ana/inbox' : 'C:\\Users\\ana\\inbox';
+        const landed = system.resolve(inbox, ...names);
+        expect(landed.startsWith(inbox + system.sep)).toBe(true);
+        expect(system.relative(inbox, landed).split(system.sep)).toHaveLength(names.length);
+      },
+    ),
     { numRuns: 500 },
   );
 });

@@ -24,10 +24,12 @@ describe('the vectors', () => {
 function hear(bytes: Uint8Array, cuts: readonly number[] = []): Message[] {
   const decoder = new FrameDecoder();
   decoder.greeted();
-  const edges = [0, ...cuts.map((cut) => cut % (bytes.length + 1)), bytes.length].sort((a, b) => a - b);
-  const messages = edges.slice(1).flatMap((edge, i) =>
-    [...decoder.push(bytes.slice(edges[i], edge))].map(decode),
+  const edges = [0, ...cuts.map((cut) => cut % (bytes.length + 1)), bytes.length].sort(
+    (a, b) => a - b,
   );
+  const messages = edges
+    .slice(1)
+    .flatMap((edge, i) => [...decoder.push(bytes.slice(edges[i], edge))].map(decode));
   return join(messages);
 }
 
@@ -43,7 +45,10 @@ function join(messages: readonly Message[]): Message[] {
       last.offset + last.bytes.length === message.offset
     )
       joined[joined.length - 1] = { ...last, bytes: concat(last.bytes, message.bytes) };
-    else joined.push(message.type === 'chunk' ? { ...message, bytes: message.bytes.slice() } : message);
+    else
+      joined.push(
+        message.type === 'chunk' ? { ...message, bytes: message.bytes.slice() } : message,
+      );
   }
   return joined;
 }
@@ -139,7 +144,7 @@ describe('whatever a peer sends is understood or a protocol error', () => {
     ['an empty name', offer({ kind: 'file', path: 'a//b', size: 1, mtime: 0 })],
     ['a NUL', offer({ kind: 'file', path: 'a\0', size: 1, mtime: 0 })],
     ['half a surrogate pair', offer({ kind: 'file', path: 'a\ud800', size: 1, mtime: 0 })],
-    ['129 levels', offer({ kind: 'file', path: 'a/'.repeat(128) + 'b', size: 1, mtime: 0 })],
+    ['129 levels', offer({ kind: 'file', path: `${'a/'.repeat(128)}b`, size: 1, mtime: 0 })],
     ['a negative size', offer({ kind: 'file', path: 'a', size: -1, mtime: 0 })],
     ['a size in words', offer({ kind: 'file', path: 'a', size: '5', mtime: 0 })],
     ['a size beyond 2^53', offer({ kind: 'file', path: 'a', size: 2 ** 53, mtime: 0 })],

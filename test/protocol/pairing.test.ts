@@ -7,7 +7,8 @@ import { CPace, type CPaceInput, lvCat } from '../../src/protocol/cpace.ts';
 const VECTORS = JSON.parse(
   readFileSync(new URL('../vectors/pairing.json', import.meta.url), 'utf8'),
 ) as Record<'cpace' | 'code', Record<string, string>>;
-const bytes = (vector: Record<string, string>, name: string): Uint8Array => fromHex(vector[name] ?? '');
+const bytes = (vector: Record<string, string>, name: string): Uint8Array =>
+  fromHex(vector[name] ?? '');
 
 describe('CPace', () => {
   test('gives the key of the draft', () => {

@@ -68,25 +68,44 @@ describe('a conversation that is allowed', () => {
     ['two that know each other', [...sent, ...a(stored(1), stored(2)), ...c(done), ...a(complete)]],
     ['stored in another order', [...sent, ...a(stored(2), stored(1)), ...c(done), ...a(complete)]],
     ['done before all is stored', [...sent, ...c(done), ...a(stored(1), stored(2), complete)]],
-    ['a code', [...c(hello), ...a(code), ...c(share), ...a(share), ...c(confirm), ...a(confirm, intro)]],
+    [
+      'a code',
+      [...c(hello), ...a(code), ...c(share), ...a(share), ...c(confirm), ...a(confirm, intro)],
+    ],
     ['roots in two messages', [...greeted, ...c(intro, moreRoots, roots, offer)]],
-    ['a file that goes on', [
-      ...accepted,
-      ...a({ ...want, kept: [{ entry: 1, size: 3, digest: new Uint8Array(32) }] }),
-      ...c(chunk(1, 3, 1), end(1)),
-    ]],
-    ['a file that starts over', [
-      ...accepted,
-      ...a({ ...want, kept: [{ entry: 1, size: 3, digest: new Uint8Array(32) }] }),
-      ...c(chunk(1, 0, 4), end(1)),
-    ]],
-    ['files that are not wanted', [
-      ...accepted,
-      ...a({ ...want, skip: [{ entry: 1, reason: 'unchanged' }], failed: [{ entry: 2, code: 'exists' }] }),
-      ...c(done),
-      ...a(complete),
-    ]],
-    ['both give a file up', [...wanted, ...c(chunk(1, 0, 1)), ...a(failed(1)), ...c(chunk(1, 1, 1), failed(1), end(2))]],
+    [
+      'a file that goes on',
+      [
+        ...accepted,
+        ...a({ ...want, kept: [{ entry: 1, size: 3, digest: new Uint8Array(32) }] }),
+        ...c(chunk(1, 3, 1), end(1)),
+      ],
+    ],
+    [
+      'a file that starts over',
+      [
+        ...accepted,
+        ...a({ ...want, kept: [{ entry: 1, size: 3, digest: new Uint8Array(32) }] }),
+        ...c(chunk(1, 0, 4), end(1)),
+      ],
+    ],
+    [
+      'files that are not wanted',
+      [
+        ...accepted,
+        ...a({
+          ...want,
+          skip: [{ entry: 1, reason: 'unchanged' }],
+          failed: [{ entry: 2, code: 'exists' }],
+        }),
+        ...c(done),
+        ...a(complete),
+      ],
+    ],
+    [
+      'both give a file up',
+      [...wanted, ...c(chunk(1, 0, 1)), ...a(failed(1)), ...c(chunk(1, 1, 1), failed(1), end(2))],
+    ],
     ['life signs', [...greeted, ...c(alive), ...a(alive), ...c(intro, alive)]],
     ['a cancel at the door', [...c(hello), ...a(cancel)]],
     ['a cancel in the middle', [...wanted, ...c(chunk(1, 0, 1)), ...a(cancel)]],
@@ -102,7 +121,13 @@ describe('a conversation that is allowed', () => {
   });
 
   test('lets whoever chose receive, too', () => {
-    const { chooser, announcer } = play([...c(get), ...a(known), ...c(intro), ...a(intro, roots, offer), ...c(accept, want)]);
+    const { chooser, announcer } = play([
+      ...c(get),
+      ...a(known),
+      ...c(intro),
+      ...a(intro, roots, offer),
+      ...c(accept, want),
+    ]);
     expect([chooser.role, announcer.role]).toEqual(['receiver', 'sender']);
   });
 });
@@ -115,22 +140,56 @@ describe('a conversation that is not allowed, whoever says it', () => {
     ['two hellos', c(hello), c(hello)],
     ['an offer before the code is proven', [...c(hello), ...a(code)], c(intro)],
     ['a share where none is due', greeted, c(share)],
-    ['the announcer confirms first', [...c(hello), ...a(code), ...c(share), ...a(share)], a(confirm)],
+    [
+      'the announcer confirms first',
+      [...c(hello), ...a(code), ...c(share), ...a(share)],
+      a(confirm),
+    ],
     ['more after a look', [...c(look), ...a(code)], c(share)],
     ['roots before the name', greeted, c(roots)],
     ['an offer before the roots', [...greeted, ...c(intro)], c(offer)],
-    ['a root twice', [...greeted, ...c(intro)], c({ type: 'roots', names: ['a', 'a'], final: true })],
+    [
+      'a root twice',
+      [...greeted, ...c(intro)],
+      c({ type: 'roots', names: ['a', 'a'], final: true }),
+    ],
     ['roots after the last', [...greeted, ...c(intro, roots)], c(moreRoots)],
     ['an offer after the last', accepted, c(offer)],
-    ['an entry outside the roots', [...greeted, ...c(intro, roots)], c({ ...offer, entries: [file('c', 4), file('a/x', 0)] })],
+    [
+      'an entry outside the roots',
+      [...greeted, ...c(intro, roots)],
+      c({ ...offer, entries: [file('c', 4), file('a/x', 0)] }),
+    ],
     ['totals that do not add up', [...greeted, ...c(intro, roots)], c({ ...offer, bytes: 5 })],
     ['an answer before the offer', [...greeted, ...a(intro)], a(accept)],
     ['two answers', accepted, a(accept)],
-    ['wanting before accepting', [...greeted, ...c(intro), ...a(intro), ...c(roots, offer)], a(want)],
+    [
+      'wanting before accepting',
+      [...greeted, ...c(intro), ...a(intro), ...c(roots, offer)],
+      a(want),
+    ],
     ['wanting more than is offered', accepted, a({ ...want, count: 4 })],
-    ['keeping more than there is', accepted, a({ ...want, kept: [{ entry: 1, size: 5, digest: new Uint8Array(32) }] })],
-    ['keeping a folder', accepted, a({ ...want, kept: [{ entry: 0, size: 0, digest: new Uint8Array(32) }] })],
-    ['two decisions on one file', accepted, a({ ...want, skip: [{ entry: 1, reason: 'identical' }, { entry: 1, reason: 'identical' }] })],
+    [
+      'keeping more than there is',
+      accepted,
+      a({ ...want, kept: [{ entry: 1, size: 5, digest: new Uint8Array(32) }] }),
+    ],
+    [
+      'keeping a folder',
+      accepted,
+      a({ ...want, kept: [{ entry: 0, size: 0, digest: new Uint8Array(32) }] }),
+    ],
+    [
+      'two decisions on one file',
+      accepted,
+      a({
+        ...want,
+        skip: [
+          { entry: 1, reason: 'identical' },
+          { entry: 1, reason: 'identical' },
+        ],
+      }),
+    ],
     ['data before it is wanted', accepted, c(chunk(1, 0, 1))],
     ['data of a folder', wanted, c(chunk(0, 0, 1))],
     ['data of what was never offered', wanted, c(chunk(7, 0, 1))],

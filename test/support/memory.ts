@@ -120,9 +120,15 @@ export class MemoryOutbox implements Outbox {
       else yield { kind: 'file', path, size: content.length, mtime: 1, mode: 0o644 };
   }
 
-  async *read({ path }: FileEntry, from: number): AsyncGenerator<Uint8Array, Uint8Array, undefined> {
+  async *read(
+    { path }: FileEntry,
+    from: number,
+  ): AsyncGenerator<Uint8Array, Uint8Array, undefined> {
     const content = this.#content(path);
-    const { after, code } = this.#spoil[path] ?? { after: Number.POSITIVE_INFINITY, code: 'changed' };
+    const { after, code } = this.#spoil[path] ?? {
+      after: Number.POSITIVE_INFINITY,
+      code: 'changed',
+    };
     for (let at = from; at < content.length; at += this.#block) {
       if (at >= after) throw new DropError(code);
       yield content.slice(at, at + this.#block);

@@ -88,11 +88,7 @@ export const anyMessage: fc.Arbitrary<Message> = fc.oneof(
     skip: fc.array(
       fc.record({
         entry: u32,
-        reason: fc.constantFrom(
-          'unchanged' as const,
-          'identical' as const,
-          'conflict' as const,
-        ),
+        reason: fc.constantFrom('unchanged' as const, 'identical' as const, 'conflict' as const),
       }),
       { maxLength: 3 },
     ),

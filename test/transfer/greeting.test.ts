@@ -3,7 +3,12 @@ import { DropError } from '../../src/errors.ts';
 import type { PeerId } from '../../src/events.ts';
 import { CodeGuard } from '../../src/protocol/code.ts';
 import { Channel } from '../../src/transfer/channel.ts';
-import { type Answer, type Door, greetAsAnnouncer, greetAsChooser } from '../../src/transfer/greeting.ts';
+import {
+  type Answer,
+  type Door,
+  greetAsAnnouncer,
+  greetAsChooser,
+} from '../../src/transfer/greeting.ts';
 import { cable } from '../support/memory.ts';
 
 const ANA = 'aa'.repeat(32) as PeerId;
@@ -53,7 +58,11 @@ async function greet(situation: Case): Promise<[unknown, unknown]> {
       chooser,
       greetAsChooser(
         chooser,
-        { me: ANA, peer: situation.chooser?.peer ?? BOB, binding: situation.chooser?.binding ?? HERE },
+        {
+          me: ANA,
+          peer: situation.chooser?.peer ?? BOB,
+          binding: situation.chooser?.binding ?? HERE,
+        },
         { intent: 'send', knows: situation.chooserKnows ?? false, answer: situation.answer },
       ),
     ).finally(pull),
@@ -108,15 +117,24 @@ describe('a code', () => {
     for (const code of ['493027', '999999']) {
       const guard = newGuard();
       guard.right();
-      expect(await greet({ guard, answer: { code, epoch: 1 } })).toEqual(['code-changed', 'code-changed']);
+      expect(await greet({ guard, answer: { code, epoch: 1 } })).toEqual([
+        'code-changed',
+        'code-changed',
+      ]);
       expect(guard.judges(2, 0)).toBe('yes');
     }
   });
 
   test('is proven for this connection only: whoever relays it gains nothing', async () => {
     const binding = new Uint8Array(32).fill(8);
-    expect(await greet({ answer: right, chooser: { binding } })).toEqual(['wrong-code', 'wrong-code']);
-    expect(await greet({ answer: right, chooser: { peer: EVE } })).toEqual(['wrong-code', 'wrong-code']);
+    expect(await greet({ answer: right, chooser: { binding } })).toEqual([
+      'wrong-code',
+      'wrong-code',
+    ]);
+    expect(await greet({ answer: right, chooser: { peer: EVE } })).toEqual([
+      'wrong-code',
+      'wrong-code',
+    ]);
   });
 
   test('guessed at in parallel is judged three times, then it is another one', async () => {

@@ -74,7 +74,7 @@ function failures(reports: readonly Report[]): [string, ErrorCode][] {
 
 const TREE: Tree = {
   'a.txt': bytes(20),
-  'empty': bytes(0),
+  empty: bytes(0),
   'photos/': null,
   'photos/none/': null,
   'photos/one.jpg': bytes(100, 2),
@@ -89,7 +89,9 @@ test('everything arrives as it was sent, and both sides say so', async () => {
   expect(receiver.error).toBeUndefined();
   expect(inbox.stored).toEqual(TREE);
   for (const { reports } of [sender, receiver]) {
-    const stored = reports.flatMap((report) => (report.type === 'stored' ? [report.file.path] : []));
+    const stored = reports.flatMap((report) =>
+      report.type === 'stored' ? [report.file.path] : [],
+    );
     expect(stored.sort()).toEqual(['a.txt', 'empty', 'photos/one.jpg', 'photos/two.jpg']);
     expect(reports).toContainEqual({ type: 'offered', files: 4, bytes: 153, final: true });
     expect(failures(reports)).toEqual([]);
@@ -103,11 +105,9 @@ test('nothing at all is a transfer too', async () => {
 
 describe('a cable that is pulled', () => {
   const trees = fc
-    .dictionary(
-      fc.stringMatching(/^[a-z]{1,8}$/),
-      fc.uint8Array({ maxLength: 300, size: 'max' }),
-      { maxKeys: 6 },
-    )
+    .dictionary(fc.stringMatching(/^[a-z]{1,8}$/), fc.uint8Array({ maxLength: 300, size: 'max' }), {
+      maxKeys: 6,
+    })
     .map((files): Tree => files);
   const cuts = fc.array(fc.integer({ min: 1, max: 2_000 }), { maxLength: 4 });
 
@@ -117,13 +117,21 @@ describe('a cable that is pulled', () => {
       fc.asyncProperty(trees, cuts, fc.integer({ min: 1, max: 50 }), async (tree, at, slice) => {
         const inbox = new MemoryInbox();
         for (const cutAfter of at) {
-          const { sender } = await transfer(new MemoryOutbox(tree), inbox, cable({ cutAfter, slice }));
+          const { sender } = await transfer(
+            new MemoryOutbox(tree),
+            inbox,
+            cable({ cutAfter, slice }),
+          );
           expect(['disconnected', undefined]).toContain(codeOf(sender.error));
           // Whatever the sender counts as delivered is there.
           for (const report of sender.reports)
             if (report.type === 'stored') expect(inbox.stored).toHaveProperty([report.file.path]);
         }
-        const { sender, receiver } = await transfer(new MemoryOutbox(tree), inbox, cable({ slice }));
+        const { sender, receiver } = await transfer(
+          new MemoryOutbox(tree),
+          inbox,
+          cable({ slice }),
+        );
         expect([sender.error, receiver.error]).toEqual([undefined, undefined]);
         expect(inbox.stored).toEqual(tree);
         resumed += sender.reports.some((one) => one.type === 'started' && one.from > 0) ? 1 : 0;
@@ -139,7 +147,11 @@ describe('a cable that is pulled', () => {
     await transfer(new MemoryOutbox(TREE), new MemoryInbox(), whole);
     const all = whole.carried.there + whole.carried.back;
     for (let cutAfter = 1; cutAfter < all; cutAfter += 1) {
-      const { sender } = await transfer(new MemoryOutbox(TREE), new MemoryInbox(), cable({ cutAfter }));
+      const { sender } = await transfer(
+        new MemoryOutbox(TREE),
+        new MemoryInbox(),
+        cable({ cutAfter }),
+      );
       expect(codeOf(sender.error)).toBe('disconnected');
     }
   });
@@ -179,7 +191,9 @@ describe('one bad file does not stop the others', () => {
 
   test.each([0, 50, 100])('when reading it fails after %i bytes', async (after) => {
     const inbox = new MemoryInbox();
-    const outbox = new MemoryOutbox(TREE, { spoil: { 'photos/one.jpg': { after, code: 'changed' } } });
+    const outbox = new MemoryOutbox(TREE, {
+      spoil: { 'photos/one.jpg': { after, code: 'changed' } },
+    });
     const { sender, receiver } = await transfer(outbox, inbox);
     expect([sender.error, receiver.error]).toEqual([undefined, undefined]);
     expect(inbox.stored).toEqual(rest);
@@ -232,12 +246,20 @@ describe('one bad file does not stop the others', () => {
 });
 
 describe('the answer', () => {
-  test.each(['declined', 'no-answer', 'refused'] as const)('"%s" reaches the sender', async (no) => {
-    const inbox = new MemoryInbox();
-    const { sender, receiver } = await transfer(new MemoryOutbox(TREE), inbox, cable(), async () => no);
-    expect([codeOf(sender.error), codeOf(receiver.error)]).toEqual([no, no]);
-    expect(inbox.stored).toEqual({});
-  });
+  test.each(['declined', 'no-answer', 'refused'] as const)(
+    '"%s" reaches the sender',
+    async (no) => {
+      const inbox = new MemoryInbox();
+      const { sender, receiver } = await transfer(
+        new MemoryOutbox(TREE),
+        inbox,
+        cable(),
+        async () => no,
+      );
+      expect([codeOf(sender.error), codeOf(receiver.error)]).toEqual([no, no]);
+      expect(inbox.stored).toEqual({});
+    },
+  );
 
   test('is not waited for when the sender goes away', async () => {
     const wire = cable();
@@ -274,7 +296,11 @@ describe('a large offer', () => {
       for (let i = 0; i < many; i++)
         yield { kind: 'file', path: `many/${i}`, size: i % 2, mtime: 0 };
     }
-    override async *read({ size }: { size: number }): AsyncGenerator<Uint8Array, Uint8Array, undefined> {
+    override async *read({
+      size,
+    }: {
+      size: number;
+    }): AsyncGenerator<Uint8Array, Uint8Array, undefined> {
       const content = bytes(size);
       if (size > 0) yield content;
       return (await import('../support/memory.ts')).sha256(content);
