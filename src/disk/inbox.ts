@@ -1,0 +1,370 @@
+import { randomBytes } from 'node:crypto';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  symlinkSync,
+  unlinkSync,
+} from 'node:fs';
+import { mkdir, realpath, rm, statfs } from 'node:fs/promises';
+import { dirname, join, relative, resolve, sep } from 'node:path';
+import { DropError, type ErrorCode } from '../errors.ts';
+import {
+  type Entry,
+  type FileEntry,
+  type FolderEntry,
+  isName,
+  type LinkEntry,
+  nameOf,
+  parentOf,
+} from '../protocol/manifest.ts';
+import { numbered, type Platform, safeName } from '../protocol/names.ts';
+import type { Inbox, IncomingFile, Placement, Stored } from '../transfer/receiver.ts';
+import { diskFailure, isSystemError } from './failure.ts';
+import { Part, PartPool, setAttributes } from './part.ts';
+import { NO_FOLLOW, platformHere } from './platform.ts';
+import { FolderSync, syncFolder } from './sync.ts';
+
+export interface InboxOptions {
+  readonly platform?: Platform | undefined;
+  /** Permissions that nothing gets, whatever its sender says. */
+  readonly umask?: number | undefined;
+  /** The name for the first file that is not in a folder, instead of the offered one. */
+  readonly as?: string | undefined;
+}
+
+/**
+ * Opens `folder` for one transfer, and makes it if what it lies in is there. Throws `missing`,
+ * `exists`, `not-permitted` or `disk-full` if nothing can be stored in it.
+ */
+export async function openInbox(
+  folder: string,
+  { platform = platformHere(), umask = process.umask(), as }: InboxOptions = {},
+): Promise<Inbox> {
+  if (as !== undefined && !(isName(as) && safeName(as, { platform, top: false }) === as))
+    throw new DropError('usage', { message: 'The name to save under cannot be a file.', path: as });
+  try {
+    await makeTarget(folder);
+    const path = await realpath(folder);
+    const id = idOf(path);
+    if (id === undefined)
+      throw new DropError('exists', { message: 'It is there, but is not a folder.', path: folder });
+    const staging = join(path, `.drop-${randomBytes(8).toString('hex')}`);
+    await mkdir(staging, { mode: 0o700 });
+    const target: Folder = { path, id, parent: undefined, made: undefined };
+    return new DiskInbox(target, staging, { platform, umask, as });
+  } catch (error) {
+    throw diskFailure(error, folder);
+  }
+}
+
+/** A folder that files may go into. */
+interface Folder {
+  readonly path: string;
+  /** Which folder it is, whatever lies at its path later. */
+  readonly id: string;
+  readonly parent: Folder | undefined;
+  /** As it was offered, if we made it; the others keep their mode and time. */
+  readonly made: FolderEntry | undefined;
+}
+
+class DiskInbox implements Inbox {
+  readonly #target: Folder;
+  /** Ours alone, on the same disk: nothing in it has a name that a peer chose. */
+  readonly #staging: string;
+  readonly #platform: Platform;
+  readonly #umask: number;
+  readonly #as: string | undefined;
+  /** The path of the file that gets the name `#as`. */
+  #asPath: string | undefined;
+  /** By their offered paths, each after the one that it lies in. */
+  readonly #folders = new Map<string, Folder>();
+  readonly #folderIds = new Set<string>();
+  readonly #links: LinkEntry[] = [];
+  readonly #parts = new Set<Part>();
+  readonly #pool = new PartPool();
+  readonly #sync = new FolderSync();
+  /** For each folder that we made, that it will be found after a power cut. */
+  readonly #anchors = new Map<Folder, Promise<void>>();
+  #count = 0;
+  #closing: Promise<void> | undefined;
+
+  constructor(
+    target: Folder,
+    staging: string,
+    { platform, umask, as }: { platform: Platform; umask: number; as: string | undefined },
+  ) {
+    this.#target = target;
+    this.#staging = staging;
+    this.#platform = platform;
+    this.#umask = umask;
+    this.#as = as;
+  }
+
+  async room(): Promise<number> {
+    try {
+      const { bavail, blocks, bsize } = await statfs(this.#target.path);
+      const reserve = Math.min(RESERVE, RESERVED_SHARE * blocks * bsize);
+      return Math.max(0, Math.floor(bavail * bsize - reserve));
+    } catch (error) {
+      throw diskFailure(error, this.#target.path);
+    }
+  }
+
+  async place(entry: Entry): Promise<Placement> {
+    const parent = this.#parentOf(entry);
+    switch (entry.kind) {
+      case 'file':
+        if (parent === this.#target) this.#asPath ??= entry.path;
+        return { want: 'all' };
+      case 'link':
+        this.#links.push(entry);
+        return { want: 'placed' };
+      case 'folder':
+        if (this.#folders.has(entry.path)) throw new DropError('protocol', { path: entry.path });
+        try {
+          this.#folders.set(entry.path, this.#makeFolder(entry, parent));
+        } catch (error) {
+          throw diskFailure(error, entry.path, STORING);
+        }
+        return { want: 'placed' };
+    }
+  }
+
+  async open(entry: FileEntry, from: number): Promise<IncomingFile> {
+    if (from > 0) throw new DropError('protocol', { path: entry.path });
+    const part = new Part(join(this.#staging, String(this.#count++)), this.#pool);
+    this.#parts.add(part);
+    const explain = (error: unknown): never => {
+      throw diskFailure(error, entry.path, STORING);
+    };
+    return {
+      write: (bytes) => part.write(bytes).catch(explain),
+      commit: (digest) => this.#commit(entry, part, digest).catch(explain),
+      discard: () => this.#discard(part).catch(explain),
+    };
+  }
+
+  async finish(): Promise<{ path: string; code: ErrorCode }[]> {
+    const failures: { path: string; code: ErrorCode }[] = [];
+    const attempt = async (path: string, act: () => void | Promise<void>): Promise<void> => {
+      try {
+        await act();
+      } catch (error) {
+        const failure = diskFailure(error, path, STORING);
+        if (!(failure instanceof DropError)) throw failure;
+        failures.push({ path, code: failure.code });
+      }
+    };
+    const touched = new Map<Folder, string>();
+    for (const link of this.#links) {
+      touched.set(this.#parentOf(link), link.path);
+      await attempt(link.path, () => this.#makeLink(link));
+    }
+    // What is made in a folder changes its time, so the inner ones come first.
+    for (const [path, folder] of [...this.#folders].reverse()) {
+      if (folder.made === undefined) continue;
+      touched.set(folder, path);
+      touched.set(folder.parent as Folder, path);
+      await attempt(path, () => this.#finishFolder(folder, folder.made as FolderEntry));
+    }
+    await Promise.all(
+      Array.from(touched, ([folder, path]) => attempt(path, () => this.#sync.sync(folder.path))),
+    );
+    return failures;
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    try {
+      await Promise.all(Array.from(this.#parts, (part) => this.#discard(part)));
+      await rm(this.#staging, { recursive: true, force: true });
+    } catch (error) {
+      throw diskFailure(error, this.#staging);
+    }
+  }
+
+  async #discard(part: Part): Promise<void> {
+    await part.discard();
+    this.#parts.delete(part);
+  }
+
+  async #commit(entry: FileEntry, part: Part, digest: Uint8Array): Promise<Stored> {
+    const mode = (entry.mode ?? 0o666) & 0o777 & ~this.#umask;
+    await part.seal(digest, { mode, mtime: entry.mtime });
+    const folder = this.#parentOf(entry);
+    const path = firstFree(folder, this.#nameFor(entry), (free) =>
+      giveName(part.path, free) ? free : undefined,
+    );
+    this.#parts.delete(part);
+    await Promise.all([this.#sync.sync(folder.path), this.#anchor(folder)]);
+    const offered = entry.path.replaceAll('/', sep);
+    return { path, renamed: relative(this.#target.path, path) !== offered };
+  }
+
+  /** A name in a folder that we made lasts only if the folder's own name does. */
+  #anchor(folder: Folder): Promise<void> {
+    const { made, parent } = folder;
+    if (made === undefined || parent === undefined) return Promise.resolve();
+    let anchor = this.#anchors.get(folder);
+    if (anchor === undefined) {
+      const both = Promise.all([this.#sync.sync(parent.path), this.#anchor(parent)]);
+      anchor = both.then(() => {});
+      this.#anchors.set(folder, anchor);
+    }
+    return anchor;
+  }
+
+  /** Makes a folder, or takes the one that is there: folders of one name are merged. */
+  #makeFolder(entry: FolderEntry, parent: Folder): Folder {
+    const mode = (entry.mode ?? 0o777) | 0o700;
+    return firstFree(parent, this.#nameFor(entry), (path) => {
+      const made = unlessTaken(() => mkdirSync(path, { mode }));
+      const id = idOf(path);
+      // Two that were offered apart stay apart, even where `A` and `a` are one name.
+      if (id === undefined || (!made && this.#folderIds.has(id))) return undefined;
+      this.#folderIds.add(id);
+      return { path, id, parent, made: made ? entry : undefined };
+    });
+  }
+
+  #makeLink(entry: LinkEntry): void {
+    // What it points to got its name by the same rule.
+    const target = entry.target.split('/').map((name) => (isName(name) ? this.#safe(name) : name));
+    firstFree(this.#parentOf(entry), this.#nameFor(entry), (path) =>
+      unlessTaken(() => symlinkSync(target.join('/'), path)) ? path : undefined,
+    );
+  }
+
+  #finishFolder(folder: Folder, { mode = 0o777, mtime }: FolderEntry): void {
+    const { O_RDONLY, O_DIRECTORY = 0 } = constants;
+    const handle = openSync(folder.path, O_RDONLY | O_DIRECTORY | NO_FOLLOW);
+    try {
+      const found = fstatSync(handle, { bigint: true });
+      if (identify(found) !== folder.id) throw replaced(folder);
+      // In a shared folder, new ones inherit the bit that keeps it shared.
+      const inherited = Number(found.mode) & 0o7000;
+      setAttributes(handle, { mode: inherited | ((mode | 0o700) & ~this.#umask), mtime });
+    } finally {
+      closeSync(handle);
+    }
+  }
+
+  #parentOf({ path }: Entry): Folder {
+    const parent = parentOf(path);
+    const folder = parent === '' ? this.#target : this.#folders.get(parent);
+    if (folder === undefined) throw new DropError('protocol', { path });
+    return folder;
+  }
+
+  #nameFor({ path }: Entry): string {
+    if (this.#as !== undefined && path === this.#asPath) return this.#as;
+    return this.#safe(nameOf(path), parentOf(path) === '');
+  }
+
+  #safe(name: string, top = false): string {
+    return safeName(name, { platform: this.#platform, top });
+  }
+}
+
+/** Free space that is left to others: a full disk breaks more than a transfer. */
+const RESERVE = 1024 ** 3;
+const RESERVED_SHARE = 0.05;
+
+/** Names tried for one thing. Bounds the work in a folder that somebody filled on purpose. */
+const MAX_TRIES = 10_000;
+
+async function makeTarget(folder: string): Promise<void> {
+  try {
+    await mkdir(folder);
+    return await syncFolder(dirname(resolve(folder)));
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT'))
+      throw new DropError('missing', {
+        message: 'The folder to save into cannot be made, for what it lies in is not there.',
+        hint: `Make it first: mkdir -p ${folder}`,
+        path: folder,
+        cause: error,
+      });
+    if (!isSystemError(error, 'EEXIST')) throw error;
+  }
+}
+
+/** Tries `name` in a folder, then the numbered ones, until one can be taken. */
+function firstFree<T>(folder: Folder, name: string, take: (path: string) => T | undefined): T {
+  // Somebody else may have put a link there that leads elsewhere.
+  if (idOf(folder.path) !== folder.id) throw replaced(folder);
+  for (let n = 0; n < MAX_TRIES; n++) {
+    const taken = take(join(folder.path, n === 0 ? name : numbered(name, n)));
+    if (taken !== undefined) return taken;
+  }
+  throw new DropError('exists', { path: join(folder.path, name) });
+}
+
+function replaced({ path }: Folder): DropError {
+  return new DropError('disk', {
+    message: 'The folder that it belongs in was moved or replaced.',
+    path,
+  });
+}
+
+/** Gives a finished file its name; false if that is taken. Nothing is ever overwritten. */
+function giveName(part: string, path: string): boolean {
+  try {
+    linkSync(part, path);
+  } catch (error) {
+    if (isSystemError(error, 'EEXIST')) return false;
+    if (isSystemError(error, ...NO_HARD_LINKS)) return replaceOwn(part, path);
+    throw error;
+  }
+  unlinkSync(part);
+  return true;
+}
+
+/** What disks say that have no hard links; Windows says `EISDIR` on exFAT. */
+const NO_HARD_LINKS = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'EISDIR', 'EINVAL'];
+
+/** Takes the name with an empty file of our own, which may then be replaced. */
+function replaceOwn(part: string, path: string): boolean {
+  if (!unlessTaken(() => closeSync(openSync(path, 'wx', 0o600)))) return false;
+  try {
+    renameSync(part, path);
+  } catch (error) {
+    unlinkSync(path);
+    throw error;
+  }
+  return true;
+}
+
+/** False if there was something of that name. */
+function unlessTaken(make: () => void): boolean {
+  try {
+    make();
+    return true;
+  } catch (error) {
+    if (isSystemError(error, 'EEXIST')) return false;
+    throw error;
+  }
+}
+
+/** Which folder lies at a path; undefined if anything else does, a link to a folder included. */
+function idOf(path: string): string | undefined {
+  const found = lstatSync(path, { bigint: true, throwIfNoEntry: false });
+  return found?.isDirectory() ? identify(found) : undefined;
+}
+
+function identify({ dev, ino }: { readonly dev: bigint; readonly ino: bigint }): string {
+  return `${dev}:${ino}`;
+}
+
+/** While storing, a folder that is gone is our disk's failure, not a file that the sender lacks. */
+const STORING: Readonly<Record<string, ErrorCode>> = { ENOENT: 'disk', ENOTDIR: 'disk' };

@@ -1,0 +1,329 @@
+import { createHash, type Hash } from 'node:crypto';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readlinkSync,
+  readSync,
+  type Stats,
+} from 'node:fs';
+import { type FileHandle, open, readdir, realpath, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { DropError, type ErrorCode } from '../errors.ts';
+import { MAX_CHUNK } from '../protocol/limits.ts';
+import {
+  type Entry,
+  type FileEntry,
+  isPath,
+  parentOf,
+  rootOf,
+  staysInside,
+} from '../protocol/manifest.ts';
+import { numbered, type Platform } from '../protocol/names.ts';
+import { BLOCKS_IN_FLIGHT, type Outbox, type Unsendable } from '../transfer/sender.ts';
+import { diskFailure } from './failure.ts';
+import { NO_FOLLOW, NO_WAIT, platformHere } from './platform.ts';
+
+/**
+ * Opens the files and folders at `paths` for sending. A path that is a link is followed. Throws
+ * `missing` or `unreadable`, with the path as it was given, if one of them is not there.
+ */
+export async function openOutbox(
+  paths: readonly string[],
+  { platform = platformHere() }: { readonly platform?: Platform | undefined } = {},
+): Promise<Outbox> {
+  const sources = new Map<string, string>();
+  for (const path of paths) {
+    const source = await locate(path);
+    const name = offered(basename(source) || NAME_OF_THE_DISK, platform);
+    sources.set(freeName(sources, name), source);
+  }
+  return new DiskOutbox(sources, platform);
+}
+
+class DiskOutbox implements Outbox {
+  readonly roots: readonly string[];
+  /** Where each root lies. */
+  readonly #sources: ReadonlyMap<string, string>;
+  readonly #platform: Platform;
+  /** The rings that no read is using. */
+  readonly #rings: Ring[] = [];
+
+  constructor(sources: ReadonlyMap<string, string>, platform: Platform) {
+    this.roots = [...sources.keys()];
+    this.#sources = sources;
+    this.#platform = platform;
+  }
+
+  async *entries(): AsyncGenerator<Entry | Unsendable, void, undefined> {
+    for (const root of this.roots) {
+      /** What is still to be looked at, the next one last. */
+      const ahead = [root];
+      for (let path = ahead.pop(); path !== undefined; path = ahead.pop()) {
+        const entry = await this.#look(path);
+        yield entry;
+        if (entry.kind !== 'folder') continue;
+        for (const found of await this.#list(path)) {
+          if (typeof found === 'string') ahead.push(found);
+          else yield found;
+        }
+      }
+    }
+  }
+
+  async *read(entry: FileEntry, from: number): AsyncGenerator<Uint8Array, Uint8Array, undefined> {
+    const ring = this.#rings.pop() ?? new Ring();
+    try {
+      const small = entry.size <= MAX_CHUNK;
+      return yield* small ? this.#readSmall(entry, from, ring) : this.#readLarge(entry, from, ring);
+    } catch (error) {
+      throw diskFailure(error, entry.path, READING);
+    } finally {
+      this.#rings.push(ring);
+    }
+  }
+
+  async digest(entry: FileEntry, size: number): Promise<Uint8Array> {
+    try {
+      const file = await open(this.#sourceOf(entry.path), flagsFor(entry));
+      try {
+        ensureOffered(entry, await file.stat());
+        const hash = createHash('sha256');
+        await hashStart(entry, size, hash, file, Buffer.allocUnsafe(MAX_CHUNK));
+        return hash.digest();
+      } finally {
+        await file.close();
+      }
+    } catch (error) {
+      throw diskFailure(error, entry.path, READING);
+    }
+  }
+
+  async #look(path: string): Promise<Entry | Unsendable> {
+    if (!isPath(path)) return unsendable(path, 'unsafe-name');
+    const source = this.#sourceOf(path);
+    try {
+      // On a warm disk the call takes a microsecond; to hand it to another thread takes ten.
+      const found = isRoot(path) ? await stat(source) : lstatSync(source);
+      const mtime = timeOf(found);
+      const mode = this.#platform === 'windows' ? {} : { mode: found.mode & 0o777 };
+      if (found.isFile()) return { kind: 'file', path, size: found.size, mtime, ...mode };
+      if (found.isDirectory()) return { kind: 'folder', path, mtime, ...mode };
+      const target = found.isSymbolicLink() ? this.#targetOf(source) : undefined;
+      if (target === undefined || !staysInside(path, target))
+        return unsendable(path, 'unsupported');
+      return { kind: 'link', path, target };
+    } catch (error) {
+      return unsendableFor(error, path);
+    }
+  }
+
+  #targetOf(source: string): string | undefined {
+    const target = decode(readlinkSync(source, 'buffer'));
+    if (target === undefined) return undefined;
+    return offered(
+      this.#platform === 'windows' ? target.replaceAll('\\', '/') : target,
+      this.#platform,
+    );
+  }
+
+  /** What a folder holds, last first, so that the same tree is always offered in one order. */
+  async #list(path: string): Promise<(string | Unsendable)[]> {
+    try {
+      const names = await readdir(this.#sourceOf(path), { encoding: 'buffer' });
+      return names
+        .sort((a, b) => Buffer.compare(b, a))
+        .map((name) => {
+          const text = decode(name);
+          if (text === undefined) return unsendable(`${path}/${name.toString()}`, 'unsafe-name');
+          return `${path}/${offered(text, this.#platform)}`;
+        });
+    } catch (error) {
+      return [unsendableFor(error, path)];
+    }
+  }
+
+  async *#readSmall(
+    entry: FileEntry,
+    from: number,
+    ring: Ring,
+  ): AsyncGenerator<Uint8Array, Uint8Array, undefined> {
+    const bytes = this.#readAtOnce(entry, ring.block);
+    const digest = createHash('sha256').update(bytes).digest();
+    if (bytes.length > from) {
+      ring.turn();
+      yield bytes.subarray(from);
+    }
+    return digest;
+  }
+
+  /** Without another thread, as in `#look`. */
+  #readAtOnce(entry: FileEntry, block: Buffer): Uint8Array {
+    const file = openSync(this.#sourceOf(entry.path), flagsFor(entry));
+    try {
+      ensureOffered(entry, fstatSync(file));
+      let length = 0;
+      while (length < entry.size) {
+        const count = readSync(file, block, length, entry.size - length, length);
+        if (count === 0) throw changed(entry);
+        length += count;
+      }
+      ensureOffered(entry, fstatSync(file));
+      return block.subarray(0, length);
+    } finally {
+      closeSync(file);
+    }
+  }
+
+  async *#readLarge(
+    entry: FileEntry,
+    from: number,
+    ring: Ring,
+  ): AsyncGenerator<Uint8Array, Uint8Array, undefined> {
+    const file = await open(this.#sourceOf(entry.path), flagsFor(entry));
+    try {
+      ensureOffered(entry, await file.stat());
+      const hash = createHash('sha256');
+      await hashStart(entry, from, hash, file, ring.block);
+      for (let offset = from; offset < entry.size; ) {
+        const bytes = await readBlock(entry, file, ring.block, offset, entry.size);
+        hash.update(bytes);
+        offset += bytes.length;
+        ring.turn();
+        yield bytes;
+      }
+      ensureOffered(entry, await file.stat());
+      return hash.digest();
+    } finally {
+      await file.close();
+    }
+  }
+
+  #sourceOf(path: string): string {
+    const root = rootOf(path);
+    return join(this.#sources.get(root) as string, path.slice(root.length));
+  }
+}
+
+/**
+ * Blocks to read into, one after the other; each is used again after `BLOCKS_IN_FLIGHT` turns.
+ * A read turns it only when it hands a block out, and the next read goes on where it stopped.
+ */
+class Ring {
+  readonly #blocks: Buffer[] = [];
+  #turns = 0;
+
+  get block(): Buffer {
+    const place = this.#turns % BLOCKS_IN_FLIGHT;
+    this.#blocks[place] ??= Buffer.allocUnsafeSlow(MAX_CHUNK);
+    return this.#blocks[place];
+  }
+
+  turn(): void {
+    this.#turns += 1;
+  }
+}
+
+/** Where a path leads, absolute, ending in the name that the person used for it. */
+async function locate(path: string): Promise<string> {
+  try {
+    await stat(path);
+    const name = basename(path);
+    // What `.` and `..` are called, only the disk knows: they may lie behind a link.
+    if (name === '.' || name === '..') return await realpath(path);
+    return join(await realpath(dirname(path)), name);
+  } catch (error) {
+    throw diskFailure(error, path, { ...READING, ELOOP: 'missing' });
+  }
+}
+
+/** What `/` is offered as. */
+const NAME_OF_THE_DISK = 'disk';
+
+/** A name as it is offered. macOS hands out decomposed letters, which others show as two. */
+function offered(name: string, platform: Platform): string {
+  return platform === 'darwin' ? name.normalize('NFC') : name;
+}
+
+function freeName(taken: ReadonlyMap<string, string>, name: string): string {
+  let free = name;
+  for (let n = 1; taken.has(free); n++) free = numbered(name, n);
+  return free;
+}
+
+/** A name as text; undefined if it is none, for it could not be found again by it. */
+function decode(name: Buffer): string | undefined {
+  const text = name.toString();
+  return Buffer.from(text).equals(name) ? text : undefined;
+}
+
+function isRoot(path: string): boolean {
+  return parentOf(path) === '';
+}
+
+function flagsFor({ path }: FileEntry): number {
+  return constants.O_RDONLY | NO_WAIT | (isRoot(path) ? 0 : NO_FOLLOW);
+}
+
+function timeOf({ mtimeMs }: Stats): number {
+  return Math.round(mtimeMs);
+}
+
+/** Hashes the first `size` bytes. */
+async function hashStart(
+  entry: FileEntry,
+  size: number,
+  hash: Hash,
+  file: FileHandle,
+  block: Buffer,
+): Promise<void> {
+  for (let offset = 0; offset < size; ) {
+    const bytes = await readBlock(entry, file, block, offset, size);
+    hash.update(bytes);
+    offset += bytes.length;
+  }
+}
+
+async function readBlock(
+  entry: FileEntry,
+  file: FileHandle,
+  block: Buffer,
+  offset: number,
+  end: number,
+): Promise<Uint8Array> {
+  const length = Math.min(block.length, end - offset);
+  const { bytesRead } = await file.read(block, 0, length, offset);
+  if (bytesRead === 0) throw changed(entry);
+  return block.subarray(0, bytesRead);
+}
+
+function ensureOffered(entry: FileEntry, found: Stats): void {
+  if (!found.isFile() || found.size !== entry.size || timeOf(found) !== entry.mtime)
+    throw changed(entry);
+}
+
+function changed({ path }: FileEntry): DropError {
+  return new DropError('changed', { path });
+}
+
+function unsendable(path: string, reason: Unsendable['reason']): Unsendable {
+  return { kind: 'unsendable', path, reason };
+}
+
+function unsendableFor(error: unknown, path: string): Unsendable {
+  const failure = diskFailure(error, path, READING);
+  if (failure instanceof DropError) return unsendable(path, failure.code);
+  throw failure;
+}
+
+const READING: Readonly<Record<string, ErrorCode>> = {
+  EACCES: 'unreadable',
+  EPERM: 'unreadable',
+  EIO: 'unreadable',
+  // It was a file when it was offered, and is a link, a folder or a socket now.
+  ELOOP: 'changed',
+  EISDIR: 'changed',
+  ENXIO: 'changed',
+};

@@ -1,0 +1,185 @@
+import { createHash } from 'node:crypto';
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  fsync,
+  futimesSync,
+  openSync,
+  write,
+  writeSync,
+} from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { promisify } from 'node:util';
+import { DropError } from '../errors.ts';
+import { equal } from '../protocol/bytes.ts';
+import { isSystemError } from './failure.ts';
+import { Gate } from './gate.ts';
+import { NO_FOLLOW } from './platform.ts';
+
+/** What a file or a folder has beside its bytes and its name. */
+export interface Attributes {
+  /** Permission bits, exactly as they shall be. */
+  readonly mode: number;
+  /** Milliseconds since 1970. */
+  readonly mtime: number;
+}
+
+/**
+ * The bytes of one file on their way to the disk, in a file of their own that nobody else sees.
+ * They are gathered in slots: while one is written and hashed, the next one is filled.
+ */
+export class Part {
+  readonly path: string;
+  readonly #pool: PartPool;
+  readonly #hash = createHash('sha256');
+  #file: number | undefined;
+  /** The slot that is being filled, how far, and where in the file it will lie. */
+  #slot: Buffer | undefined;
+  #filled = 0;
+  #offset = 0;
+  #writing: Promise<void> | undefined;
+  #sealing: Promise<void> | undefined;
+
+  constructor(path: string, pool: PartPool) {
+    this.path = path;
+    this.#pool = pool;
+  }
+
+  /** Copies the bytes. What fails on the disk may be thrown by a later call. */
+  async write(bytes: Uint8Array): Promise<void> {
+    for (let at = 0; at < bytes.length; ) {
+      this.#slot ??= this.#pool.takeSlot();
+      const fitting = bytes.subarray(at, at + SLOT - this.#filled);
+      this.#slot.set(fitting, this.#filled);
+      this.#filled += fitting.length;
+      at += fitting.length;
+      if (this.#filled === SLOT) await this.#flush();
+    }
+  }
+
+  /** Writes what is left, compares and syncs. Throws `corrupt` if it is not what was sent. */
+  seal(digest: Uint8Array, attributes: Attributes): Promise<void> {
+    this.#sealing = this.#seal(digest, attributes);
+    return this.#sealing;
+  }
+
+  /** Ends it, and removes the file if it still lies at `path`. Safe to call twice. */
+  async discard(): Promise<void> {
+    // A handle must not be closed while the system still works with it.
+    await Promise.allSettled([this.#writing, this.#sealing]);
+    this.#close();
+    if (this.#slot !== undefined) this.#pool.giveSlot(this.#slot);
+    this.#slot = undefined;
+    await rm(this.path, { force: true });
+  }
+
+  async #seal(digest: Uint8Array, attributes: Attributes): Promise<void> {
+    if (this.#filled > 0) await this.#flush();
+    await this.#writing;
+    if (!equal(this.#hash.digest(), digest)) throw new DropError('corrupt');
+    const file = this.#file ?? (await this.#create());
+    setAttributes(file, attributes);
+    await syncFile(file);
+    this.#close();
+  }
+
+  /** Begins to write the slot, as soon as the one before it is written. */
+  async #flush(): Promise<void> {
+    await this.#writing;
+    const slot = this.#slot as Buffer;
+    const bytes = slot.subarray(0, this.#filled);
+    this.#writing = this.#append(bytes, this.#offset).finally(() => this.#pool.giveSlot(slot));
+    this.#writing.catch(() => {}); // Whoever needs the next one written, awaits it.
+    this.#offset += bytes.length;
+    this.#slot = undefined;
+    this.#filled = 0;
+  }
+
+  async #append(bytes: Buffer, offset: number): Promise<void> {
+    const file = this.#file ?? (await this.#create());
+    if (bytes.length <= SMALL) {
+      // Handing so little to another thread takes longer than writing it.
+      for (let at = 0; at < bytes.length; )
+        at += writeSync(file, bytes, at, bytes.length - at, offset + at);
+      this.#hash.update(bytes);
+      return;
+    }
+    const written = writeAll(file, bytes, offset);
+    this.#hash.update(bytes); // At the same time.
+    await written;
+  }
+
+  async #create(): Promise<number> {
+    await this.#pool.handles.enter();
+    try {
+      const { O_CREAT, O_EXCL, O_RDWR } = constants;
+      this.#file = openSync(this.path, O_CREAT | O_EXCL | O_RDWR | NO_FOLLOW, 0o600);
+      return this.#file;
+    } catch (error) {
+      this.#pool.handles.leave();
+      throw error;
+    }
+  }
+
+  #close(): void {
+    if (this.#file === undefined) return;
+    closeSync(this.#file);
+    this.#file = undefined;
+    this.#pool.handles.leave();
+  }
+}
+
+/** What the parts of one inbox share. */
+export class PartPool {
+  readonly handles = new Gate(MAX_HANDLES);
+  readonly #spare: Buffer[] = [];
+
+  takeSlot(): Buffer {
+    return this.#spare.pop() ?? Buffer.allocUnsafeSlow(SLOT);
+  }
+
+  giveSlot(slot: Buffer): void {
+    if (this.#spare.length < SPARE_SLOTS) this.#spare.push(slot);
+  }
+}
+
+/**
+ * Sets what an open file or folder shall have. Some disks have no permissions, or no times
+ * before 1980; what they cannot keep is not worth losing the file for.
+ */
+export function setAttributes(file: number, { mode, mtime }: Attributes): void {
+  const time = new Date(Math.min(Math.max(mtime, FIRST_TIME), LAST_TIME));
+  for (const set of [() => fchmodSync(file, mode), () => futimesSync(file, time, time)])
+    try {
+      set();
+    } catch (error) {
+      if (!isSystemError(error, 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EINVAL')) throw error;
+    }
+}
+
+async function writeAll(file: number, bytes: Buffer, offset: number): Promise<void> {
+  for (let at = 0; at < bytes.length; ) {
+    const rest = bytes.length - at;
+    at += (await writeSome(file, bytes, at, rest, offset + at)).bytesWritten;
+  }
+}
+
+const writeSome = promisify(write);
+const syncFile = promisify(fsync);
+
+/** Bytes that are gathered before they are written: few system calls, little memory. */
+const SLOT = 1024 * 1024;
+
+/** Up to here a file is written without another thread. */
+const SMALL = 256 * 1024;
+
+/** Slots that are kept for the next file. Two serve one file; more are for many at once. */
+const SPARE_SLOTS = 6;
+
+/** Files open at once; macOS gives a process 256 handles. */
+const MAX_HANDLES = 128;
+
+/** The years 1 to 9999, in milliseconds since 1970. What a peer says beyond them is no time. */
+const FIRST_TIME = -62_135_596_800_000;
+const LAST_TIME = 253_402_300_799_999;

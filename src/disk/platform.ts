@@ -1,0 +1,13 @@
+import { constants } from 'node:fs';
+import type { Platform } from '../protocol/names.ts';
+
+export function platformHere(): Platform {
+  if (process.platform === 'win32') return 'windows';
+  return process.platform === 'darwin' ? 'darwin' : 'posix';
+}
+
+/** Opening fails where the name is a link. Windows has no such flag. */
+export const NO_FOLLOW = constants.O_NOFOLLOW ?? 0;
+
+/** Without it, opening a pipe waits for its other end. Regular files are not concerned. */
+export const NO_WAIT = constants.O_NONBLOCK ?? 0;
