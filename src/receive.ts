@@ -187,19 +187,23 @@ async function take(
   const inbox = await openInbox(into, { as: options.as });
   let accepted = false;
   let declined = false;
-  /** Our own computer needs no leave, and reading out the code was one. */
-  let leave =
-    id === identity.id || known?.trust === 'auto' ? Infinity : greeted === 'paired' ? 1 : 0;
+  // Our own computer needs no leave, nor does a device that is trusted to.
+  const freely = id === identity.id || known?.trust === 'auto';
+  // Reading out the code was one.
+  let leave = greeted === 'paired' ? 1 : 0;
   try {
     await runReceiver(
       channel,
       inbox,
       {
         transfer,
+        freely,
         async ask(extent, signal) {
           emit({ event: 'request', transfer, peer, from: peer, ...shown(extent) });
           const answer =
-            leave-- > 0 ? 'yes' : await answerOf({ transfer, from: peer, ...extent }, signal);
+            freely || leave-- > 0
+              ? 'yes'
+              : await answerOf({ transfer, from: peer, ...extent }, signal);
           accepted = answer === 'yes';
           declined = !accepted;
           if (answer !== 'yes') emit({ event: 'declined', transfer, peer, reason: answer });

@@ -38,9 +38,12 @@ export class Grant {
   }
 }
 
+/** What is granted without a question. */
+export const EVERYTHING = { entries: Infinity, files: Infinity, bytes: Infinity };
+
 /** How much beyond what was shown one yes admits. */
-export const GRANT_FILES = 1_000;
-export const GRANT_BYTES = 1024 ** 3;
+const GRANT_FILES = 1_000;
+const GRANT_BYTES = 1024 ** 3;
 
 /** Names of files that do something when a person opens them in one system or another. */
 const RUNS_WHEN_OPENED =

@@ -1,11 +1,11 @@
 import { DropError, type ErrorCode } from '../errors.ts';
 import type { Extent } from '../events.ts';
-import { MAX_BATCH } from '../protocol/limits.ts';
+import { MAX_BATCH, MAX_OPEN_ENTRIES } from '../protocol/limits.ts';
 import { type Entry, type FileEntry, parentOf } from '../protocol/manifest.ts';
 import type { Kept, MessageOf, SkipReason } from '../protocol/message.ts';
 import type { Channel } from './channel.ts';
 import { Condition, together } from './condition.ts';
-import { GRANT_BYTES, GRANT_FILES, Grant } from './grant.ts';
+import { EVERYTHING, Grant } from './grant.ts';
 import type { Tell } from './report.ts';
 
 /** Where files land. */
@@ -69,6 +69,8 @@ export interface Stored {
 export interface Host {
   /** Names this transfer: 32 hex digits, drawn at random. */
   readonly transfer: string;
+  /** Whether everything is taken without a question; `ask` only hears of it, at once. */
+  readonly freely: boolean;
   /**
    * Whether the offer is taken, or why not. Asked again when it outgrows what was granted.
    * The signal says that nobody waits for the answer any more.
@@ -87,7 +89,7 @@ const COMMITS = 64;
 export async function runReceiver(
   channel: Channel,
   inbox: Inbox,
-  { transfer, ask }: Host,
+  { transfer, freely, ask }: Host,
   tell: Tell,
 ): Promise<void> {
   const progress = new Condition();
@@ -97,7 +99,6 @@ export async function runReceiver(
   let entries = 0;
   let totals = { files: 0, bytes: 0, final: false };
   let decided = 0;
-  let decidedBytes = 0;
   /** Folders that could not be made: nothing in them can. */
   const lost = new Map<string, ErrorCode>();
   /** What is wanted and not yet settled, by number. */
@@ -127,19 +128,17 @@ export async function runReceiver(
     }
   }
 
-  /** Asks when there is something to show: the whole offer, or as much as one yes admits. */
+  /** Asks when there is something to show: the whole offer, or as much as a sender may offer. */
   async function askFor(grant: Grant): Promise<void> {
+    const full = MAX_OPEN_ENTRIES - MAX_BATCH;
     await progress.until(
-      () =>
-        totals.final ||
-        undecided.length >= GRANT_FILES ||
-        totals.bytes - decidedBytes >= GRANT_BYTES,
+      () => totals.final || channel.session.open > full || (freely && entries > 0),
     );
     const shown = { entries, ...totals };
     if (shown.final && shown.bytes > (await inbox.room())) throw new DropError('disk-full');
     const answer = await ask({ roots, ...totals }, progress.signal);
     if (answer !== 'yes') throw new DropError(answer);
-    grant.renew(shown);
+    grant.renew(freely ? EVERYTHING : shown);
   }
 
   async function decide(batch: readonly Entry[]): Promise<void> {
@@ -148,7 +147,6 @@ export async function runReceiver(
     const failed: { entry: number; code: ErrorCode }[] = [];
     for (const entry of batch) {
       const number = decided++;
-      decidedBytes += entry.kind === 'file' ? entry.size : 0;
       try {
         const code = lost.get(parentOf(entry.path));
         if (code !== undefined) throw new DropError(code);

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { DropError, type ErrorCode } from '../../src/errors.ts';
 import type { PeerId } from '../../src/events.ts';
+import { MAX_OPEN_ENTRIES } from '../../src/protocol/limits.ts';
 import type { Entry } from '../../src/protocol/manifest.ts';
 import { Channel } from '../../src/transfer/channel.ts';
 import { greetAsAnnouncer, greetAsChooser } from '../../src/transfer/greeting.ts';
@@ -33,7 +34,9 @@ async function transfer(
       runSender(channel, outbox, (report) => sent.push(report)),
     ).finally(wire.pull),
     withGreeting(new Channel('announcer', wire.right), (channel) =>
-      runReceiver(channel, inbox, { transfer: TRANSFER, ask }, (report) => received.push(report)),
+      runReceiver(channel, inbox, { transfer: TRANSFER, freely: false, ask }, (report) =>
+        received.push(report),
+      ),
     ),
   ]);
   return {
@@ -317,7 +320,7 @@ describe('a large offer', () => {
     expect([sender.error, receiver.error]).toEqual([undefined, undefined]);
     expect(Object.keys(inbox.stored)).toHaveLength(many + 1);
     expect(asked[0]?.final).toBe(false);
-    expect(asked[0]?.files).toBeLessThan(10_000);
+    expect(asked[0]?.files).toBeLessThan(MAX_OPEN_ENTRIES);
     expect(asked.length).toBeGreaterThan(1);
     expect(asked.length).toBeLessThan(10);
   });

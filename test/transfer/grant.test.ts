@@ -1,0 +1,70 @@
+import { describe, expect, test } from 'vitest';
+import type { Entry } from '../../src/protocol/manifest.ts';
+import { EVERYTHING, Grant } from '../../src/transfer/grant.ts';
+
+const GIB = 1024 ** 3;
+const file = (path: string, size = 1): Entry => ({ kind: 'file', path, size, mtime: 0 });
+const folder: Entry = { kind: 'folder', path: 'a', mtime: 0 };
+
+/** How many of these entries a grant takes before it must be renewed. */
+function taken(grant: Grant, entries: Iterable<Entry>): number {
+  let count = 0;
+  for (const entry of entries) {
+    if (!grant.takes(entry)) break;
+    count += 1;
+  }
+  return count;
+}
+
+function* files(count: number, size = 1): Generator<Entry> {
+  for (let i = 0; i < count; i++) yield file(`f${i}`, size);
+}
+
+describe('a yes', () => {
+  test('that nobody said covers nothing', () => {
+    expect(taken(new Grant(), [file('a')])).toBe(0);
+    expect(taken(new Grant(), [folder])).toBe(0);
+  });
+
+  test('covers what was shown, however large, many and dangerous it is', () => {
+    const grant = new Grant();
+    grant.renew({ entries: 5_000, files: 5_000, bytes: 5_000 * GIB });
+    expect(taken(grant, [file('setup.exe', GIB), ...files(4_999, GIB)])).toBe(5_000);
+  });
+
+  test('to three files admits a thousand more, and not a terabyte', () => {
+    const three = { entries: 3, files: 3, bytes: 3 };
+    const grant = new Grant();
+    grant.renew(three);
+    expect(taken(grant, files(2_000))).toBe(1_003);
+    const other = new Grant();
+    other.renew(three);
+    expect(taken(other, [...files(3), file('big', GIB), file('more', 1)])).toBe(4);
+  });
+
+  test('ends at the first file that was not shown and runs when it is opened', () => {
+    const grant = new Grant();
+    grant.renew({ entries: 1, files: 1, bytes: 1 });
+    expect(taken(grant, [file('a'), folder, file('b.txt'), file('c/Setup.EXE')])).toBe(3);
+    // Asked again, now that it was shown.
+    grant.renew({ entries: 4, files: 3, bytes: 3 });
+    expect(grant.takes(file('c/Setup.EXE'))).toBe(true);
+  });
+
+  test('reaches twice as far each time, so that large offers are not asked about for ever', () => {
+    const grant = new Grant();
+    let seen = 0;
+    let asked = 0;
+    for (; seen < 1_000_000; asked++) {
+      grant.renew({ entries: seen + 1, files: seen + 1, bytes: seen + 1 });
+      seen += taken(grant, files(1_000_000 - seen));
+    }
+    expect(asked).toBeLessThan(15);
+  });
+
+  test('to everything covers everything', () => {
+    const grant = new Grant();
+    grant.renew(EVERYTHING);
+    expect(taken(grant, [file('setup.exe', 1e15), ...files(10_000, GIB)])).toBe(10_001);
+  });
+});
