@@ -2,6 +2,7 @@ import { DropError } from './errors.ts';
 import type { Device, PeerId } from './events.ts';
 import { type Address, race } from './net/addresses.ts';
 import { isOwnAddress } from './net/links.ts';
+import { deviceName } from './net/names.ts';
 import type { Connection } from './net/tls.ts';
 import type { Self } from './self.ts';
 import { Channel } from './transfer/channel.ts';
@@ -122,11 +123,16 @@ async function greet(
   if (typeof greeted === 'object')
     return { peer: { id, name: known?.name ?? target.name }, ...greeted, paired: false };
   connection.greeted();
-  const itsName = await introduce(channel, name);
+  const itsName = await exchangeNames(channel, name, id);
   if (greeted === 'paired') await trust.add({ id, name: itsName });
   else if (!ours) await trust.seen(id);
   const stored = await trust.get(id);
   return { peer: { id, name: stored?.name ?? itsName }, paired: greeted === 'paired' };
+}
+
+/** Introduces both. What a peer calls itself is made fit to be shown and kept. */
+export async function exchangeNames(channel: Channel, myName: string, id: PeerId): Promise<string> {
+  return deviceName(await introduce(channel, myName)) || id.slice(0, 8);
 }
 
 export function keepAlive(channel: Channel): () => void {

@@ -3,10 +3,11 @@ import { defaultDownloads } from './disk/home.ts';
 import { openInbox } from './disk/inbox.ts';
 import { DropError, type ErrorCode } from './errors.ts';
 import type { Device, Extent, ReceiveEvent } from './events.ts';
-import { keepAlive } from './meet.ts';
+import { exchangeNames, keepAlive } from './meet.ts';
 import { formatAddress } from './net/addresses.ts';
 import { isOwnAddress, listLinks } from './net/links.ts';
 import type { Announcer } from './net/mdns.ts';
+import { newRun } from './net/names.ts';
 import { PORTS } from './net/ports.ts';
 import type { Connection } from './net/tls.ts';
 import { Progress } from './progress.ts';
@@ -14,7 +15,7 @@ import { CodeGuard } from './protocol/code.ts';
 import { type CommonOptions, openSelf, type Self } from './self.ts';
 import { Channel } from './transfer/channel.ts';
 import { follow } from './transfer/follow.ts';
-import { type Greeted, greetAsAnnouncer, introduce } from './transfer/greeting.ts';
+import { type Greeted, greetAsAnnouncer } from './transfer/greeting.ts';
 import { runReceiver } from './transfer/receiver.ts';
 
 /** What a person is asked about. */
@@ -82,7 +83,7 @@ async function receiveAll(
   let announcer: Announcer | undefined;
   try {
     announcer = announce(
-      { name: self.name, run: randomBytes(8).toString('hex'), port: listener.port },
+      { name: self.name, run: newRun(), port: listener.port },
       { interfaces: options.interfaces },
     );
     emit({
@@ -174,7 +175,7 @@ async function take(
 ): Promise<void> {
   const { trust, identity, name } = self;
   const id = connection.peer;
-  const itsName = await introduce(channel, name);
+  const itsName = await exchangeNames(channel, name, id);
   if (channel.session.role !== 'receiver') throw new DropError('refused');
   if (greeted === 'paired') await trust.add({ id, name: itsName });
   else await trust.seen(id);
@@ -226,7 +227,9 @@ async function take(
 
   async function answerOf(request: Request, signal: AbortSignal): Promise<'yes' | ErrorCode> {
     if (options.accept === undefined) return 'refused';
-    return (await options.accept(request, signal)) ? 'yes' : 'declined';
+    const gone = ended(signal).then(() => 'no-answer' as const);
+    const said = options.accept(request, signal).then((yes) => (yes ? 'yes' : 'declined'));
+    return Promise.race([said, gone]);
   }
 }
 

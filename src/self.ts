@@ -1,6 +1,7 @@
 import { defaultHome, defaultName, openHome } from './disk/home.ts';
 import { type Identity, loadIdentity } from './disk/identity.ts';
 import { openTrustStore, type TrustStore } from './disk/trust.ts';
+import { deviceName } from './net/names.ts';
 
 /** What each function of the library can be told. */
 export interface CommonOptions {
@@ -28,5 +29,9 @@ export async function openSelf({
   name?: string | undefined;
 }): Promise<Self> {
   await openHome(home);
-  return { identity: await loadIdentity(home), trust: await openTrustStore(home), name };
+  return {
+    identity: await loadIdentity(home),
+    trust: await openTrustStore(home),
+    name: deviceName(name) || 'drop',
+  };
 }

@@ -122,7 +122,7 @@ export async function listen(
         },
       };
     } catch (error) {
-      if (i === ports.length - 1) throw error;
+      if (i === ports.length - 1) throw cannotListen(port, error);
     }
   throw new DropError('internal');
 }
@@ -330,6 +330,19 @@ function bind(server: Server, port: number): Promise<number> {
     if (error.code !== 'EAFNOSUPPORT' && error.code !== 'EADDRNOTAVAIL') throw error;
     return attempt('0.0.0.0');
   });
+}
+
+function cannotListen(port: number, cause: unknown): unknown {
+  const { code } = cause as NodeJS.ErrnoException;
+  if (code === 'EADDRINUSE')
+    return new DropError('usage', {
+      message: `Port ${port} is taken by another program.`,
+      hint: 'Choose another one, or none, and a free one is found.',
+      cause,
+    });
+  if (code === 'EACCES')
+    return new DropError('not-permitted', { message: `Port ${port} is not for you.`, cause });
+  return cause;
 }
 
 function unreachable(address: Address, cause: unknown): DropError {

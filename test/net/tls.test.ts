@@ -194,5 +194,5 @@ test('the first free port is taken, and the next where it is not free', async ()
   const second = await listen([first, 0], ana, () => {});
   expect(second.port).not.toBe(first);
   second.close();
-  await expect(listen([first], ana, () => {})).rejects.toThrow(/EADDRINUSE/);
+  await expect(listen([first], ana, () => {})).rejects.toMatchObject({ code: 'usage' });
 });
