@@ -1,0 +1,66 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { ERRORS, type ErrorCode, type ErrorRow } from '../src/errors.ts';
+
+const read = (name: string): string => readFileSync(new URL(`../${name}`, import.meta.url), 'utf8');
+const rows = Object.entries(ERRORS) as [ErrorCode, ErrorRow][];
+
+describe('the table of failures', () => {
+  test('has a number on the wire only once', () => {
+    const numbers = rows.flatMap(([, { wire }]) => (wire === undefined ? [] : [wire]));
+    expect(new Set(numbers).size).toBe(numbers.length);
+  });
+
+  test('names rows of its own where it is heard as something else', () => {
+    for (const [, { heard }] of rows) if (heard !== undefined) expect(ERRORS).toHaveProperty(heard);
+  });
+
+  test.each(rows)('%s has whole sentences', (_, { message, hint }) => {
+    expect(message).toMatch(/^[A-Z].*\.$/);
+    if (hint !== undefined) expect(hint).toMatch(/^[A-Z].*[^.]\.?$/);
+  });
+});
+
+test('PROTOCOL.md lists every code that travels, and no other', () => {
+  const table =
+    read('docs/PROTOCOL.md').split('## Codes of')[1]?.split('An unknown number')[0] ?? '';
+  const listed = [...table.matchAll(/\| (\d+) ([a-z-]+)/g)].map(([, wire, code]) => [
+    code,
+    Number(wire),
+  ]);
+  const real = rows.flatMap(([code, { wire }]) => (wire === undefined ? [] : [[code, wire]]));
+  expect(Object.fromEntries(listed)).toEqual(Object.fromEntries(real));
+});
+
+test('json.md lists every error code under its exit code, and no other', () => {
+  const table = read('docs/json.md').split('| exit code | codes |')[1] ?? '';
+  const listed = [...table.matchAll(/^\| (\d) \| (.*) \|$/gm)].flatMap(([, exit, codes]) =>
+    [...(codes ?? '').matchAll(/`([a-z-]+)`/g)].map(([, code]) => [code, Number(exit)]),
+  );
+  expect(Object.fromEntries(listed)).toEqual(
+    Object.fromEntries(rows.map(([code, { exit }]) => [code, exit])),
+  );
+});
+
+test('json.md lists every event', () => {
+  const told = [...read('src/events.ts').matchAll(/readonly event: '([a-z]+)'/g)].map(
+    ([, event]) => event,
+  );
+  const listed = [...read('docs/json.md').matchAll(/^\| `([a-z]+)` \|/gm)].map(
+    ([, event]) => event,
+  );
+  expect(new Set(listed)).toEqual(new Set(told));
+});
+
+test('README.md lists every exit code', () => {
+  const listed = [...read('README.md').matchAll(/^\| (\d) \|/gm)].map(([, exit]) => Number(exit));
+  expect(new Set(listed)).toEqual(new Set([0, ...rows.map(([, { exit }]) => exit)]));
+});
+
+test('the papers point to files that are there', () => {
+  for (const paper of ['README.md', 'docs/PROTOCOL.md', 'docs/ARCHITECTURE.md', 'docs/SECURITY.md'])
+    for (const [, link] of read(paper).matchAll(/\]\(([^)#:]+)\)/g)) {
+      const folder = paper.startsWith('docs/') ? '../docs/' : '../';
+      expect(existsSync(new URL(folder + link, import.meta.url)), `${paper}: ${link}`).toBe(true);
+    }
+});
