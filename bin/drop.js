@@ -1,0 +1,62 @@
+#!/usr/bin/env node
+// Runs the built command, or says what is missing. No import stands at the top and the syntax is
+// old, so that a Node that is too old reads as far as the sentence that says so.
+
+const NEEDED = [20, 19];
+
+start();
+
+function start() {
+  // Until `main` has spoken, ending is failing: an event loop that ran dry did not do its work.
+  process.exitCode = 1;
+  if (isTooOld(process.versions.node)) {
+    complain(`drop needs Node ${NEEDED.join('.')} or newer; this is ${process.versions.node}`);
+    return;
+  }
+  process.on('exit', onRanDry);
+  import('../dist/cli/main.js').then(run, notLoaded).catch(broken);
+}
+
+function run(cli) {
+  return cli.main(process.argv.slice(2)).then(end);
+}
+
+/** `how`: an exit code, or the name of the signal to die of, so that a shell's loop stops too. */
+function end(how) {
+  process.removeListener('exit', onRanDry);
+  if (typeof how === 'number') {
+    process.exitCode = how;
+    return undefined;
+  }
+  return import('node:os').then((os) => {
+    process.exitCode = 128 + os.constants.signals[how];
+    if (process.platform === 'win32') return;
+    process.removeAllListeners(how);
+    process.kill(process.pid, how);
+  });
+}
+
+function notLoaded(error) {
+  const unbuilt = /dist.cli.main\.js' imported from/.test(error.message);
+  if (error.code !== 'ERR_MODULE_NOT_FOUND' || !unbuilt) throw error;
+  process.removeListener('exit', onRanDry);
+  complain('drop is not built yet; run: npm run setup');
+}
+
+function broken(error) {
+  process.removeListener('exit', onRanDry);
+  complain(error instanceof Error ? error.stack : String(error));
+}
+
+function onRanDry() {
+  complain('drop ended without a result; this is a bug.');
+}
+
+function complain(text) {
+  process.stderr.write(`${text}\n`);
+}
+
+function isTooOld(version) {
+  const [major, minor] = version.split('.').map(Number);
+  return major < NEEDED[0] || (major === NEEDED[0] && minor < NEEDED[1]);
+}
