@@ -1,0 +1,37 @@
+import { accessSync, constants } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { describe } from 'vitest';
+
+/** What a suite needs beside Node: `root` (on Linux), or a command. */
+export type Need = 'root' | 'ip' | 'tc' | 'nft' | 'tmux' | 'avahi-daemon' | (string & {});
+
+/** What it takes to make a lab. */
+export const LAB = ['root', 'ip', 'tc', 'nft', 'unshare', 'hostname', 'sysctl'] as const;
+
+/**
+ * A suite that needs something that not every computer has. Without it, it is skipped and its
+ * name says why; except where `CI` is set, as a lab that silently tests nothing is worse than none.
+ */
+export function describeWith(needs: readonly Need[], name: string, suite: () => void): void {
+  const missing = needs.filter((need) => !has(need));
+  if (missing.length > 0 && process.env.CI)
+    throw new Error(`"${name}" cannot be tested: there is no ${missing.join(', no ')}`);
+  const title = missing.length > 0 ? `${name} (skipped: needs ${missing.join(', ')})` : name;
+  describe.skipIf(missing.length > 0)(title, suite);
+}
+
+function has(need: Need): boolean {
+  if (need === 'root') return process.platform === 'linux' && process.getuid?.() === 0;
+  // What belongs to administrators is not in everybody's PATH.
+  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin'];
+  return folders.some((folder) => isExecutable(join(folder, need)));
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
