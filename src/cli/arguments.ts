@@ -1,0 +1,364 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { oneLine, shellWord } from './format.ts';
+
+/** What every command can be told. */
+export interface Settings {
+  readonly json: boolean;
+  readonly plain: boolean;
+  readonly quiet: boolean;
+  readonly verbose: boolean;
+  /** Whether questions may be asked, if there is a terminal to ask on. */
+  readonly input: boolean;
+  readonly color: 'auto' | 'always' | 'never';
+  /** The only network interfaces to use, if any are named. */
+  readonly interfaces: readonly string[] | undefined;
+}
+
+export interface SendOrder extends Settings {
+  readonly command: 'send';
+  readonly paths: readonly string[];
+  /** NAME, ID or HOST[:PORT]; without it the person chooses. */
+  readonly to: string | undefined;
+  /** Milliseconds. */
+  readonly wait: number | undefined;
+}
+
+export interface ReceiveOrder extends Settings {
+  readonly command: 'receive';
+  readonly into: string | undefined;
+  readonly name: string | undefined;
+  readonly as: string | undefined;
+  readonly once: boolean;
+  readonly yes: boolean;
+  readonly port: number | undefined;
+}
+
+export interface PeersOrder extends Settings {
+  readonly command: 'peers';
+  readonly watch: boolean;
+}
+
+/** What is changed about one device that is known. */
+export type KnownOrder = Settings & { readonly name: string } & (
+    | { readonly command: 'trust'; readonly trust: 'ask' | 'auto' | 'blocked' }
+    | { readonly command: 'rename'; readonly newName: string }
+    | { readonly command: 'forget' }
+  );
+
+export type Order = SendOrder | ReceiveOrder | PeersOrder | KnownOrder;
+
+/** A text that was asked for: help, or the version. */
+export interface Answer {
+  readonly command: 'answer';
+  readonly text: string;
+}
+
+/** The command line cannot be understood. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+  readonly code = 'usage';
+  readonly exit = 2;
+  readonly hint: string;
+
+  constructor(message: string, hint: string) {
+    super(message);
+    this.hint = hint;
+  }
+}
+
+/**
+ * Reads the words after `drop`. Settings come from options, then from the environment; nothing
+ * but commander is loaded for it. Throws a `UsageError`. `width` is that of the help.
+ */
+export function readArguments(argv: readonly string[], width = 80): Order | Answer {
+  let order: Order | undefined;
+  let text = '';
+  const program = buildProgram(
+    (given) => {
+      order = given;
+    },
+    (part) => {
+      text += part;
+    },
+    width,
+  );
+  try {
+    program.parse(argv, { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode === 0) return { command: 'answer', text };
+    if (error.code === 'commander.help' && program.args.length === 0)
+      return { command: 'answer', text: SHORT_HELP };
+    throw usageError(error, program);
+  }
+  if (order === undefined) throw new Error('commander ran no command');
+  return order;
+}
+
+/** Whether a command line that was not understood asked for JSON. */
+export function asksForJson(argv: readonly string[]): boolean {
+  const end = argv.indexOf('--');
+  return argv.slice(0, end < 0 ? argv.length : end).includes('--json');
+}
+
+const SHORT_HELP = `drop sends files to a computer nearby.
+
+  drop receive                       on the computer that is to get them
+  drop send report.pdf               on the other one: choose the device, type its code once
+  drop send --to bob a.pdf photos/   the same without choosing
+
+Commands: receive, send, peers, trust, rename, forget, block
+All options: drop --help, drop send --help
+`;
+
+const EXAMPLES = {
+  drop: `
+Examples:
+  drop receive                        wait for files and save them
+  drop send report.pdf photos/        choose a device in the list and send
+  drop send --to bob report.pdf       send to a device by its name
+  drop peers                          who is there?
+
+Environment:
+  DROP_HOME   the folder for the identity and the known devices of this computer
+  DROP_CODE   the code of a new device, where nobody can be asked
+  NO_COLOR, FORCE_COLOR   as usual
+
+Exit codes: 0 delivered and verified, 2 usage, 3 no such device, 4 declined,
+  5 incomplete, 6 identity, 7 integrity, 8 local disk, 1 unexpected
+`,
+  send: `
+Examples:
+  drop send report.pdf
+  drop send --to "Ana's laptop" report.pdf photos/
+  drop send --to 192.168.1.20 report.pdf
+  DROP_CODE=493027 drop send --no-input --to bob report.pdf
+`,
+  receive: `
+Examples:
+  drop receive
+  drop receive --into ~/Inbox --once
+  drop receive --once --as today.pdf
+  drop receive --yes --json
+`,
+  peers: `
+Examples:
+  drop peers
+  drop peers --watch
+`,
+} as const;
+
+function buildProgram(
+  take: (order: Order) => void,
+  write: (text: string) => void,
+  width: number,
+): Command {
+  const program = new Command('drop')
+    .description('Send files to a computer nearby: found by itself, encrypted, verified.')
+    .usage('<command> [options]')
+    .version(readVersion(), '--version', 'print the version')
+    .helpOption('-h, --help', 'print help')
+    .helpCommand('help [command]', 'print the help of a command')
+    .addOption(setting('--json', 'events as JSON lines on stdout; asks nothing'))
+    .addOption(setting('--plain', 'no cursor movement; lists are numbered'))
+    .addOption(setting('-q, --quiet', 'only questions, codes and failures'))
+    .addOption(setting('-v, --verbose', 'more about each file and each failure'))
+    .addOption(setting('--no-input', 'ask nothing'))
+    .addOption(setting('--color <when>', 'use colors').choices(['auto', 'always', 'never']))
+    .addOption(
+      setting('--interface <name>', 'use only this network interface; repeatable').argParser(
+        (value: string, before: readonly string[] = []) => [...before, ...value.split(',')],
+      ),
+    )
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({
+      writeOut: write,
+      writeErr: () => {}, // Whoever catches the `UsageError` says it, in our words.
+      getOutHelpWidth: () => width,
+      getOutHasColors: () => false,
+    })
+    .exitOverride()
+    .addHelpText('after', EXAMPLES.drop);
+  const settings = (): Settings => settingsOf(program.opts<GlobalValues>());
+
+  program
+    .command('receive')
+    .aliases(['recv', 'recieve'])
+    .description('announce this device, wait, and save what arrives')
+    .addOption(setting('--into <folder>', 'where to save; by default the folder for downloads'))
+    .addOption(setting('--name <name>', 'this device, as others see it').argParser(parseText))
+    .addOption(
+      setting('--as <filename>', 'save a single incoming file under this name').argParser(
+        parseText,
+      ),
+    )
+    .addOption(setting('--once', 'end after one transfer'))
+    .addOption(
+      setting('--yes', 'take what known devices send without asking; new ones need the code'),
+    )
+    .addOption(
+      setting(
+        '--port <number>',
+        'listen here only; by default on 23767 or the next free port',
+      ).argParser(parsePort),
+    )
+    .addHelpText('after', EXAMPLES.receive)
+    .action(({ into, name, as, once = false, yes = false, port }: ReceiveValues) =>
+      take({ ...settings(), command: 'receive', into, name, as, once, yes, port }),
+    );
+
+  program
+    .command('send')
+    .description('choose a device that is ready, and send files and folders to it')
+    .argument('<path...>', 'files and folders')
+    .addOption(setting('--to <device>', 'a name, an id or host[:port]; without it you choose'))
+    .addOption(
+      setting(
+        '--wait <seconds>',
+        'how long the device may take to appear; by default 10',
+      ).argParser(parseSeconds),
+    )
+    .addHelpText('after', EXAMPLES.send)
+    .action((paths: string[], { to, wait }: SendValues) =>
+      take({ ...settings(), command: 'send', paths, to, wait }),
+    );
+
+  program
+    .command('peers')
+    .description('list the devices on this network, and those known from before')
+    .addOption(setting('--watch', 'go on, and tell who comes and goes'))
+    .addHelpText('after', EXAMPLES.peers)
+    .action(({ watch = false }: { watch?: boolean }) =>
+      take({ ...settings(), command: 'peers', watch }),
+    );
+
+  program
+    .command('trust')
+    .description('say whether files from a known device need your yes')
+    .argument('<name>', KNOWN)
+    .addArgument(
+      new Argument('<how>', 'ask you each time, or save them at once').choices(['ask', 'auto']),
+    )
+    .action((name: string, trust: 'ask' | 'auto') =>
+      take({ ...settings(), command: 'trust', name, trust }),
+    );
+
+  program
+    .command('rename')
+    .description('give a known device another name')
+    .argument('<name>', KNOWN)
+    .argument('<new>', 'its new name, on this computer only', parseText)
+    .action((name: string, newName: string) =>
+      take({ ...settings(), command: 'rename', name, newName }),
+    );
+
+  program
+    .command('forget')
+    .description('forget a device: it will need a code again')
+    .argument('<name>', KNOWN)
+    .action((name: string) => take({ ...settings(), command: 'forget', name }));
+
+  program
+    .command('block')
+    .description('take nothing from a device, and do not list it')
+    .argument('<name>', KNOWN)
+    .action((name: string) => take({ ...settings(), command: 'trust', name, trust: 'blocked' }));
+
+  return program;
+}
+
+const KNOWN = 'a known device: its name, its id, or the first digits of it';
+
+interface GlobalValues {
+  readonly json?: boolean;
+  readonly plain?: boolean;
+  readonly quiet?: boolean;
+  readonly verbose?: boolean;
+  readonly input: boolean;
+  readonly color?: Settings['color'];
+  readonly interface?: readonly string[];
+}
+
+interface ReceiveValues {
+  readonly into?: string;
+  readonly name?: string;
+  readonly as?: string;
+  readonly once?: boolean;
+  readonly yes?: boolean;
+  readonly port?: number;
+}
+
+interface SendValues {
+  readonly to?: string;
+  readonly wait?: number;
+}
+
+function settingsOf(values: GlobalValues): Settings {
+  const { json = false, plain = false, quiet = false, verbose = false } = values;
+  const { input, color = 'auto', interface: interfaces } = values;
+  return { json, plain, quiet, verbose, input, color, interfaces };
+}
+
+/** An option that has a variable in the environment too: `--no-input` is DROP_NO_INPUT. */
+function setting(flags: string, description: string): Option {
+  const option = new Option(flags, description);
+  const variable = `DROP_${option.name().toUpperCase().replaceAll('-', '_')}`;
+  // commander takes any value of a switch for yes, and an empty one of the others for a value.
+  const off = option.required ? /^$/ : /^(|0|no|off|false)$/i;
+  if (!off.test(process.env[variable] ?? '')) return option.env(variable);
+  option.description += ` (env: ${variable})`;
+  return option;
+}
+
+function parseText(value: string): string {
+  if (value.trim() === '') throw new InvalidArgumentError('It must not be empty.');
+  return value;
+}
+
+function parsePort(value: string): number {
+  const port = Number(value);
+  if (!/^\d+$/.test(value) || port < 1 || port > 65_535)
+    throw new InvalidArgumentError('A port is a number from 1 to 65535.');
+  return port;
+}
+
+/** Seconds as a person writes them, to milliseconds. A timer cannot wait for more than 24 days. */
+function parseSeconds(value: string): number {
+  const ms = Math.round(1000 * Number(value));
+  if (!/^\d+(\.\d+)?$/.test(value) || ms >= 2 ** 31)
+    throw new InvalidArgumentError('It must be a number of seconds.');
+  return ms;
+}
+
+/** What commander says, as a sentence and what to try. */
+function usageError({ code, message }: CommanderError, program: Command): UsageError {
+  const words = program.args[0] === 'help' ? program.args.slice(1) : program.args;
+  const [word = ''] = words;
+  const command = program.commands.find((one) => [one.name(), ...one.aliases()].includes(word));
+  if (command === undefined && looksLikeFile(word))
+    return new UsageError(
+      `${oneLine(word)} is not a command.`,
+      `Did you mean: drop send ${words.map(shellWord).join(' ')}`,
+    );
+  if (command === undefined && code === 'commander.help')
+    return new UsageError(`There is no command ${shellWord(word)}.`, SEE_HELP);
+  const [sentence = '', suggestion] = message.replace(/^error: /, '').split('\n');
+  const help = command === undefined ? SEE_HELP : `See: drop ${command.name()} --help`;
+  return new UsageError(
+    oneLine(sentence.charAt(0).toUpperCase() + sentence.slice(1)),
+    suggestion === undefined ? help : oneLine(suggestion.replace(/^\((.*)\)$/, '$1')),
+  );
+}
+
+const SEE_HELP = 'See: drop --help';
+
+/** Whoever names a file first forgot the `send`. */
+function looksLikeFile(word: string): boolean {
+  return !word.startsWith('-') && word !== '' && (/[./\\]/.test(word) || existsSync(word));
+}
+
+function readVersion(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}

@@ -1,0 +1,48 @@
+import type { Peer } from '../index.ts';
+import type { Devices } from './devices.ts';
+import type { Input } from './io.ts';
+
+/** Somebody who can be asked. Every question ends when its signal is aborted, by throwing. */
+export interface Asker {
+  /** Which of the devices, which come and go meanwhile. */
+  pick(message: string, devices: Devices, signal: AbortSignal): Promise<Peer>;
+  /** Six digits. */
+  code(message: string, signal: AbortSignal): Promise<string>;
+  /** Yes, or anything else. What was typed before the question stood there does not count. */
+  confirm(message: string, signal: AbortSignal): Promise<boolean>;
+}
+
+/** Whoever was asked left instead of answering: Ctrl-C, or Ctrl-D, which ends the input. */
+export class Left extends Error {
+  override readonly name = 'Left';
+}
+
+/** Long enough for what was typed into the old picture, also over a slow line. */
+const DRAIN = 300;
+
+/**
+ * Throws away what was typed until now. Only in raw mode does a terminal hand out the line that
+ * is half typed; otherwise the Enter that ends it later would answer the question.
+ */
+export async function drain(stdin: Input, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  return new Promise((resolve, reject) => {
+    const swallow = (chunk: Buffer | string): void => {
+      if (chunk.includes('\x03')) end(() => reject(new Left()));
+    };
+    const aborted = (): void => end(() => reject(signal.reason));
+    const timer = setTimeout(() => end(resolve), DRAIN);
+    function end(settle: () => void): void {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', aborted);
+      stdin.off('data', swallow);
+      stdin.pause();
+      stdin.setRawMode?.(false);
+      settle();
+    }
+    signal.addEventListener('abort', aborted, { once: true });
+    stdin.setRawMode?.(true);
+    stdin.on('data', swallow);
+    stdin.resume();
+  });
+}

@@ -1,0 +1,36 @@
+import type { Face, Failure, ShownEvent } from './face.ts';
+import { jsonLine } from './format.ts';
+import type { Output } from './io.ts';
+
+/** The face for programs: the events as they are, one object a line. Says nothing on stderr. */
+export class JsonFace implements Face {
+  readonly #stdout: Output;
+
+  constructor(stdout: Output) {
+    this.#stdout = stdout;
+  }
+
+  show(event: ShownEvent): void {
+    this.#write(event);
+  }
+
+  fail({ code, message, hint, path }: Failure): void {
+    this.#write({ event: 'error', code, message, hint, path });
+  }
+
+  say(): void {}
+
+  busy(): void {}
+
+  standBack<Reply>(question: () => Promise<Reply>): Promise<Reply> {
+    return question();
+  }
+
+  close(): void {}
+
+  #write(object: ShownEvent | ({ readonly event: 'error' } & Failure)): void {
+    // `v` and `event` come first, so that a person who looks at it finds them.
+    const { event, ...rest } = object;
+    this.#stdout.write(`${jsonLine({ v: 1, event, ...rest })}\n`);
+  }
+}

@@ -1,0 +1,127 @@
+import cliTruncate from 'cli-truncate';
+import ora, { type Ora } from 'ora';
+import stringWidth from 'string-width';
+import type { TransferEvent } from '../index.ts';
+import type { Face, Failure, ShownEvent } from './face.ts';
+import { progressLine } from './format.ts';
+import type { Output } from './io.ts';
+import type { Lines } from './lines.ts';
+import { failureLines, type Words, type WordsOptions } from './words.ts';
+
+/** Transfers that are drawn at once; the others only run. */
+const DRAWN = 3;
+
+/** What the spinner itself takes of a line, and one column that stays free at its end. */
+const MARGIN = 3;
+
+type ProgressEvent = Extract<TransferEvent, { event: 'progress' }>;
+
+export interface TerminalFaceOptions {
+  readonly clean: WordsOptions['clean'];
+  readonly colors: boolean;
+  readonly quiet: boolean;
+}
+
+/** The face for people: what happened stays as lines, and below them moves what happens now. */
+export class TerminalFace implements Face {
+  readonly #stderr: Output;
+  readonly #lines: Lines;
+  readonly #words: Words;
+  readonly #options: TerminalFaceOptions;
+  readonly #spinner: Ora;
+  readonly #running = new Map<string, ProgressEvent>();
+  #busy = '';
+
+  constructor(stderr: Output, lines: Lines, words: Words, options: TerminalFaceOptions) {
+    this.#stderr = stderr;
+    this.#lines = lines;
+    this.#words = words;
+    this.#options = options;
+    this.#spinner = ora({
+      stream: stderr,
+      // Otherwise ora takes the keyboard and Ctrl-C is never heard.
+      discardStdin: false,
+      isEnabled: true,
+      spinner: { frames: ['-', '\\', '|', '/'], interval: 120 },
+      color: options.colors ? 'cyan' : false,
+    });
+    stderr.on('resize', this.#resized);
+  }
+
+  show(event: ShownEvent): void {
+    if (event.event === 'progress') this.#running.set(event.transfer, event);
+    if (event.event === 'summary' || event.event === 'declined')
+      this.#running.delete(event.transfer);
+    this.#write(this.#words.of(event));
+  }
+
+  say(sentence: string): void {
+    this.#write([{ weight: 'news', text: sentence }]);
+  }
+
+  busy(what: string): void {
+    this.#busy = what;
+    this.#draw();
+  }
+
+  fail(failure: Failure): void {
+    this.#write(failureLines(failure, this.#options.clean));
+  }
+
+  standBack<Reply>(question: () => Promise<Reply>): Promise<Reply> {
+    return this.#lines.standBack(
+      question,
+      () => this.#spinner.stop(),
+      () => this.#draw(),
+    );
+  }
+
+  close(): void {
+    this.#spinner.stop();
+    this.#stderr.off('resize', this.#resized);
+  }
+
+  #write(lines: Parameters<Lines['write']>[0]): void {
+    // While it spins, ora lets what is written pass above itself.
+    this.#lines.write(lines);
+    this.#draw();
+  }
+
+  #draw(): void {
+    if (this.#options.quiet || this.#lines.held) return;
+    const text = this.#text();
+    if (text === '') this.#spinner.stop();
+    else this.#spinner.start(text);
+  }
+
+  #text(): string {
+    const width = (this.#stderr.columns ?? 80) - MARGIN;
+    const running = [...this.#running.values()];
+    const drawn = running.slice(0, DRAWN).flatMap((event) => [
+      cliTruncate(this.#options.clean(event.file), width, { position: 'middle' }),
+      // Each line is indented like the first one, which stands behind the spinner.
+      `  ${progressLine(event, width)}`,
+    ]);
+    const more = running.length > DRAWN ? [`  and ${running.length - DRAWN} more`] : [];
+    const lines = running.length > 0 ? [...drawn, ...more] : [cliTruncate(this.#busy, width)];
+    return lines.join('\n');
+  }
+
+  /**
+   * A narrower window has broken our lines into more rows than ora believes to have drawn:
+   * those that it would leave behind are wiped here.
+   */
+  readonly #resized = (): void => {
+    if (!this.#spinner.isSpinning) return;
+    const columns = this.#stderr.columns ?? 80;
+    const lines = `- ${this.#spinner.text}`.split('\n');
+    const rows = lines.reduce(
+      (n, line) => n + Math.max(1, Math.ceil(stringWidth(line) / columns)),
+      0,
+    );
+    this.#spinner.stop();
+    const up = rows - lines.length;
+    this.#stderr.write(`${up > 0 ? `\x1b[${up}A` : ''}\r\x1b[J`);
+    this.#draw();
+  };
+}

@@ -1,0 +1,59 @@
+import type { KnownPeer, PeerEvent, ReceiveEvent, SendEvent } from '../index.ts';
+
+/*
+ * The rules of what `drop` says. They hold for every face.
+ *
+ * - Data goes to stdout: JSON lines, tables. All that is said to a person goes to stderr.
+ * - A sentence starts with a capital and ends with a full stop, unless it ends in what it is
+ *   about: a name, a size, a code. One thing in one line. A failure says what went wrong, and in
+ *   the next line what to try.
+ * - Words carry the meaning; colours only help. No glyphs that a terminal may lack, no emoji.
+ * - Whatever a peer could have written goes through `forTerminal` first: names, paths, all of it.
+ * - A thousand files are not a thousand lines.
+ * - A code for new devices appears where a person looks, or where the program that started us
+ *   reads: on a terminal and in JSON. Never in a log.
+ * - A question stands alone: nothing moves and nothing is said until it is answered.
+ */
+
+/** Everything that is shown as it happens. */
+export type ShownEvent = SendEvent | ReceiveEvent | PeerEvent | KnownEvent;
+
+/** A device that is known from before. A person reads a table or a sentence instead. */
+export type KnownEvent = { readonly event: 'known' } & KnownPeer;
+
+/** What went wrong, for a person and for a script. */
+export interface Failure {
+  readonly code: string;
+  readonly message: string;
+  readonly hint?: string | undefined;
+  readonly path?: string | undefined;
+  /** More, for whoever asked for it: causes, or where in the code. May have several lines. */
+  readonly detail?: string | undefined;
+}
+
+/** One way to show what happens. */
+export interface Face {
+  /** Something happened. */
+  show(event: ShownEvent): void;
+  /** A sentence of our own. */
+  say(sentence: string): void;
+  /** What we are busy with until something happens; empty for nothing. */
+  busy(what: string): void;
+  /** The command failed, outside of any transfer. */
+  fail(failure: Failure): void;
+  /** Gets out of the way of a question, and catches up when it is answered. One at a time. */
+  standBack<Reply>(question: () => Promise<Reply>): Promise<Reply>;
+  /** Leaves the terminal as it was. */
+  close(): void;
+}
+
+/** Runs one task after the other. */
+export class Queue {
+  #last: Promise<unknown> = Promise.resolve();
+
+  run<Result>(task: () => Promise<Result>): Promise<Result> {
+    const result = this.#last.then(task);
+    this.#last = result.catch(() => {}); // Whoever waits for the result hears of it.
+    return result;
+  }
+}

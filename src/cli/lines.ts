@@ -1,0 +1,68 @@
+import { Queue } from './face.ts';
+import type { Output, Paint } from './io.ts';
+import type { Line } from './words.ts';
+
+export interface LinesOptions {
+  readonly quiet: boolean;
+  readonly verbose: boolean;
+  readonly paint: Paint;
+}
+
+/** Writes lines for a person, those that matter to them, and holds them back during a question. */
+export class Lines {
+  readonly #stderr: Output;
+  readonly #options: LinesOptions;
+  readonly #questions = new Queue();
+  #held: string[] | undefined;
+
+  constructor(stderr: Output, options: LinesOptions) {
+    this.#stderr = stderr;
+    this.#options = options;
+  }
+
+  write(lines: readonly Line[]): void {
+    for (const line of lines) {
+      if (!this.#matters(line)) continue;
+      const text = `${this.#painted(line)}\n`;
+      if (this.#held) this.#held.push(text);
+      else this.#stderr.write(text);
+    }
+  }
+
+  /** Whether a question is open. */
+  get held(): boolean {
+    return this.#held !== undefined;
+  }
+
+  /** `before` and `after` each question, which are asked one after the other. */
+  standBack<Reply>(
+    question: () => Promise<Reply>,
+    before: () => void = () => {},
+    after: () => void = () => {},
+  ): Promise<Reply> {
+    return this.#questions.run(async () => {
+      before();
+      this.#held = [];
+      try {
+        return await question();
+      } finally {
+        const held = this.#held;
+        this.#held = undefined;
+        for (const text of held) this.#stderr.write(text);
+        after();
+      }
+    });
+  }
+
+  #matters({ weight }: Line): boolean {
+    if (weight === 'detail') return this.#options.verbose;
+    return weight !== 'news' || !this.#options.quiet;
+  }
+
+  #painted({ weight, text }: Line): string {
+    const { paint } = this.#options;
+    if (weight === 'need') return paint('bold', text);
+    if (weight === 'trouble') return text.replace(/^[A-Z]\w*:/, (word) => paint('red', word));
+    return weight === 'detail' ? paint('dim', text) : text;
+  }
+}

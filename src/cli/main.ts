@@ -1,0 +1,115 @@
+import { asksForJson, type Order, readArguments, UsageError } from './arguments.ts';
+import type { Context } from './context.ts';
+import { jsonLine } from './format.ts';
+import { type Io, processIo } from './io.ts';
+
+/**
+ * Runs `drop` with the words that follow it on the command line. Returns the exit code, or the
+ * signal by which the process is to end: then something may still be running that had no time
+ * left, and the caller raises the signal.
+ *
+ * What a command needs is loaded with it, so that `--help` answers at once.
+ */
+export async function main(
+  argv: readonly string[],
+  io: Io = processIo(),
+): Promise<number | NodeJS.Signals> {
+  const output = new OutputWatch(io);
+  try {
+    const order = readArguments(argv, io.stdout.columns);
+    if (order.command !== 'answer') return await run(order, io, output);
+    await new Promise((written) => io.stdout.write(order.text, written));
+    return output.exit ?? 0;
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    const { code, message, hint, exit } = error;
+    if (asksForJson(argv))
+      io.stdout.write(`${jsonLine({ v: 1, event: 'error', code, message, hint })}\n`);
+    else io.stderr.write(`Error: ${message}\n${hint}\n`);
+    return exit;
+  }
+}
+
+async function run(order: Order, io: Io, output: OutputWatch): Promise<number | NodeJS.Signals> {
+  const [library, { openUi }, { failureOf }, { Stops }] = await Promise.all([
+    io.library(),
+    import('./context.ts'),
+    import('./outcome.ts'),
+    import('./stops.ts'),
+  ]);
+  const ui = await openUi(order, io, library);
+  const stops = new Stops(io.signals, {
+    onFirst: () => ui.face.say('Stopping… (Ctrl-C again to quit at once)'),
+  });
+  output.onBroken(() => stops.quit());
+  const common = {
+    signal: stops.signal,
+    home: process.env.DROP_HOME || undefined,
+    interfaces: order.interfaces,
+  };
+  try {
+    const exit = await Promise.race([
+      perform(order, { ...ui, io, library, stops, common }),
+      stops.atOnce,
+    ]);
+    return stops.by ?? output.exit ?? exit ?? 0;
+  } catch (error) {
+    const failure = failureOf(error, library);
+    // Whatever the work said on its way out, it ended because it was told to; bugs are said.
+    if (stops.signal.aborted && (isAbort(error) || failure.code !== 'internal'))
+      return stops.by ?? output.exit ?? 0;
+    ui.face.fail(failure);
+    return stops.by ?? failure.exit;
+  } finally {
+    ui.face.close();
+    stops.close();
+    // A prompt that was left behind must not keep the keyboard, nor the process alive.
+    if (ui.asker) {
+      io.stdin.setRawMode?.(false);
+      io.stdin.pause();
+    }
+  }
+}
+
+async function perform(order: Order, context: Context): Promise<number> {
+  switch (order.command) {
+    case 'send':
+      return (await import('./send.ts')).send(order, context);
+    case 'receive':
+      return (await import('./receive.ts')).receive(order, context);
+    case 'peers':
+      return (await import('./peers.ts')).peers(order, context);
+    default:
+      return (await import('./known.ts')).changeKnown(order, context);
+  }
+}
+
+function isAbort(error: unknown): boolean {
+  return error instanceof Error && error.name === 'AbortError';
+}
+
+/**
+ * Notices when stdout can no longer be written. A reader that has seen enough, like `head`, is no
+ * failure; a full disk is one. It listens until the process ends, as the news may come late.
+ */
+class OutputWatch {
+  /** What the run ends with because of it. */
+  exit: number | undefined;
+  #onBroken: () => void = () => {};
+
+  constructor({ stdout, stderr }: Io) {
+    stdout.on('error', (error: NodeJS.ErrnoException) => {
+      if (this.exit !== undefined) return;
+      this.exit = error.code === 'EPIPE' ? 0 : 8;
+      if (this.exit !== 0) stderr.write(`Error: stdout cannot be written: ${error.message}\n`);
+      this.#onBroken();
+    });
+    stderr.on('error', () => {}); // There is nobody left to tell.
+  }
+
+  /** Calls `listener` when it breaks, or now if it broke already. */
+  onBroken(listener: () => void): void {
+    this.#onBroken = listener;
+    if (this.exit !== undefined) listener();
+  }
+}

@@ -1,0 +1,105 @@
+import type { Peer } from '../index.ts';
+import { type Asker, drain, Left } from './asker.ts';
+import type { Devices } from './devices.ts';
+import { parseCode } from './format.ts';
+import type { Input, Output, Paint } from './io.ts';
+
+/** Asks on a terminal. The libraries for it are loaded with the first question. */
+export class Prompts implements Asker {
+  readonly #stdin: Input;
+  readonly #stderr: Output;
+  readonly #paint: Paint;
+
+  constructor(stdin: Input, stderr: Output, paint: Paint) {
+    this.#stdin = stdin;
+    this.#stderr = stderr;
+    this.#paint = paint;
+  }
+
+  async pick(message: string, devices: Devices, signal: AbortSignal): Promise<Peer> {
+    const { pickDevice } = await import('./picker.ts');
+    return this.#ask(signal, (context) =>
+      pickDevice({ message, devices, output: this.#stderr, theme: this.#theme() }, context),
+    );
+  }
+
+  async code(message: string, signal: AbortSignal): Promise<string> {
+    const { default: inquirer } = await import('inquirer');
+    const { reply } = await this.#ask(signal, (context) =>
+      inquirer.createPromptModule(context)([
+        {
+          type: 'input',
+          name: 'reply',
+          message,
+          theme: this.#theme(),
+          validate: (text: string) => parseCode(text) !== null || 'A code has six digits.',
+        },
+      ]),
+    );
+    return parseCode(reply) ?? '';
+  }
+
+  async confirm(message: string, signal: AbortSignal): Promise<boolean> {
+    const { default: inquirer } = await import('inquirer');
+    await drain(this.#stdin, signal);
+    const { reply } = await this.#ask(signal, (context) =>
+      inquirer.createPromptModule(context)([
+        { type: 'confirm', name: 'reply', message, default: false, theme: this.#theme() },
+      ]),
+    );
+    return reply;
+  }
+
+  /** Runs one prompt. inquirer knows Ctrl-C; at the end of the input it would wait for ever. */
+  async #ask<Reply>(
+    signal: AbortSignal,
+    prompt: (context: PromptContext) => Promise<Reply>,
+  ): Promise<Reply> {
+    const ended = new AbortController();
+    const onKey = (_: unknown, key: { readonly name?: string; readonly ctrl?: boolean }): void => {
+      if (key.ctrl && key.name === 'd') ended.abort();
+    };
+    const onEnd = (): void => ended.abort();
+    this.#stdin.on('keypress', onKey);
+    this.#stdin.on('end', onEnd);
+    try {
+      return await prompt({
+        input: this.#stdin,
+        output: this.#stderr,
+        signal: AbortSignal.any([signal, ended.signal]),
+      });
+    } catch (error) {
+      if (signal.aborted) throw signal.reason;
+      const left = error instanceof Error && error.name === 'ExitPromptError';
+      throw left || ended.signal.aborted ? new Left() : error;
+    } finally {
+      this.#stdin.off('keypress', onKey);
+      this.#stdin.off('end', onEnd);
+    }
+  }
+
+  #theme() {
+    return themeOf(this.#paint);
+  }
+}
+
+interface PromptContext {
+  readonly input: Input;
+  readonly output: Output;
+  readonly signal: AbortSignal;
+}
+
+/** The look of all prompts: plain signs, and our colours instead of those that inquirer decides on. */
+export function themeOf(paint: Paint) {
+  return {
+    prefix: '?',
+    style: {
+      answer: (text: string) => paint('cyan', text),
+      message: (text: string) => paint('bold', text),
+      error: (text: string) => paint('red', text),
+      defaultAnswer: (text: string) => `[${text}]`,
+      help: (text: string) => paint('dim', text),
+      highlight: (text: string) => paint('cyan', text),
+    },
+  };
+}

@@ -1,0 +1,112 @@
+import { stat } from 'node:fs/promises';
+import type { CodeRequest, Peer, Summary } from '../index.ts';
+import { type SendOrder, UsageError } from './arguments.ts';
+import { Left } from './asker.ts';
+import type { Context } from './context.ts';
+import { oneLine, parseCode } from './format.ts';
+import { exitOfSummary } from './outcome.ts';
+
+/** `drop send`: finds out to whom, asks for a code if one is needed, and shows how it goes. */
+export async function send(order: SendOrder, context: Context): Promise<number> {
+  const { library, face, words, common, stops } = context;
+  const code = askCode(context);
+  const to = order.to ?? (await choose(order.paths, context));
+  const name = typeof to === 'string' ? `"${oneLine(to)}"` : words.device(to);
+  face.busy(typeof to === 'string' ? `Looking for ${name}...` : `Waiting for ${name}...`);
+
+  let summary: Summary | undefined;
+  try {
+    const options = { ...common, to, wait: order.wait, name: process.env.DROP_NAME || undefined };
+    for await (const event of library.send(order.paths, { ...options, code })) {
+      face.show(event);
+      if (event.event === 'summary') summary = event;
+    }
+  } catch (error) {
+    // A transfer that had begun has told why it ended, and its summary counts what arrived.
+    if (summary === undefined || stops.signal.aborted) throw error;
+  }
+  if (summary === undefined) throw new Error('a transfer ended without a summary');
+  return exitOfSummary(summary, library);
+}
+
+/** Lets the person choose among the devices that are ready. */
+async function choose(paths: readonly string[], context: Context): Promise<Peer> {
+  const { library, face, asker, common, stops } = context;
+  if (asker === undefined)
+    throw new UsageError('There is no terminal to choose a device on.', 'Name it with --to.');
+  // Nobody should choose first and learn then that there is nothing to send.
+  for (const path of paths) await findPath(path, context);
+
+  const { Devices } = await import('./devices.ts');
+  const devices = new Devices(library.forTerminal);
+  const chosen = new AbortController();
+  const signal = AbortSignal.any([stops.signal, chosen.signal]);
+  const watch = async (): Promise<void> => {
+    for await (const event of library.discover({ ...common, signal })) devices.update(event);
+  };
+  let failure: unknown;
+  const watching = watch().catch((error) => {
+    failure = error;
+    chosen.abort(error);
+  });
+  try {
+    return await face.standBack(() => asker.pick(titleOf(paths), devices, signal));
+  } catch (error) {
+    throw failure ?? leftOr(error, context);
+  } finally {
+    chosen.abort();
+    await watching;
+  }
+}
+
+function titleOf(paths: readonly string[]): string {
+  const [first = '', ...more] = paths;
+  return `Send ${oneLine(first)}${more.length === 0 ? '' : ` and ${more.length} more`} to which device?`;
+}
+
+async function findPath(path: string, { library: { DropError } }: Context): Promise<void> {
+  try {
+    await stat(path);
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new DropError(code === 'ENOENT' ? 'missing' : 'unreadable', { path, cause });
+  }
+}
+
+/** How the code of a new device is learned: from a person, else from DROP_CODE, else not at all. */
+function askCode(context: Context): ((request: CodeRequest) => Promise<string>) | undefined {
+  const { library, face, asker, words, stops } = context;
+  if (asker)
+    return async ({ peer, why, signal }) => {
+      if (why !== 'new') face.say(WHY[why]);
+      const question = `Code shown on ${words.device(peer)}:`;
+      const both = AbortSignal.any([signal, stops.signal]);
+      try {
+        return await face.standBack(() => asker.code(question, both));
+      } catch (error) {
+        throw leftOr(error, context);
+      }
+    };
+
+  const given = process.env.DROP_CODE;
+  if (!given) return undefined;
+  const code = parseCode(given);
+  if (code === null) throw new UsageError('DROP_CODE is not a code.', 'A code has six digits.');
+  return async ({ why }) => {
+    if (why === 'new') return code;
+    throw new library.DropError(why); // It is the same code again, and each try is a guess.
+  };
+}
+
+const WHY = {
+  'wrong-code':
+    'That code did not match. Either it was mistyped, or someone on this network is interfering.',
+  'code-changed': 'The code has changed meanwhile. Type the one that is shown now.',
+} as const;
+
+/** Whoever leaves a question leaves the command, as by a signal. */
+function leftOr(error: unknown, { stops }: Context): unknown {
+  if (!(error instanceof Left)) return error;
+  stops.stop('SIGINT');
+  return stops.signal.reason;
+}

@@ -1,0 +1,269 @@
+import type { Device, Extent, Standing, Summary, TransferEvent } from '../index.ts';
+import type { Failure, ShownEvent } from './face.ts';
+import { formatBytes, formatCode, formatCount, formatDuration, tildePath } from './format.ts';
+
+/** A line for a person, and how much it matters. */
+export interface Line {
+  /** `detail` is said if asked for, `news` unless asked not to; `need` and `trouble` always. */
+  readonly weight: 'detail' | 'news' | 'need' | 'trouble';
+  readonly text: string;
+}
+
+export interface WordsOptions {
+  /** Makes text of a peer fit to be shown. */
+  readonly clean: (text: string, max?: number) => string;
+  readonly side: 'sender' | 'receiver';
+  readonly verbose: boolean;
+  /** Whether codes may appear: it is a terminal. */
+  readonly codes: boolean;
+  /** The folder of the person, shown as `~`. */
+  readonly home: string;
+}
+
+/** Files that are named one by one in each transfer; the others are only counted. */
+const NAMED = 20;
+
+/** The characters of a path, of a device's name. They keep a line readable, whoever wrote them. */
+const MAX_PATH = 200;
+const MAX_NAME = 40;
+
+/** Says in words what happens. Draws nothing and knows no terminal; one for each command. */
+export class Words {
+  readonly #options: WordsOptions;
+  readonly #transfers = new Map<string, Told>();
+
+  constructor(options: WordsOptions) {
+    this.#options = options;
+  }
+
+  /** The lines that tell of an event. Progress is drawn, and lists of devices are data. */
+  of(event: ShownEvent): readonly Line[] {
+    switch (event.event) {
+      case 'ready':
+        return this.#ready(event);
+      case 'code':
+        return this.#code('Next code for new devices', event.code);
+      case 'paired':
+        return [
+          news(
+            this.#options.side === 'receiver'
+              ? `New device paired: ${this.device(event)}`
+              : `Paired with ${this.device(event)}: no code is needed from now on.`,
+          ),
+        ];
+      case 'peer':
+      case 'known':
+        return [];
+      case 'request':
+        this.#told(event.transfer).extent = event;
+        return [detail(`${this.device(event.from)} wants to send ${this.offer(event)}.`)];
+      case 'error':
+        if ('transfer' in event) return this.#ofTransfer(event);
+        return failureLines(
+          event,
+          this.#options.clean,
+          event.peer ? this.device(event.peer) : 'A device on this network',
+        );
+      default:
+        return this.#ofTransfer(event);
+    }
+  }
+
+  /** What is offered, for a question: `report.pdf (2.1 MB)`, `photos and 2 more (31 files, 9 MB)`. */
+  offer({ roots, files, bytes, final }: Extent): string {
+    const [first = '', ...more] = roots;
+    const others = more.length === 0 ? '' : ` and ${more.length} more`;
+    const counted = roots.length === 1 && files === 1 && final;
+    const extent = counted
+      ? formatBytes(bytes)
+      : `${formatCount(files, 'file')}, ${formatBytes(bytes)}`;
+    return `${this.#text(first)}${others} (${extent}${final ? '' : ' so far, and still counting'})`;
+  }
+
+  device(device: Pick<Device, 'name'>): string {
+    return `"${this.name(device)}"`;
+  }
+
+  name({ name }: Pick<Device, 'name'>): string {
+    return this.#options.clean(name, MAX_NAME);
+  }
+
+  #ready({
+    name,
+    addresses,
+    code,
+    into,
+  }: Extract<ShownEvent, { event: 'ready' }>): readonly Line[] {
+    const { verbose, home } = this.#options;
+    const folder = tildePath(into, home);
+    const shown = verbose ? addresses : addresses.slice(0, 2);
+    return [
+      news(`Ready as ${this.device({ name })}, saving to ${this.#text(folder)}`),
+      ...(code === null
+        ? [news('New devices are not let in: nobody is here to read a code.')]
+        : this.#code('Code for new devices', code)),
+      addresses.length > 0
+        ? news(`Reachable at ${shown.join(', ')}`)
+        : news('There is no network yet; it will be used as soon as there is one.'),
+    ];
+  }
+
+  #code(what: string, code: string): readonly Line[] {
+    return this.#options.codes ? [need(`${what}: ${formatCode(code)}`)] : [];
+  }
+
+  #ofTransfer(event: TransferEvent): readonly Line[] {
+    const told = this.#told(event.transfer);
+    const { side, verbose, home } = this.#options;
+    const receives = side === 'receiver';
+    const weight = verbose ? 'news' : 'detail';
+    switch (event.event) {
+      case 'accepted':
+        return receives && told.extent
+          ? [news(`Receiving ${this.offer(told.extent)} from ${this.device(event.peer)}`)]
+          : [{ weight: 'news', text: `${this.device(event.peer)} accepted.` }];
+      case 'declined':
+        this.#transfers.delete(event.transfer);
+        return receives ? [news(this.#declined(event.peer, told, event.reason))] : [];
+      case 'saved': {
+        const path = this.#text(tildePath(event.path, home));
+        if (!receives) return [{ weight, text: `Sent ${path} (${formatBytes(event.bytes)})` }];
+        const offered =
+          event.offered === undefined ? '' : `, offered as "${this.#text(event.offered)}"`;
+        return this.#named(told, 'news', `Saved ${path} (${formatBytes(event.bytes)})${offered}`);
+      }
+      case 'skipped':
+        return this.#skipped(told, event);
+      case 'error':
+        if (event.path === undefined) return failureLines(event, this.#options.clean);
+        return this.#named(
+          told,
+          'trouble',
+          `Failed: ${this.#text(event.path)}: ${this.#text(event.message)}`,
+        );
+      case 'summary':
+        this.#transfers.delete(event.transfer);
+        return [this.#summary(event, told)].filter((line) => line !== undefined);
+      case 'progress':
+        return [];
+    }
+  }
+
+  #declined(peer: Device, { extent }: Told, reason: string | undefined): string {
+    const what = extent === undefined ? 'something' : this.offer(extent);
+    if (reason !== 'refused') return `Declined: ${what} from ${this.device(peer)}`;
+    return `Refused: ${what} from ${this.device(peer)}, as nobody can be asked here (see --yes, and drop trust)`;
+  }
+
+  #skipped(
+    told: Told,
+    { path, reason }: Extract<TransferEvent, { event: 'skipped' }>,
+  ): readonly Line[] {
+    const shown = this.#text(path);
+    switch (reason) {
+      case 'unchanged':
+      case 'identical':
+        return [detail(`There already: ${shown}`)];
+      case 'conflict':
+        told.leftOut += 1;
+        return this.#named(told, 'news', `Left out: ${shown} exists with other content.`);
+      case 'unsupported':
+        told.leftOut += 1;
+        return this.#named(told, 'news', `Left out: ${shown} is no file, folder or usable link.`);
+    }
+  }
+
+  /** A line for one file, as long as there are not too many of them. */
+  #named(told: Told, weight: Line['weight'], text: string): readonly Line[] {
+    told.named += 1;
+    if (this.#options.verbose || told.named <= NAMED) return [{ weight, text }];
+    if (told.named > NAMED + 1) return [];
+    return [{ weight, text: 'There are more files; from here on they are counted, not named.' }];
+  }
+
+  #summary(summary: Summary, told: Told): Line | undefined {
+    const { ok, files, bytes, resumed, failed, ms, peer } = summary;
+    const receives = this.#options.side === 'receiver';
+    const what = `${formatCount(files, 'file')} (${formatBytes(bytes)})`;
+    const notes = [
+      ...(resumed > 0 ? [`${formatBytes(resumed)} of it there already`] : []),
+      ...(told.leftOut > 0 ? [`${told.leftOut} left out`] : []),
+      ...(failed > 0 ? [`${failed} failed`] : []),
+    ];
+    const note = notes.length === 0 ? '' : `; ${notes.join(', ')}`;
+    if (!ok) {
+      const arrived = files === 0 ? 'nothing' : what;
+      const where = `${receives ? 'from' : 'at'} ${this.device(peer)}`;
+      return { weight: 'trouble', text: `Incomplete: ${arrived} arrived ${where}${note}.` };
+    }
+    // Its one line said it all.
+    if (receives && files === 1 && told.named === 1 && note === '') return undefined;
+    const how = receives ? 'Received' : 'Sent';
+    const where = `${receives ? 'from' : 'to'} ${this.device(peer)}`;
+    return news(`${how} ${what} ${where} in ${formatDuration(ms)}${note}.`);
+  }
+
+  #told(transfer: string): Told {
+    let told = this.#transfers.get(transfer);
+    if (told === undefined) {
+      told = { named: 0, leftOut: 0 };
+      this.#transfers.set(transfer, told);
+    }
+    return told;
+  }
+
+  #text(text: string): string {
+    return this.#options.clean(text, MAX_PATH);
+  }
+}
+
+/** What was said of one transfer so far. */
+interface Told {
+  /** Files that got a line, or would have. */
+  named: number;
+  leftOut: number;
+  extent?: Extent;
+}
+
+/** A failure: what went wrong, and in the next line what to try. */
+export function failureLines(
+  { message, hint, path, detail: more }: Failure,
+  clean: WordsOptions['clean'],
+  about = path,
+): readonly Line[] {
+  const subject = about === undefined ? '' : `${clean(about, MAX_PATH)}: `;
+  const lines: Line[] = [{ weight: 'trouble', text: `Error: ${subject}${clean(message, 300)}` }];
+  if (hint !== undefined) lines.push({ weight: 'trouble', text: clean(hint, 300) });
+  if (more !== undefined) lines.push(...more.split('\n').map((text) => detail(clean(text, 300))));
+  return lines;
+}
+
+/** How we stand to a device, in words. `name` is fit to be shown. */
+export function standingOf(standing: Standing, name: string): string {
+  switch (standing) {
+    case 'self':
+      return 'this computer';
+    case 'paired':
+      return 'known';
+    case 'new':
+      return 'new';
+    case 'namesake':
+      return `new, NOT the "${name}" you know`;
+    case 'blocked':
+      return 'blocked';
+    case 'clone':
+      return 'a copy of this computer: the same key';
+  }
+}
+
+function news(text: string): Line {
+  return { weight: 'news', text };
+}
+
+function need(text: string): Line {
+  return { weight: 'need', text };
+}
+
+function detail(text: string): Line {
+  return { weight: 'detail', text };
+}
