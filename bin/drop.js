@@ -7,10 +7,8 @@ const NEEDED = [20, 19];
 start();
 
 function start() {
-  // Until `main` has spoken, ending is failing: an event loop that ran dry did not do its work.
-  process.exitCode = 1;
   if (isTooOld(process.versions.node)) {
-    complain(`drop needs Node ${NEEDED.join('.')} or newer; this is ${process.versions.node}`);
+    fail(`drop needs Node ${NEEDED.join('.')} or newer; this is ${process.versions.node}`);
     return;
   }
   process.on('exit', onRanDry);
@@ -39,21 +37,21 @@ function end(how) {
 function notLoaded(error) {
   const unbuilt = /dist.cli.main\.js' imported from/.test(error.message);
   if (error.code !== 'ERR_MODULE_NOT_FOUND' || !unbuilt) throw error;
-  process.removeListener('exit', onRanDry);
-  complain('drop is not built yet; run: npm run setup');
+  fail('drop is not built yet; run: npm run setup');
 }
 
 function broken(error) {
-  process.removeListener('exit', onRanDry);
-  complain(error instanceof Error ? error.stack : String(error));
+  fail(error instanceof Error ? error.stack : String(error));
 }
 
-function onRanDry() {
-  complain('drop ended without a result; this is a bug.');
+/** Until `main` has spoken, ending is failing: an event loop that ran dry did not do its work. */
+function onRanDry(code) {
+  if (code === 0) fail('drop ended without a result; this is a bug.');
 }
 
-function complain(text) {
+function fail(text) {
   process.stderr.write(`${text}\n`);
+  process.exitCode = 1;
 }
 
 function isTooOld(version) {
