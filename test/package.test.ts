@@ -1,0 +1,105 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Script } from 'node:vm';
+import { describe, expect, test } from 'vitest';
+import { TempFolder } from './support/home.ts';
+import { finished } from './support/process.ts';
+
+const BIN = readFileSync('bin/drop.js', 'utf8');
+
+describe('bin/drop.js', () => {
+  test.each([
+    ['return 0', { code: 0, stderr: '' }],
+    ['return argv.length', { code: 2, stderr: '' }],
+    ['return "SIGINT"', { signal: 'SIGINT', stderr: '' }],
+    ['process.on("SIGTERM", () => {}); return "SIGTERM"', { signal: 'SIGTERM', stderr: '' }],
+    ['process.exitCode = 0; throw new Error("oh")', { code: 1, stderr: /^Error: oh\n/ }],
+    ['await new Promise(() => {})', { code: 1, stderr: /^drop ended without a result/ }],
+    ['await import("none")', { code: 1, stderr: /Cannot find package 'none'/ }],
+  ])('ends as main does that says %j', async (body, { stderr, ...end }) => {
+    const outcome = await runStub([], `export async function main(argv) { ${body} }`);
+    expect(outcome).toMatchObject({ code: null, signal: null, ...end });
+    expect(outcome.stderr).toMatch(stderr);
+  });
+
+  test('says what to run when nothing is built', async () => {
+    const { code, stderr } = await runStub([], undefined);
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: 'drop is not built yet; run: npm run setup\n',
+    });
+  });
+
+  test('tells a broken build from a missing one', async () => {
+    const { code, stderr } = await runStub([], 'import "./gone.js"');
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/Cannot find module .*gone\.js/);
+  });
+
+  test.each(['18.20.8', '20.18.1', '9.0.0'])('refuses Node %s in one sentence', async (version) => {
+    const pretend = `Object.defineProperty(process, 'versions', { value: { node: '${version}' } })`;
+    const preload = ['--import', `data:text/javascript,${encodeURIComponent(pretend)}`];
+    const { code, stderr } = await runStub(preload, 'export const main = async () => 0');
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: `drop needs Node 20.19 or newer; this is ${version}\n`,
+    });
+  });
+
+  test('can be read by Nodes that know neither modules nor new syntax', () => {
+    expect(() => new Script(BIN)).not.toThrow();
+    expect(BIN).not.toMatch(/\?\.|\?\?|import\.meta|^\s*(import|export)\s[^(]/m);
+  });
+});
+
+describe('the package', () => {
+  const manifest = JSON.parse(readFileSync('package.json', 'utf8'));
+
+  test('holds the command, the library and what people read, and nothing else', () => {
+    const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
+    const list = execFileSync(npm, ['pack', '--dry-run', '--json', '--ignore-scripts'], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    // npm 12 lists packages by name, older ones in an array.
+    const [{ files }] = Object.values(JSON.parse(list)) as [{ files: { path: string }[] }];
+    const paths = files.map(({ path }) => path);
+    expect(paths).toEqual(expect.arrayContaining([manifest.bin.drop, 'dist/cli/main.js']));
+    expect(paths).toEqual(expect.arrayContaining(['dist/index.js', 'dist/index.d.ts']));
+    const expected = /^(bin\/drop\.js|dist\/.+\.(js|d\.ts)|[A-Z]+(\.md)?|package\.json)$/;
+    expect(paths.filter((path) => !expected.test(path))).toEqual([]);
+  });
+
+  test('depends on nothing that runs a script when it is installed', () => {
+    const { packages } = JSON.parse(readFileSync('package-lock.json', 'utf8'));
+    const shipped = Object.entries<{ dev?: boolean; hasInstallScript?: boolean }>(packages).filter(
+      ([, { dev }]) => !dev,
+    );
+    expect(shipped.length).toBeGreaterThan(Object.keys(manifest.dependencies).length);
+    expect(shipped.filter(([, { hasInstallScript }]) => hasInstallScript)).toEqual([]);
+  });
+});
+
+test('setup says before the long work that the folder for commands is closed', async () => {
+  await using folder = new TempFolder();
+  const closed = join(folder.path, 'a file');
+  writeFileSync(closed, '');
+  const options = { env: { ...process.env, PATH: process.env.PATH ?? '', HOME: folder.path } };
+  const args = ['scripts/setup.mjs', '--prefix', closed];
+  const { code, stdout, stderr } = await finished(spawn(process.execPath, args, options));
+  expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+  expect(stderr).toContain('npm run setup -- --prefix ~/.local\n');
+  expect(stderr).toContain('~/.local/bin is not in your PATH');
+});
+
+/** Runs the stub beside a build that consists of this `main.js`, or of nothing. */
+async function runStub(options: readonly string[], main: string | undefined) {
+  await using folder = new TempFolder();
+  cpSync('bin', join(folder.path, 'bin'), { recursive: true });
+  writeFileSync(join(folder.path, 'package.json'), '{ "type": "module" }');
+  mkdirSync(join(folder.path, 'dist', 'cli'), { recursive: true });
+  if (main !== undefined) writeFileSync(join(folder.path, 'dist', 'cli', 'main.js'), main);
+  const stub = join(folder.path, 'bin', 'drop.js');
+  return await finished(spawn(process.execPath, [...options, stub, 'one', 'two']));
+}
