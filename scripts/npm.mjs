@@ -45,6 +45,6 @@ function npmCommand() {
 /** Without the options of the npm that called us: in `npm install -g .` it would all be global. */
 function ownEnvironment() {
   const options =
-    /^npm_config_(global|location|prefix|local_prefix|omit|include|production|install_links|allow_scripts|dry_run)$/i;
+    /^npm_config_(global|location|local_prefix|omit|include|production|install_links|allow_scripts|dry_run)$/i;
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !options.test(name)));
 }

@@ -1,11 +1,11 @@
 // npm run setup [-- --prefix DIR]: fetches, builds and installs the command `drop`.
 
-import { accessSync, constants, existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, dirname, join, sep } from 'node:path';
 import { Failure, npm, project, script } from './npm.mjs';
 
-const LOCAL = join(homedir(), '.local');
+const LOCAL_BIN = join(homedir(), '.local', 'bin');
 
 script(() => {
   const options = process.argv.slice(2);
@@ -18,9 +18,10 @@ script(() => {
   const closed = [modules, bin].find((folder) => !isWritable(folder));
   if (closed !== undefined)
     throw new Failure(
-      `You may not write to ${closed}. Install drop for yourself instead: npm run setup -- --prefix ~/.local${
-        isInPath(join(LOCAL, 'bin')) ? '' : `\n${pathAdvice(join(LOCAL, 'bin'))}`
-      }`,
+      [
+        `You may not change ${closed}, where npm installs commands. Install drop for yourself alone: npm run setup -- --prefix ~/.local`,
+        ...(isInPath(LOCAL_BIN) ? [] : [pathAdvice(LOCAL_BIN)]),
+      ].join('\n'),
     );
 
   console.log('Fetching what drop needs ...');
@@ -34,12 +35,12 @@ script(() => {
   console.log('drop is installed; try: drop receive');
 });
 
-/** Whether a folder could be made or changed there. */
+/** Whether something could be made in that folder, or the folder itself. */
 function isWritable(folder) {
-  let existing = folder;
-  while (!existsSync(existing) && dirname(existing) !== existing) existing = dirname(existing);
+  const parent = dirname(folder);
+  if (!existsSync(folder) && parent !== folder) return isWritable(parent);
   try {
-    accessSync(existing, constants.W_OK);
+    rmdirSync(mkdtempSync(join(folder, '.drop-')));
     return true;
   } catch {
     return false;
@@ -51,9 +52,11 @@ function isInPath(folder) {
 }
 
 function pathAdvice(folder) {
-  return process.platform === 'win32'
-    ? `${folder} is not in your PATH; add it there.`
-    : `${tilde(folder)} is not in your PATH; add it there: export PATH="${folder.replace(homedir() + sep, '$HOME/')}:$PATH"`;
+  if (process.platform === 'win32') return `${folder} is not in your PATH; add it there.`;
+  const value = folder.startsWith(homedir() + sep)
+    ? `$HOME${folder.slice(homedir().length)}`
+    : folder;
+  return `${tilde(folder)} is not in your PATH; add it there: export PATH="${value}:$PATH"`;
 }
 
 function tilde(path) {

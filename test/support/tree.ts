@@ -4,26 +4,6 @@ import { lstat, mkdir, readdir, readlink, symlink, utimes, writeFile } from 'nod
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 
-/** What of a file, folder or link survives a transfer. Times in ms since 1970. */
-export type Leaf =
-  | {
-      readonly kind: 'file';
-      readonly size: number;
-      readonly sha256: string;
-      readonly executable: boolean;
-      readonly mtime: number;
-    }
-  | { readonly kind: 'folder'; readonly mtime: number }
-  | { readonly kind: 'link'; readonly target: string };
-
-/** Everything below `folder`, by its path from there. */
-export async function readTree(folder: string): Promise<Map<string, Leaf>> {
-  const leaves = new Map<string, Leaf>();
-  for (const path of await readdir(folder, { recursive: true }))
-    leaves.set(path, await readLeaf(join(folder, path)));
-  return leaves;
-}
-
 /** One line for each thing that is not the same below both folders; none if all is the same. */
 export async function treeDifferences(left: string, right: string): Promise<string[]> {
   const [ours, theirs] = [await readTree(left), await readTree(right)];
@@ -103,6 +83,26 @@ export async function makeOddTree(folder: string): Promise<void> {
   // Last, as a folder's time changes with what is put into it.
   await utimes(join(folder, 'empty folder'), OLD, OLD);
   await utimes(join(folder, 'linked'), OLD, OLD);
+}
+
+/** What of a file, folder or link survives a transfer. Times in ms since 1970. */
+type Leaf =
+  | {
+      readonly kind: 'file';
+      readonly size: number;
+      readonly sha256: string;
+      readonly executable: boolean;
+      readonly mtime: number;
+    }
+  | { readonly kind: 'folder'; readonly mtime: number }
+  | { readonly kind: 'link'; readonly target: string };
+
+/** Everything below `folder`, by its path from there. */
+async function readTree(folder: string): Promise<Map<string, Leaf>> {
+  const leaves = new Map<string, Leaf>();
+  for (const path of await readdir(folder, { recursive: true }))
+    leaves.set(path, await readLeaf(join(folder, path)));
+  return leaves;
 }
 
 const OLD = new Date('1999-12-31T23:59:58.765Z');
