@@ -113,8 +113,11 @@ export type Summary = OfTransfer & SummaryEvent;
 
 export type PairedEvent = { readonly event: 'paired' } & Device;
 
+/** The device is greeted, and it is now for it to accept. */
+export type WaitingEvent = { readonly event: 'waiting' } & Device;
+
 /** What `send` goes through. */
-export type SendEvent = PairedEvent | TransferEvent;
+export type SendEvent = PairedEvent | WaitingEvent | TransferEvent;
 
 /** What `receive` goes through; it may hold several transfers, one after the other or at once. */
 export type ReceiveEvent =

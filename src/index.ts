@@ -20,6 +20,7 @@ export type {
   Standing,
   Summary,
   TransferEvent,
+  WaitingEvent,
 } from './events.ts';
 export type { AskCode, CodeRequest } from './meet.ts';
 export { forgetPeer, type KnownPeer, knownPeers, renamePeer, trustPeer } from './peers.ts';

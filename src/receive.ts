@@ -4,7 +4,7 @@ import { openInbox } from './disk/inbox.ts';
 import { DropError, type ErrorCode } from './errors.ts';
 import type { Device, Extent, ReceiveEvent } from './events.ts';
 import { exchangeNames, keepAlive } from './meet.ts';
-import { formatAddress } from './net/addresses.ts';
+import { formatAddress, isLinkLocal } from './net/addresses.ts';
 import { isOwnAddress, listLinks } from './net/links.ts';
 import type { Announcer } from './net/mdns.ts';
 import { newRun } from './net/names.ts';
@@ -91,9 +91,7 @@ async function receiveAll(
       name: self.name,
       id: self.identity.id,
       port: listener.port,
-      addresses: listLinks(options).map(({ address }) =>
-        formatAddress({ host: address, port: listener.port }),
-      ),
+      addresses: reachable(options, listener.port),
       code: guard?.code ?? null,
       into,
     });
@@ -235,6 +233,13 @@ async function take(
 
 function failure({ code, message, hint }: DropError) {
   return { event: 'error' as const, code, message, ...(hint === undefined ? {} : { hint }) };
+}
+
+/** What others may type: a link-local address means something else to each, so only without others. */
+function reachable({ interfaces }: ReceiveOptions, port: number): string[] {
+  const all = listLinks({ interfaces }).map(({ address }) => address);
+  const global = all.filter((address) => !isLinkLocal(address));
+  return (global.length > 0 ? global : all).map((host) => formatAddress({ host, port }));
 }
 
 /** An event names at most a hundred roots. */

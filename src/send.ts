@@ -49,6 +49,7 @@ async function sendAll(
     signal,
   );
   if (paired) emit({ event: 'paired', ...peer });
+  emit({ event: 'waiting', ...peer });
 
   const progress = new Progress(peer, emit);
   const stopBeating = keepAlive();

@@ -51,6 +51,8 @@ export class Words {
               : `Paired with ${this.device(event)}: no code is needed from now on.`,
           ),
         ];
+      case 'waiting':
+        return [detail(`${this.device(event)} is asked.`)];
       case 'peer':
       case 'known':
         return [];

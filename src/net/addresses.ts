@@ -199,7 +199,8 @@ function withZone(address: string, link: Link): string {
   return isLinkLocal(address) ? `${canonical(address)}%${link.zone}` : canonical(address);
 }
 
-function isLinkLocal(address: string): boolean {
+/** Whether an address is one of IPv6 that means something else on each link. */
+export function isLinkLocal(address: string): boolean {
   return /^fe[89ab][0-9a-f]:/i.test(address);
 }
 
