@@ -1,6 +1,6 @@
 import { mkdir, readFile, stat } from 'node:fs/promises';
 import { homedir, hostname } from 'node:os';
-import { isAbsolute, join } from 'node:path';
+import { isAbsolute, join, resolve } from 'node:path';
 import envPaths from 'env-paths';
 import { DropError } from '../errors.ts';
 import { MAX_DEVICE_NAME } from '../protocol/limits.ts';
@@ -56,7 +56,7 @@ async function xdgDownloads(person: string, config: string): Promise<string | un
   }
   const value = /^\s*XDG_DOWNLOAD_DIR="((?:[^"\\]|\\.)*)"/m.exec(text)?.[1];
   const folder = value?.replace(/\\(.)/g, '$1').replace(/^\$HOME(?=\/|$)/, () => person);
-  return folder !== undefined && isAbsolute(folder) ? folder : undefined;
+  return folder !== undefined && isAbsolute(folder) ? resolve(folder) : undefined;
 }
 
 async function isFolder(path: string): Promise<boolean> {

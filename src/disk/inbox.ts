@@ -151,14 +151,14 @@ class DiskInbox implements Inbox {
   }
 
   async finish(): Promise<{ path: string; code: ErrorCode }[]> {
-    const failures: { path: string; code: ErrorCode }[] = [];
+    const failures = new Map<string, ErrorCode>();
     const attempt = async (path: string, act: () => void | Promise<void>): Promise<void> => {
       try {
         await act();
       } catch (error) {
         const failure = diskFailure(error, path, STORING);
         if (!(failure instanceof DropError)) throw failure;
-        failures.push({ path, code: failure.code });
+        failures.set(path, failure.code);
       }
     };
     const touched = new Map<Folder, string>();
@@ -166,8 +166,7 @@ class DiskInbox implements Inbox {
       touched.set(this.#parentOf(link), link.path);
       await attempt(link.path, () => this.#makeLink(link));
     }
-    // What is made in a folder changes its time, so the inner ones come first.
-    for (const [path, folder] of [...this.#folders].reverse()) {
+    for (const [path, folder] of this.#folders) {
       if (folder.made === undefined) continue;
       touched.set(folder, path);
       touched.set(folder.parent as Folder, path);
@@ -176,7 +175,7 @@ class DiskInbox implements Inbox {
     await Promise.all(
       Array.from(touched, ([folder, path]) => attempt(path, () => this.#sync.sync(folder.path))),
     );
-    return failures;
+    return Array.from(failures, ([path, code]) => ({ path, code }));
   }
 
   close(): Promise<void> {
@@ -200,7 +199,8 @@ class DiskInbox implements Inbox {
 
   async #commit(entry: FileEntry, part: Part, digest: Uint8Array): Promise<Stored> {
     const mode = (entry.mode ?? 0o666) & 0o777 & ~this.#umask;
-    await part.seal(digest, { mode, mtime: entry.mtime });
+    const same = await part.seal(digest, { mode, mtime: entry.mtime });
+    if (!same) throw new DropError('corrupt', { path: entry.path });
     const folder = this.#parentOf(entry);
     const path = firstFree(folder, this.#nameFor(entry), (free) =>
       giveName(part.path, free) ? free : undefined,
@@ -226,7 +226,7 @@ class DiskInbox implements Inbox {
 
   /** Makes a folder, or takes the one that is there: folders of one name are merged. */
   #makeFolder(entry: FolderEntry, parent: Folder): Folder {
-    const mode = (entry.mode ?? 0o777) | 0o700;
+    const mode = (entry.mode ?? 0o777) | OWN_WAY_IN;
     return firstFree(parent, this.#nameFor(entry), (path) => {
       const made = unlessTaken(() => mkdirSync(path, { mode }));
       const id = idOf(path);
@@ -253,7 +253,7 @@ class DiskInbox implements Inbox {
       if (identify(found) !== folder.id) throw replaced(folder);
       // In a shared folder, new ones inherit the bit that keeps it shared.
       const inherited = Number(found.mode) & 0o7000;
-      setAttributes(handle, { mode: inherited | ((mode | 0o700) & ~this.#umask), mtime });
+      setAttributes(handle, { mode: inherited | (mode & ~this.#umask) | OWN_WAY_IN, mtime });
     } finally {
       closeSync(handle);
     }
@@ -279,6 +279,9 @@ class DiskInbox implements Inbox {
 /** Free space that is left to others: a full disk breaks more than a transfer. */
 const RESERVE = 1024 ** 3;
 const RESERVED_SHARE = 0.05;
+
+/** What the owner keeps in any folder: there are files to be put into it, and to be removed. */
+const OWN_WAY_IN = 0o700;
 
 /** Names tried for one thing. Bounds the work in a folder that somebody filled on purpose. */
 const MAX_TRIES = 10_000;

@@ -11,7 +11,6 @@ import {
 } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { promisify } from 'node:util';
-import { DropError } from '../errors.ts';
 import { equal } from '../protocol/bytes.ts';
 import { isSystemError } from './failure.ts';
 import { Gate } from './gate.ts';
@@ -39,7 +38,7 @@ export class Part {
   #filled = 0;
   #offset = 0;
   #writing: Promise<void> | undefined;
-  #sealing: Promise<void> | undefined;
+  #sealing: Promise<boolean> | undefined;
 
   constructor(path: string, pool: PartPool) {
     this.path = path;
@@ -58,8 +57,8 @@ export class Part {
     }
   }
 
-  /** Writes what is left, compares and syncs. Throws `corrupt` if it is not what was sent. */
-  seal(digest: Uint8Array, attributes: Attributes): Promise<void> {
+  /** Writes what is left, and syncs it if it is what was sent; else it says false. */
+  seal(digest: Uint8Array, attributes: Attributes): Promise<boolean> {
     this.#sealing = this.#seal(digest, attributes);
     return this.#sealing;
   }
@@ -74,14 +73,15 @@ export class Part {
     await rm(this.path, { force: true });
   }
 
-  async #seal(digest: Uint8Array, attributes: Attributes): Promise<void> {
+  async #seal(digest: Uint8Array, attributes: Attributes): Promise<boolean> {
     if (this.#filled > 0) await this.#flush();
     await this.#writing;
-    if (!equal(this.#hash.digest(), digest)) throw new DropError('corrupt');
+    if (!equal(this.#hash.digest(), digest)) return false;
     const file = this.#file ?? (await this.#create());
     setAttributes(file, attributes);
     await syncFile(file);
     this.#close();
+    return true;
   }
 
   /** Begins to write the slot, as soon as the one before it is written. */

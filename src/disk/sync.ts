@@ -42,10 +42,10 @@ export class FolderSync {
 
   async #after(running: Promise<void> | undefined, path: string): Promise<void> {
     await running?.catch(() => {}); // Whoever asked for that one learns of it.
+    await this.#gate.enter();
     const next = this.#next.get(path) as Promise<void>;
     this.#next.delete(path);
     this.#running.set(path, next);
-    await this.#gate.enter();
     try {
       await syncFolder(path);
     } finally {

@@ -130,18 +130,18 @@ export class TrustStore {
    */
   async find(text: string): Promise<KnownPeer> {
     const id = text.toLowerCase();
-    // A peer may call itself by the digits of another, so these count no less than a name.
+    // A peer may call itself by the first digits of another, so these count no less than a name.
     const found = (await this.all()).filter(
       (peer) => sameName(peer.name, text) || (ID_START.test(id) && peer.id.startsWith(id)),
     );
-    const peer = found.find((one) => one.id === id) ?? found[0];
+    const [peer, ...others] = found;
     const shown = forTerminal(text);
     if (peer === undefined)
       throw new DropError('not-found', {
         message: `No known device is called "${shown}".`,
         hint: 'See: drop peers',
       });
-    if (found.length > 1 && peer.id !== id)
+    if (others.length > 0)
       throw new DropError('ambiguous', {
         message: `"${shown}" can mean ${found.map((one) => `${one.name} (${one.id})`).join(', ')}.`,
       });

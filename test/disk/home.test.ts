@@ -1,0 +1,73 @@
+import { chmodSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { isAbsolute, join, resolve } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { defaultDownloads, defaultHome, defaultName, openHome } from '../../src/disk/home.ts';
+import { newFolder } from './support.ts';
+
+test('by default the state lies in a folder called drop', () => {
+  expect(isAbsolute(defaultHome())).toBe(true);
+  expect(defaultHome()).toMatch(/[/\\]drop\b/);
+});
+
+describe('openHome', () => {
+  test('makes the folder and those that it lies in for nobody else to see', async () => {
+    const home = join(newFolder(), 'deep', 'down');
+    await openHome(home);
+    await openHome(home);
+    expect(statSync(home).mode & 0o777).toBe(0o700);
+  });
+
+  test('refuses a folder in which others could exchange the identity', async () => {
+    const home = newFolder();
+    chmodSync(home, 0o777);
+    await expect(openHome(home)).rejects.toMatchObject({ code: 'identity', path: home });
+  });
+
+  test('refuses what is not a folder', async () => {
+    const home = join(newFolder(), 'file');
+    writeFileSync(home, '');
+    await expect(openHome(home)).rejects.toMatchObject({ code: 'exists', path: home });
+  });
+});
+
+describe('defaultDownloads', () => {
+  const cases: [string, string | undefined, string[], string][] = [
+    [
+      'the folder of user-dirs.dirs',
+      'XDG_DOWNLOAD_DIR="$HOME/Télé"',
+      ['Télé', 'Downloads'],
+      'Télé',
+    ],
+    ['with quotes and blanks', 'XDG_DOWNLOAD_DIR="$HOME/a \\"b\\""', ['a "b"'], 'a "b"'],
+    ['Downloads if that one is gone', 'XDG_DOWNLOAD_DIR="$HOME/gone"', ['Downloads'], 'Downloads'],
+    [
+      'Downloads if it is commented out',
+      '#XDG_DOWNLOAD_DIR="$HOME/x"',
+      ['x', 'Downloads'],
+      'Downloads',
+    ],
+    ['Downloads if it is not absolute', 'XDG_DOWNLOAD_DIR="x"', ['x', 'Downloads'], 'Downloads'],
+    ['Downloads without such a file', undefined, ['Downloads'], 'Downloads'],
+    ['the home folder if there is neither', undefined, [], ''],
+    ['the home folder if that is what it says', 'XDG_DOWNLOAD_DIR="$HOME/"', ['Downloads'], ''],
+  ];
+  test.each(cases)('is %s', async (_, line, folders, expected) => {
+    const person = newFolder();
+    const config = newFolder();
+    for (const folder of folders) mkdirSync(join(person, folder));
+    if (line)
+      writeFileSync(join(config, 'user-dirs.dirs'), `# comment\nXDG_X="$HOME/x"\n${line}\n`);
+    const found = await defaultDownloads(person, config);
+    expect(found).toBe(resolve(person, expected));
+  });
+});
+
+test.each([
+  ['anna-laptop.local', 'anna-laptop'],
+  ['anna-laptop.local.', 'anna-laptop'],
+  ['anna.example.org', 'anna.example.org'],
+  ['', 'drop'],
+  ['é'.repeat(60), 'é'.repeat(31)],
+])('a host called %j is shown as %j', (host, name) => {
+  expect(defaultName(host)).toBe(name);
+});

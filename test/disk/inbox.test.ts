@@ -1,0 +1,583 @@
+import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { openInbox } from '../../src/disk/inbox.ts';
+import type { Entry, FileEntry } from '../../src/protocol/manifest.ts';
+import type { Inbox, Stored } from '../../src/transfer/receiver.ts';
+import { sha256 } from '../support/memory.ts';
+import { asUser, failureOf, isRoot, newFolder, newFolderOfUser, openHandles } from './support.ts';
+
+const MiB = 1024 * 1024;
+const MTIME = 1_700_000_000_123;
+
+function file(path: string, size = 0, more: Partial<FileEntry> = {}): FileEntry {
+  return { kind: 'file', path, size, mtime: MTIME, mode: 0o644, ...more };
+}
+
+function folder(path: string, mode?: number): Entry {
+  return { kind: 'folder', path, mtime: MTIME, mode };
+}
+
+/** Stores a file as a receiver would, in pieces whose memory is used again. */
+async function put(
+  inbox: Inbox,
+  entry: FileEntry,
+  content: Uint8Array | string = '',
+  piece = 64 * 1024,
+): Promise<Stored> {
+  const bytes = Buffer.from(content);
+  expect(await inbox.place(entry)).toEqual({ want: 'all' });
+  const incoming = await inbox.open(entry, 0);
+  const memory = Buffer.alloc(piece);
+  for (let at = 0; at < bytes.length; at += piece) {
+    const length = bytes.copy(memory, 0, at, at + piece);
+    await incoming.write(memory.subarray(0, length));
+    memory.fill(0);
+  }
+  return incoming.commit(sha256(bytes));
+}
+
+async function putAll(target: string, entries: readonly Entry[], platform?: 'windows') {
+  const inbox = await openInbox(target, { platform, umask: 0o022 });
+  for (const entry of entries) {
+    if (entry.kind === 'file') await put(inbox, entry, entry.path);
+    else expect(await inbox.place(entry)).toEqual({ want: 'placed' });
+  }
+  const failures = await inbox.finish();
+  await inbox.close();
+  return failures;
+}
+
+/** Everything in a folder, by its path: a file's content, a link's target, a folder's slash. */
+function tree(root: string, path = ''): Record<string, string> {
+  const found: Record<string, string> = {};
+  for (const name of readdirSync(join(root, path))) {
+    const inner = join(path, name);
+    const stat = lstatSync(join(root, inner));
+    if (stat.isSymbolicLink()) found[inner] = `-> ${readlinkSync(join(root, inner))}`;
+    else if (stat.isDirectory()) Object.assign(found, { [inner]: '/' }, tree(root, inner));
+    else found[inner] = readFileSync(join(root, inner), 'utf8');
+  }
+  return found;
+}
+
+describe('the target', () => {
+  test('is made if what it lies in is there, and holds nothing after close', async () => {
+    const target = join(newFolder(), 'new');
+    const inbox = await openInbox(target);
+    const [staging, ...more] = readdirSync(target);
+    expect(more).toEqual([]);
+    expect(staging).toMatch(/^\.drop-[0-9a-f]{16}$/);
+    expect(statSync(join(target, staging as string)).mode & 0o777).toBe(0o700);
+    await inbox.close();
+    await inbox.close();
+    expect(readdirSync(target)).toEqual([]);
+  });
+
+  test('may be a link to a folder', async () => {
+    const home = newFolder();
+    mkdirSync(join(home, 'real'));
+    symlinkSync('real', join(home, 'link'));
+    await putAll(join(home, 'link'), [file('x')]);
+    expect(tree(home)).toEqual({ real: '/', 'real/x': 'x', link: '-> real' });
+  });
+
+  test.each([
+    ['missing', 'none/new'],
+    ['exists', 'file'],
+    ['missing', 'file/new'],
+    ['missing', 'dangling'],
+  ])('is refused as %s: %s', async (code, path) => {
+    const home = newFolder();
+    writeFileSync(join(home, 'file'), '');
+    symlinkSync('nowhere', join(home, 'dangling'));
+    const target = join(home, path);
+    expect(await failureOf(openInbox(target))).toMatchObject({ code, path: target });
+  });
+
+  test('is refused if it may not be written to', async () => {
+    const home = await newFolderOfUser();
+    await asUser(async () => {
+      chmodSync(home, 0o500);
+      for (const target of [home, join(home, 'new')])
+        expect(await failureOf(openInbox(target))).toMatchObject({ code: 'not-permitted' });
+      chmodSync(home, 0o700);
+    });
+  });
+
+  test('has less room than the disk has space', async () => {
+    const target = newFolder();
+    const inbox = await openInbox(target);
+    const { bavail, bsize } = statfsSync(target);
+    const room = await inbox.room();
+    expect(Number.isSafeInteger(room)).toBe(true);
+    expect(room).toBeGreaterThanOrEqual(0);
+    expect(room).toBeLessThan(bavail * bsize);
+    await inbox.close();
+  });
+});
+
+describe('a file', () => {
+  const sizes = [0, 1, 256 * 1024, 256 * 1024 + 1, MiB - 1, MiB, MiB + 1, 3 * MiB, 5 * MiB + 7];
+  test.each(sizes)('of %d bytes arrives whole, whatever pieces it comes in', async (size) => {
+    const target = newFolder();
+    const inbox = await openInbox(target);
+    const content = randomBytes(size);
+    for (const piece of [16 * 1024 - 1, MiB, 2 * MiB + 1]) {
+      const { path } = await put(inbox, file(`${piece}`, size), content, piece);
+      expect(readFileSync(path).equals(content)).toBe(true);
+    }
+    await inbox.close();
+  });
+
+  test('cannot be seen under its name before it is stored, and lies there afterwards', async () => {
+    const target = newFolder();
+    const inbox = await openInbox(target);
+    const incoming = await inbox.open(file('x', 3), 0);
+    await incoming.write(Buffer.from('abc'));
+    expect(existsSync(join(target, 'x'))).toBe(false);
+    const stored = await incoming.commit(sha256(Buffer.from('abc')));
+    expect(stored).toEqual({ path: join(realpathSync(target), 'x'), renamed: false });
+    await inbox.close();
+    expect(tree(target)).toEqual({ x: 'abc' });
+    expect(lstatSync(join(target, 'x')).nlink).toBe(1);
+  });
+
+  test.each([
+    [0o644, 0o022, 0o644],
+    [0o755, 0o022, 0o755],
+    [0o777, 0o022, 0o755],
+    [0o666, 0o077, 0o600],
+    [0o444, 0o022, 0o444],
+    [0o600, 0o002, 0o600],
+    [0, 0o022, 0],
+    [undefined, 0o022, 0o644],
+    [0o6755, 0o022, 0o755],
+  ])('offered with mode %o under umask %o gets mode %o', async (mode, umask, expected) => {
+    const inbox = await openInbox(newFolder(), { umask });
+    const { path } = await put(inbox, file('x', 1, { mode }), 'x');
+    expect(statSync(path).mode & 0o7777).toBe(expected);
+    await inbox.close();
+  });
+
+  test.each([MTIME, 0, 1, -1500, 4_102_444_800_000])('keeps its time %d', async (mtime) => {
+    const inbox = await openInbox(newFolder());
+    const { path } = await put(inbox, file('x', 1, { mtime }), 'x');
+    expect(Math.abs(statSync(path).mtimeMs - mtime)).toBeLessThanOrEqual(1);
+    await inbox.close();
+  });
+
+  test.each([
+    [Number.MAX_SAFE_INTEGER, 'the last', 2 ** 31 * 1000 - 1000, Infinity],
+    [Number.MIN_SAFE_INTEGER, 'the first', -Infinity, 0],
+  ])('whose time %d is none gets %s that there is', async (mtime, _, least, most) => {
+    const inbox = await openInbox(newFolder());
+    const { path } = await put(inbox, file('x', 1, { mtime }), 'x');
+    expect(statSync(path).mtimeMs).toBeGreaterThanOrEqual(least);
+    expect(statSync(path).mtimeMs).toBeLessThanOrEqual(most);
+    await inbox.close();
+  });
+
+  test('that is not what was sent is refused and leaves nothing', async () => {
+    const target = newFolder();
+    const inbox = await openInbox(target);
+    const before = openHandles();
+    for (const size of [3, 3 * MiB]) {
+      const incoming = await inbox.open(file('x', size), 0);
+      await incoming.write(Buffer.alloc(size));
+      const failure = await failureOf(incoming.commit(sha256(Buffer.alloc(size + 1))));
+      expect(failure).toMatchObject({ code: 'corrupt', path: 'x' });
+      await incoming.discard();
+      await incoming.discard();
+    }
+    expect(openHandles()).toBe(before);
+    expect(readdirSync(join(target, readdirSync(target)[0] as string))).toEqual([]);
+    await inbox.close();
+    expect(tree(target)).toEqual({});
+  });
+
+  test('that is unfinished when the inbox is closed leaves neither traces nor handles', async () => {
+    const target = newFolder();
+    const before = openHandles();
+    const inbox = await openInbox(target);
+    for (const size of [1, MiB, 3 * MiB + 1]) {
+      const incoming = await inbox.open(file('x', size), 0);
+      await incoming.write(Buffer.alloc(size));
+    }
+    await inbox.close();
+    expect(openHandles()).toBe(before);
+    expect(readdirSync(target)).toEqual([]);
+  });
+
+  test('that is being stored when the inbox is closed is stored', async () => {
+    const target = newFolder();
+    const before = openHandles();
+    const inbox = await openInbox(target);
+    const bytes = randomBytes(3 * MiB);
+    const incoming = await inbox.open(file('x', bytes.length), 0);
+    await incoming.write(bytes);
+    await Promise.all([incoming.commit(sha256(bytes)), inbox.close()]);
+    expect(openHandles()).toBe(before);
+    expect(readdirSync(target)).toEqual(['x']);
+    expect(readFileSync(join(target, 'x')).equals(bytes)).toBe(true);
+  });
+
+  test('that begins in the middle is not expected', async () => {
+    const inbox = await openInbox(newFolder());
+    expect(await failureOf(inbox.open(file('x', 3), 1))).toMatchObject({ code: 'protocol' });
+    await inbox.close();
+  });
+
+  test('that fails on the disk keeps none of the others waiting, however many do', async () => {
+    const target = newFolder();
+    const inbox = await openInbox(target);
+    rmSync(join(target, readdirSync(target)[0] as string), { recursive: true });
+    for (let i = 0; i < 200; i++)
+      expect(await failureOf(put(inbox, file('x', 1), 'x'))).toMatchObject({ code: 'disk' });
+    await inbox.close();
+  });
+
+  test('gets a free name: nothing that is there is overwritten or followed', async () => {
+    const target = newFolder();
+    const elsewhere = join(newFolder(), 'elsewhere');
+    writeFileSync(join(target, 'x.txt'), 'old');
+    mkdirSync(join(target, 'x (1).txt'));
+    symlinkSync(elsewhere, join(target, 'x (2).txt'));
+    execFileSync('mkfifo', [join(target, 'x (3).txt')]);
+    const inbox = await openInbox(target);
+    const stored = await put(inbox, file('x.txt', 3), 'new');
+    await inbox.close();
+    expect(stored).toEqual({ path: join(realpathSync(target), 'x (4).txt'), renamed: true });
+    expect(readFileSync(join(target, 'x.txt'), 'utf8')).toBe('old');
+    expect(readFileSync(join(target, 'x (4).txt'), 'utf8')).toBe('new');
+    expect(existsSync(elsewhere)).toBe(false);
+  });
+
+  test('many of one name at once each get one, and each is whole', async () => {
+    const target = newFolder();
+    const inbox = await openInbox(target);
+    const contents = Array.from({ length: 200 }, (_, i) => `${i}`);
+    const all = await Promise.all(contents.map((content) => put(inbox, file('x', 1), content)));
+    await inbox.close();
+    expect(new Set(all.map(({ path }) => path)).size).toBe(200);
+    expect(all.map(({ path }) => readFileSync(path, 'utf8'))).toEqual(contents);
+    expect(readdirSync(target)).toHaveLength(200);
+  });
+
+  test('two inboxes in one folder do not disturb each other', async () => {
+    const target = newFolder();
+    const [one, two] = [await openInbox(target), await openInbox(target)];
+    const both = await Promise.all([put(one, file('x', 3), 'one'), put(two, file('x', 3), 'two')]);
+    await one.close();
+    await two.close();
+    expect(both.map(({ path }) => readFileSync(path, 'utf8'))).toEqual(['one', 'two']);
+    expect(readdirSync(target).sort()).toEqual(['x', 'x (1)']);
+  });
+
+  test.each([
+    ['.bashrc', '_.bashrc'],
+    ['-rf', '_-rf'],
+    ['a\x1b[2J', 'a_[2J'],
+    ['..\\..\\x', '..\\..\\x'],
+  ])('called %j at the top lands as %j', async (name, expected) => {
+    const target = newFolder();
+    const inbox = await openInbox(target, { platform: 'posix' });
+    const stored = await put(inbox, file(name, 1), 'x');
+    await inbox.close();
+    expect(readdirSync(target)).toEqual([expected.replace(/^\.\./, '_..')]);
+    expect(stored.renamed).toBe(readdirSync(target)[0] !== name);
+  });
+});
+
+describe('the name to save under', () => {
+  test('is for the first file that is in no folder', async () => {
+    const target = newFolder();
+    writeFileSync(join(target, 'mine.txt'), 'old');
+    const inbox = await openInbox(target, { as: 'mine.txt' });
+    await inbox.place(folder('f'));
+    await put(inbox, file('f/x', 1), 'f');
+    expect((await put(inbox, file('x', 1), 'x')).renamed).toBe(true);
+    await put(inbox, file('y', 1), 'y');
+    await inbox.close();
+    expect(tree(target)).toEqual({
+      f: '/',
+      'f/x': 'f',
+      'mine.txt': 'old',
+      'mine (1).txt': 'x',
+      y: 'y',
+    });
+  });
+
+  test.each(['', '.', '..', 'a/b', 'a\0', 'a\nb'])('cannot be %j', async (as) => {
+    const target = newFolder();
+    expect(await failureOf(openInbox(target, { as }))).toMatchObject({ code: 'usage' });
+    expect(readdirSync(target)).toEqual([]);
+  });
+});
+
+describe('a folder', () => {
+  test('is merged into one that is there, which keeps its mode and what is in it', async () => {
+    const target = newFolder();
+    mkdirSync(join(target, 'f/sub'), { recursive: true, mode: 0o750 });
+    writeFileSync(join(target, 'f/x'), 'old');
+    chmodSync(join(target, 'f'), 0o750);
+    await putAll(target, [
+      folder('f', 0o777),
+      file('f/x'),
+      folder('f/sub'),
+      folder('f/new'),
+      file('f/new/y'),
+    ]);
+    expect(tree(target)).toEqual({
+      f: '/',
+      'f/x': 'old',
+      'f/x (1)': 'f/x',
+      'f/sub': '/',
+      'f/new': '/',
+      'f/new/y': 'f/new/y',
+    });
+    expect(statSync(join(target, 'f')).mode & 0o777).toBe(0o750);
+  });
+
+  test('gets another name where a file or a link is, and its files with it', async () => {
+    const target = newFolder();
+    const elsewhere = newFolder();
+    writeFileSync(join(target, 'f'), 'file');
+    symlinkSync(elsewhere, join(target, 'f (1)'));
+    symlinkSync('nowhere', join(target, 'f (2)'));
+    const inbox = await openInbox(target);
+    await inbox.place(folder('f'));
+    const stored = await put(inbox, file('f/x', 1), 'x');
+    await inbox.finish();
+    await inbox.close();
+    expect(stored).toEqual({ path: join(realpathSync(target), 'f (3)', 'x'), renamed: true });
+    expect(readdirSync(elsewhere)).toEqual([]);
+  });
+
+  test('that falls on the name of another offered one is kept apart from it', async () => {
+    const target = newFolder();
+    await putAll(
+      target,
+      [
+        folder('a:b'),
+        folder('a?b'),
+        file('a:b/x'),
+        file('a?b/x'),
+        folder('a?b/c:'),
+        folder('a?b/c?'),
+      ],
+      'windows',
+    );
+    expect(tree(target)).toEqual({
+      a_b: '/',
+      'a_b/x': 'a:b/x',
+      'a_b (1)': '/',
+      'a_b (1)/x': 'a?b/x',
+      'a_b (1)/c_': '/',
+      'a_b (1)/c_ (1)': '/',
+    });
+  });
+
+  test('gets mode and time in the end, though things were put into it', async () => {
+    const target = newFolder();
+    const failures = await putAll(target, [
+      folder('f', 0o500),
+      folder('f/private', 0o700),
+      folder('f/open', 0o777),
+      file('f/open/x'),
+      { kind: 'link', path: 'f/open/l', target: 'x' },
+      folder('f/none'),
+    ]);
+    expect(failures).toEqual([]);
+    const modes = { f: 0o700, 'f/private': 0o700, 'f/open': 0o755, 'f/none': 0o755 };
+    for (const [path, mode] of Object.entries(modes)) {
+      const stat = statSync(join(target, path));
+      expect([path, stat.mode & 0o7777]).toEqual([path, mode]);
+      expect(Math.abs(stat.mtimeMs - MTIME)).toBeLessThanOrEqual(1);
+    }
+  });
+
+  test('in a shared folder stays shared', async () => {
+    const target = newFolder();
+    chmodSync(target, 0o2775);
+    mkdirSync(join(target, 'probe'));
+    const inherits = statSync(join(target, 'probe')).mode & 0o2000;
+    await putAll(target, [folder('f', 0o700)]);
+    expect(statSync(join(target, 'f')).mode & 0o7777).toBe(inherits | 0o700);
+  });
+
+  test('that is offered twice, and things whose folder was not, break the protocol', async () => {
+    const inbox = await openInbox(newFolder());
+    await inbox.place(folder('f'));
+    await inbox.place(file('x'));
+    const { place } = { place: (entry: Entry) => failureOf(inbox.place(entry)) };
+    for (const entry of [folder('f'), file('none/x'), file('x/y'), folder('f/none/g')])
+      expect(await place(entry)).toMatchObject({ code: 'protocol', path: entry.path });
+    await inbox.close();
+  });
+
+  test('that is exchanged for a link meanwhile gets nothing any more', async () => {
+    const target = newFolder();
+    const elsewhere = newFolder();
+    const inbox = await openInbox(target);
+    await inbox.place(folder('f'));
+    await inbox.place(folder('f/g'));
+    renameSync(join(target, 'f'), join(target, 'away'));
+    mkdirSync(join(elsewhere, 'g'));
+    symlinkSync(elsewhere, join(target, 'f'));
+    expect(await failureOf(put(inbox, file('f/x', 1), 'x'))).toMatchObject({ code: 'disk' });
+    expect(await failureOf(put(inbox, file('f/g/x', 1), 'x'))).toMatchObject({ code: 'disk' });
+    expect(await failureOf(inbox.place(folder('f/h')))).toMatchObject({ code: 'disk' });
+    await inbox.place({ kind: 'link', path: 'f/g/l', target: 'x' });
+    expect(await inbox.finish()).toContainEqual({ path: 'f/g/l', code: 'disk' });
+    await inbox.close();
+    expect(tree(elsewhere)).toEqual({ g: '/' });
+  });
+
+  test('that is removed meanwhile fails its files alone', async () => {
+    const target = newFolder();
+    const inbox = await openInbox(target);
+    await inbox.place(folder('f'));
+    rmdirSync(join(target, 'f'));
+    expect(await failureOf(put(inbox, file('f/x', 1), 'x'))).toMatchObject({ code: 'disk' });
+    await put(inbox, file('y', 1), 'y');
+    expect(await inbox.finish()).toEqual([{ path: 'f', code: 'disk' }]);
+    await inbox.close();
+    expect(tree(target)).toEqual({ y: 'y' });
+  });
+
+  test('that may not be written to fails its files alone', async () => {
+    const target = await newFolderOfUser();
+    await asUser(async () => {
+      mkdirSync(join(target, 'f'), { mode: 0o500 });
+      const inbox = await openInbox(target);
+      await inbox.place(folder('f'));
+      const failure = { code: 'not-permitted', path: 'f/x' };
+      expect(await failureOf(put(inbox, file('f/x', 1), 'x'))).toMatchObject(failure);
+      expect(await failureOf(inbox.place(folder('f/g')))).toMatchObject({ code: 'not-permitted' });
+      await put(inbox, file('y', 1), 'y');
+      await inbox.close();
+      expect(tree(target)).toEqual({ f: '/', y: 'y' });
+    });
+  });
+});
+
+describe('a link', () => {
+  test('is made last, never over anything, and points where it was offered to', async () => {
+    const target = newFolder();
+    writeFileSync(join(target, 'other'), 'mine');
+    mkdirSync(join(target, 'f'));
+    writeFileSync(join(target, 'f/taken'), 'mine');
+    const inbox = await openInbox(target);
+    await inbox.place(folder('f'));
+    await inbox.place(folder('f/g'));
+    const links: [string, string][] = [
+      ['f/taken', 'x'],
+      ['f/g/up', '../x'],
+      ['f/dangling', 'nowhere'],
+      ['f/esc', 'a\x1bb/x'],
+    ];
+    for (const [path, to] of links) await inbox.place({ kind: 'link', path, target: to });
+    expect(readdirSync(join(target, 'f')).sort()).toEqual(['g', 'taken']);
+    expect(await inbox.finish()).toEqual([]);
+    await inbox.close();
+    expect(tree(target)).toEqual({
+      f: '/',
+      'f/dangling': '-> nowhere',
+      'f/esc': '-> a_b/x',
+      'f/g': '/',
+      'f/g/up': '-> ../x',
+      'f/taken': 'mine',
+      'f/taken (1)': '-> x',
+      other: 'mine',
+    });
+  });
+
+  test('left by one transfer is not followed by the next', async () => {
+    const target = newFolder();
+    const first: Entry[] = [
+      folder('f'),
+      folder('f/real'),
+      { kind: 'link', path: 'f/l', target: 'real' },
+    ];
+    await putAll(target, first);
+    await putAll(target, [folder('f'), folder('f/l'), file('f/l/x')]);
+    expect(tree(target)).toEqual({
+      f: '/',
+      'f/real': '/',
+      'f/l': '-> real',
+      'f/l (1)': '/',
+      'f/l (1)/x': 'f/l/x',
+    });
+  });
+});
+
+describe.skipIf(!isRoot)('on a small disk (only root can mount one)', () => {
+  function onDisk(options: string, run: (target: string) => Promise<void>): Promise<void> {
+    const target = newFolder();
+    execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'none', target]);
+    return run(target).finally(() => execFileSync('umount', [target]));
+  }
+
+  test.each([3 * MiB, 40_000])(
+    'files of %d bytes fail as disk-full once it is, and leave no part',
+    async (size) => {
+      await onDisk('size=4m', async (target) => {
+        const inbox = await openInbox(target);
+        const before = openHandles();
+        let stored = 0;
+        let failure: unknown;
+        for (; failure === undefined; stored++) {
+          const incoming = await inbox.open(file('x', size), 0);
+          const bytes = randomBytes(size);
+          failure = await failureOf(
+            incoming.write(bytes).then(() => incoming.commit(sha256(bytes))),
+          );
+          if (failure !== undefined) await incoming.discard();
+        }
+        expect(failure).toMatchObject({ code: 'disk-full', path: 'x' });
+        expect(openHandles()).toBe(before);
+        await inbox.close();
+        expect(readdirSync(target)).toHaveLength(stored - 1);
+      });
+    },
+  );
+
+  test('a full one cannot be opened, and there is no room', async () => {
+    await onDisk('size=1m,nr_inodes=3', async (target) => {
+      mkdirSync(join(target, 'a'));
+      mkdirSync(join(target, 'b'));
+      expect(await failureOf(openInbox(target))).toMatchObject({ code: 'disk-full', path: target });
+      rmdirSync(join(target, 'b'));
+      writeFileSync(join(target, 'a/x'), Buffer.alloc(1000 * 1024));
+      rmSync(join(target, 'a'), { recursive: true });
+      const inbox = await openInbox(target);
+      expect(await inbox.room()).toBe(Math.floor(0.95 * MiB));
+      await inbox.close();
+    });
+  });
+
+  test('one that cannot be written to is refused', async () => {
+    await onDisk('ro', async (target) => {
+      expect(await failureOf(openInbox(target))).toMatchObject({ code: 'not-permitted' });
+    });
+  });
+});

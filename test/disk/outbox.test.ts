@@ -1,0 +1,400 @@
+import { execFileSync } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
+import {
+  appendFileSync,
+  chmodSync,
+  mkdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { createServer } from 'node:net';
+import { basename, join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { openOutbox } from '../../src/disk/outbox.ts';
+import { MAX_CHUNK } from '../../src/protocol/limits.ts';
+import type { Entry, FileEntry } from '../../src/protocol/manifest.ts';
+import { BLOCKS_IN_FLIGHT, type Outbox, type Unsendable } from '../../src/transfer/sender.ts';
+import { asUser, failureOf, newFolder, newFolderOfUser, openHandles } from './support.ts';
+
+async function walk(outbox: Outbox): Promise<(Entry | Unsendable)[]> {
+  const found: (Entry | Unsendable)[] = [];
+  for await (const entry of outbox.entries()) found.push(entry);
+  return found;
+}
+
+/** One line for each entry, in order: `kind path`, and for some what else there is to it. */
+async function listing(outbox: Outbox): Promise<string[]> {
+  return (await walk(outbox)).map((entry) => {
+    if (entry.kind === 'link') return `link ${entry.path} -> ${entry.target}`;
+    if (entry.kind === 'unsendable') return `${entry.reason} ${entry.path}`;
+    return `${entry.kind} ${entry.path}`;
+  });
+}
+
+async function fileIn(outbox: Outbox, path: string): Promise<FileEntry> {
+  const entry = (await walk(outbox)).find((one) => one.path === path);
+  if (entry?.kind !== 'file') throw new Error(`no file ${path}`);
+  return entry;
+}
+
+/** Reads a file like a sender that has as many blocks under way as it may. */
+async function readAll(outbox: Outbox, entry: FileEntry, from = 0) {
+  const blocks = outbox.read(entry, from);
+  const parts: Buffer[] = [];
+  const inFlight: Uint8Array[] = [];
+  for (;;) {
+    const { value, done } = await blocks.next();
+    if (done || inFlight.push(value) === BLOCKS_IN_FLIGHT) {
+      const arrived = done ? inFlight.splice(0) : inFlight.splice(0, 1);
+      parts.push(...arrived.map((block) => Buffer.from(block)));
+    }
+    if (done) return { bytes: Buffer.concat(parts), digest: Buffer.from(value) };
+    expect(value.length).toBeLessThanOrEqual(MAX_CHUNK);
+  }
+}
+
+const sha256 = (bytes: Uint8Array): Buffer => createHash('sha256').update(bytes).digest();
+
+describe('roots', () => {
+  test('things of one name are offered under two', async () => {
+    const folder = newFolder();
+    mkdirSync(join(folder, 'a'));
+    mkdirSync(join(folder, 'b'));
+    for (const path of ['a/x.txt', 'b/x.txt']) writeFileSync(join(folder, path), path);
+    const outbox = await openOutbox([
+      join(folder, 'a/x.txt'),
+      join(folder, 'b/x.txt'),
+      join(folder, 'a/x.txt'),
+    ]);
+    expect(outbox.roots).toEqual(['x.txt', 'x (1).txt', 'x (2).txt']);
+    const second = await fileIn(outbox, 'x (1).txt');
+    expect((await readAll(outbox, second)).bytes.toString()).toBe('b/x.txt');
+  });
+
+  test('a folder may be named by its place, and a root may lie in another', async () => {
+    const folder = newFolder();
+    mkdirSync(join(folder, 'a/b'), { recursive: true });
+    const name = basename(folder);
+    const paths = ['a', 'a/', 'a/.', 'a/b/..', 'a/b/../..', '.', 'a/b'];
+    const outbox = await openOutbox(paths.map((path) => `${folder}/${path}`));
+    expect(outbox.roots).toEqual(['a', 'a (1)', 'a (2)', 'a (3)', name, `${name} (1)`, 'b']);
+    expect((await openOutbox(['/'])).roots).toEqual(['disk']);
+  });
+
+  test('what lies behind a link and `..` is what the system finds there', async () => {
+    const folder = newFolder();
+    mkdirSync(join(folder, 'real/inner'), { recursive: true });
+    writeFileSync(join(folder, 'real/x'), 'right');
+    writeFileSync(join(folder, 'x'), 'wrong');
+    symlinkSync('real/inner', join(folder, 'link'));
+    const outbox = await openOutbox([`${folder}/link/../x`, `${folder}/link/..`]);
+    expect(outbox.roots).toEqual(['x', 'real']);
+    expect((await readAll(outbox, await fileIn(outbox, 'x'))).bytes.toString()).toBe('right');
+  });
+
+  test('a link is followed and keeps its name', async () => {
+    const folder = newFolder();
+    mkdirSync(join(folder, 'real'));
+    writeFileSync(join(folder, 'real/x'), 'x');
+    symlinkSync('real', join(folder, 'folder'));
+    symlinkSync('real/x', join(folder, 'file'));
+    const outbox = await openOutbox([join(folder, 'folder'), join(folder, 'file')]);
+    expect(await listing(outbox)).toEqual(['folder folder', 'file folder/x', 'file file']);
+    for (const path of ['folder/x', 'file'])
+      expect((await readAll(outbox, await fileIn(outbox, path))).bytes.toString()).toBe('x');
+  });
+
+  test('one that is missing is named before anything is offered', async () => {
+    const folder = newFolder();
+    symlinkSync('nowhere', join(folder, 'dangling'));
+    symlinkSync('loop', join(folder, 'loop'));
+    for (const name of ['none', 'dangling', 'loop', 'none/x']) {
+      const path = join(folder, name);
+      expect(await failureOf(openOutbox([folder, path]))).toMatchObject({ code: 'missing', path });
+    }
+  });
+
+  test('names are composed where the system decomposes them', async () => {
+    const folder = newFolder();
+    mkdirSync(join(folder, 'e\u0301'));
+    const paths = [join(folder, 'e\u0301')];
+    expect((await openOutbox(paths, { platform: 'darwin' })).roots).toEqual(['\u00e9']);
+    expect((await openOutbox(paths, { platform: 'posix' })).roots).toEqual(['e\u0301']);
+  });
+});
+
+describe('the walk', () => {
+  test('offers every folder before what it holds, always in one order', async () => {
+    const folder = join(newFolder(), 'r');
+    for (const path of ['b/c', 'a', 'b.d', 'b/\u00e9'])
+      mkdirSync(join(folder, path), { recursive: true });
+    for (const path of ['z', 'b/y', 'b/c/x', 'a/w', 'a/ v ', 'a/"\\u"'])
+      writeFileSync(join(folder, path), '');
+    const outbox = await openOutbox([folder]);
+    const expected = [
+      'folder r',
+      'folder r/a',
+      'file r/a/ v ',
+      'file r/a/"\\u"',
+      'file r/a/w',
+      'folder r/b',
+      'folder r/b/c',
+      'file r/b/c/x',
+      'file r/b/y',
+      'folder r/b/\u00e9',
+      'folder r/b.d',
+      'file r/z',
+    ];
+    expect(await listing(outbox)).toEqual(expected);
+    expect(await listing(outbox)).toEqual(expected);
+  });
+
+  test('tells size, time and permissions, and no more of them than these', async () => {
+    const folder = newFolder();
+    const path = join(folder, 'x');
+    writeFileSync(path, 'abc');
+    chmodSync(path, 0o4751);
+    utimesSync(path, new Date(1_700_000_000_123), new Date(-1_500));
+    expect(await walk(await openOutbox([path]))).toEqual([
+      { kind: 'file', path: 'x', size: 3, mtime: -1500, mode: 0o751 },
+    ]);
+    const [entry] = await walk(await openOutbox([path], { platform: 'windows' }));
+    expect(entry).not.toHaveProperty('mode');
+  });
+
+  test('offers links that stay inside, and no others', async () => {
+    const folder = join(newFolder(), 'r');
+    mkdirSync(join(folder, 'sub'), { recursive: true });
+    const links = {
+      a: 'sub',
+      b: '../outside',
+      c: '/etc/passwd',
+      d: 'sub/../..',
+      'sub/e': '../x',
+      'sub/f': '../../y',
+      'sub/g': 'nowhere',
+    };
+    for (const [path, target] of Object.entries(links)) symlinkSync(target, join(folder, path));
+    expect(await listing(await openOutbox([folder]))).toEqual([
+      'folder r',
+      'link r/a -> sub',
+      'unsupported r/b',
+      'unsupported r/c',
+      'unsupported r/d',
+      'folder r/sub',
+      'link r/sub/e -> ../x',
+      'unsupported r/sub/f',
+      'link r/sub/g -> nowhere',
+    ]);
+  });
+
+  test('names pipes and sockets, and goes on', async () => {
+    const folder = join(newFolder(), 'r');
+    mkdirSync(folder);
+    execFileSync('mkfifo', [join(folder, 'pipe')]);
+    const server = createServer().listen(join(folder, 'socket'));
+    await new Promise((resolve) => server.once('listening', resolve));
+    try {
+      writeFileSync(join(folder, 'x'), '');
+      const outbox = await openOutbox([folder, join(folder, 'pipe')]);
+      expect(await listing(outbox)).toEqual([
+        'folder r',
+        'unsupported r/pipe',
+        'unsupported r/socket',
+        'file r/x',
+        'unsupported pipe',
+      ]);
+    } finally {
+      server.close();
+    }
+  });
+
+  test('names a folder that cannot be read, and goes on', async () => {
+    const folder = join(await newFolderOfUser(), 'r');
+    await asUser(async () => {
+      mkdirSync(join(folder, 'closed'), { recursive: true });
+      writeFileSync(join(folder, 'x'), 'x', { mode: 0 });
+      chmodSync(join(folder, 'closed'), 0);
+      const outbox = await openOutbox([folder]);
+      expect(await listing(outbox)).toEqual([
+        'folder r',
+        'folder r/closed',
+        'unreadable r/closed',
+        'file r/x',
+      ]);
+      const file = await fileIn(outbox, 'r/x');
+      expect(await failureOf(readAll(outbox, file))).toMatchObject({
+        code: 'unreadable',
+        path: 'r/x',
+      });
+      expect(await failureOf(openOutbox([join(folder, 'closed/y')]))).toMatchObject({
+        code: 'unreadable',
+      });
+      chmodSync(join(folder, 'closed'), 0o700);
+    });
+  });
+
+  test('names what vanishes meanwhile, and goes on', async () => {
+    const folder = join(newFolder(), 'r');
+    mkdirSync(join(folder, 'c'), { recursive: true });
+    for (const name of ['a', 'b', 'd']) writeFileSync(join(folder, name), '');
+    const found: string[] = [];
+    for await (const entry of (await openOutbox([folder])).entries()) {
+      found.push(entry.kind === 'unsendable' ? `${entry.reason} ${entry.path}` : entry.path);
+      if (entry.path === 'r/a') rmSync(join(folder, 'b'));
+      if (entry.path === 'r/c') rmSync(join(folder, 'c'), { recursive: true, force: true });
+    }
+    expect(found).toEqual(['r', 'r/a', 'missing r/b', 'r/c', 'missing r/c', 'r/d']);
+  });
+
+  test('names what has no name in Unicode, and goes on', async () => {
+    const folder = join(newFolder(), 'r');
+    mkdirSync(folder);
+    writeFileSync(Buffer.concat([Buffer.from(`${folder}/x`), Buffer.of(0xff)]), '');
+    writeFileSync(join(folder, 'x\ufffd'), '');
+    expect(await listing(await openOutbox([folder]))).toEqual([
+      'folder r',
+      'unsafe-name r/x\ufffd',
+      'file r/x\ufffd',
+    ]);
+  });
+
+  test('names what lies too deep, once, and goes on', async () => {
+    const folder = join(newFolder(), 'r');
+    mkdirSync(join(folder, 'd/'.repeat(130)), { recursive: true });
+    writeFileSync(join(folder, 'z'), '');
+    const found = await listing(await openOutbox([folder]));
+    expect(found.filter((line) => !line.startsWith('folder'))).toEqual([
+      `unsafe-name r${'/d'.repeat(128)}`,
+      'file r/z',
+    ]);
+  });
+});
+
+describe('a file', () => {
+  const sizes = [0, 1, MAX_CHUNK - 1, MAX_CHUNK, MAX_CHUNK + 1, 3 * MAX_CHUNK, 5 * MAX_CHUNK + 7];
+
+  test.each(sizes)(
+    'of %d bytes is read whole, or from anywhere on, with its digest',
+    async (size) => {
+      const path = join(newFolder(), 'x');
+      const content = randomBytes(size);
+      writeFileSync(path, content);
+      const outbox = await openOutbox([path]);
+      const file = await fileIn(outbox, 'x');
+      for (const from of new Set([0, Math.min(1, size), size >> 1, Math.max(0, size - 1), size])) {
+        const read = await readAll(outbox, file, from);
+        expect(read.bytes.equals(content.subarray(from))).toBe(true);
+        expect(read.digest).toEqual(sha256(content));
+        const digest = await outbox.digest(file, from);
+        expect(Buffer.from(digest)).toEqual(sha256(content.subarray(0, from)));
+      }
+    },
+  );
+
+  test('keeps its last blocks while the next files are read', async () => {
+    const folder = newFolder();
+    const sizes = [10, MAX_CHUNK + 3, 0, 7, MAX_CHUNK, 2 * MAX_CHUNK + 1, 1, 1, 1, 9];
+    const contents = sizes.map((size) => randomBytes(size));
+    const paths = contents.map((content, i) => {
+      writeFileSync(join(folder, `${i}`), content);
+      return join(folder, `${i}`);
+    });
+    const outbox = await openOutbox(paths);
+    const inFlight: Uint8Array[] = [];
+    const arrived: Buffer[] = [];
+    for (const entry of await walk(outbox)) {
+      const file = entry as FileEntry;
+      for await (const block of outbox.read(file, 0)) {
+        if (inFlight.push(block) === BLOCKS_IN_FLIGHT)
+          arrived.push(Buffer.from(inFlight.shift() as Uint8Array));
+      }
+      await outbox.digest(file, file.size);
+    }
+    arrived.push(...inFlight.map((block) => Buffer.from(block)));
+    expect(Buffer.concat(arrived).equals(Buffer.concat(contents))).toBe(true);
+  });
+
+  const changes: [string, (path: string) => void][] = [
+    ['grew', (path) => appendFileSync(path, 'x')],
+    ['shrank', (path) => truncateSync(path, 1)],
+    ['was touched', (path) => utimesSync(path, 1, 1)],
+    [
+      'became a link',
+      (path) => {
+        renameSync(path, `${path}.real`);
+        symlinkSync(`${path}.real`, path);
+      },
+    ],
+    [
+      'became a folder',
+      (path) => {
+        rmSync(path);
+        mkdirSync(path);
+      },
+    ],
+    [
+      'became a pipe',
+      (path) => {
+        rmSync(path);
+        execFileSync('mkfifo', [path]);
+      },
+    ],
+  ];
+  for (const size of [1000, MAX_CHUNK * 3]) {
+    test.each(changes)(
+      `of ${size} bytes that %s since it was offered is not sent`,
+      async (_, change) => {
+        const folder = newFolder();
+        mkdirSync(join(folder, 'r'));
+        writeFileSync(join(folder, 'r/x'), randomBytes(size));
+        const outbox = await openOutbox([join(folder, 'r')]);
+        const file = await fileIn(outbox, 'r/x');
+        change(join(folder, 'r/x'));
+        const expected = { code: 'changed', path: 'r/x' };
+        expect(await failureOf(readAll(outbox, file))).toMatchObject(expected);
+        expect(await failureOf(outbox.digest(file, 10))).toMatchObject(expected);
+      },
+    );
+  }
+
+  test.each([
+    ['cut', (path: string) => truncateSync(path, MAX_CHUNK)],
+    ['written to', (path: string) => appendFileSync(path, 'x')],
+    ['touched', (path: string) => utimesSync(path, 1, 1)],
+  ])('that is %s while it is read fails as changed', async (_, change) => {
+    const path = join(newFolder(), 'x');
+    writeFileSync(path, randomBytes(3 * MAX_CHUNK));
+    const outbox = await openOutbox([path]);
+    const blocks = outbox.read(await fileIn(outbox, 'x'), 0);
+    await blocks.next();
+    change(path);
+    const rest = async () => {
+      while (!(await blocks.next()).done);
+    };
+    expect(await failureOf(rest())).toMatchObject({ code: 'changed', path: 'x' });
+  });
+
+  test('that is gone fails as missing', async () => {
+    const path = join(newFolder(), 'x');
+    writeFileSync(path, 'x');
+    const outbox = await openOutbox([path]);
+    const file = await fileIn(outbox, 'x');
+    rmSync(path);
+    expect(await failureOf(readAll(outbox, file))).toMatchObject({ code: 'missing', path: 'x' });
+  });
+
+  test('that is not read to its end is closed all the same', async () => {
+    const path = join(newFolder(), 'x');
+    writeFileSync(path, randomBytes(3 * MAX_CHUNK));
+    const outbox = await openOutbox([path]);
+    const file = await fileIn(outbox, 'x');
+    const before = openHandles();
+    for (let i = 0; i < 5; i++) for await (const _ of outbox.read(file, 0)) break;
+    expect(openHandles()).toBe(before);
+  });
+});
