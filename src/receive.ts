@@ -210,7 +210,7 @@ async function take(
         },
       },
       progress.tell,
-    );
+    ).finally(() => inbox.close());
     progress.end();
     finished();
   } catch (error) {
@@ -219,8 +219,6 @@ async function take(
       progress.end();
     } else if (!declined && error instanceof DropError) emit({ ...failure(error), peer });
     throw error;
-  } finally {
-    await inbox.close();
   }
 
   async function answerOf(request: Request, signal: AbortSignal): Promise<'yes' | ErrorCode> {

@@ -1,0 +1,136 @@
+import { mkdir, readdir, readFile, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { drop, dropOnScreen } from '../support/bin.ts';
+import { Home } from '../support/home.ts';
+
+const ENTER = '\r';
+const CTRL_C = '\x03';
+const SIGINT = 2;
+
+describe('two people at their terminals', () => {
+  test('choose a device that appears while the list is open, type the code, and see it arrive', async () => {
+    await using ana = new Home();
+    await using bob = new Home();
+    await mkdir(join(bob.path, 'photos'));
+    await writeFile(join(bob.path, 'photos', 'one.jpg'), 'one');
+    await using sending = dropOnScreen(['send', 'photos'], { home: bob });
+    await sending.waitFor(/Looking for devices/);
+
+    await using receiving = dropOnScreen(['receive', '--name', "Ana's laptop"], { home: ana });
+    const [, code] = await receiving.waitFor(/Code for new devices: (\d{3} \d{3})/);
+    await sending.waitFor(/> Ana's laptop +new/);
+    sending.type(ENTER);
+    await sending.waitFor(/Code shown on "Ana's laptop":/);
+    sending.type(`${code}${ENTER}`);
+    await sending.waitFor(/Sent 1 file/);
+    expect(await sending.outcome()).toEqual({ code: 0, signal: 0 });
+    await receiving.waitFor(/paired/i);
+    await receiving.waitFor(/Saved .*one\.jpg/);
+    // Used, it is replaced.
+    const [, next] = await receiving.waitFor(/Next code for new devices: (\d{3} \d{3})/);
+    expect(next).not.toBe(code);
+    expect(await readFile(join(ana.downloads, 'photos', 'one.jpg'), 'utf8')).toBe('one');
+
+    receiving.type(CTRL_C);
+    expect(await receiving.outcome()).toEqual({ code: 0, signal: SIGINT });
+    expect(receiving.cursorShown).toBe(true);
+  });
+
+  test('a wrong code says what it means and asks again', async () => {
+    await using ana = new Home();
+    await using bob = new Home();
+    await writeFile(join(bob.path, 'a.txt'), 'a');
+    await using receiving = dropOnScreen(['receive', '--name', 'Ana'], { home: ana });
+    const [, code = ''] = await receiving.waitFor(/Code for new devices: (\d{3} \d{3})/);
+    await using sending = dropOnScreen(['send', '--to', 'Ana', 'a.txt'], { home: bob });
+    await sending.waitFor(/Code shown on/);
+    sending.type(`${code === '000 000' ? '111111' : '000000'}${ENTER}`);
+    await sending.waitFor(/did not match/);
+    // Nothing is judged in the second after a wrong answer.
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    sending.type(`${code}${ENTER}`);
+    await sending.waitFor(/Sent /);
+    expect(await sending.outcome()).toEqual({ code: 0, signal: 0 });
+    // Of a stranger's wrong answer nothing appears.
+    expect(receiving.history()).not.toMatch(/wrong|match/i);
+  });
+
+  test('a known device is asked about, and the default is no', async () => {
+    await using ana = new Home();
+    await using bob = new Home();
+    await writeFile(join(bob.path, 'a.txt'), 'a');
+    await using receiving = dropOnScreen(['receive', '--name', 'Ana'], { home: ana });
+    const [, code = ''] = await receiving.waitFor(/Code for new devices: (\d{3} \d{3})/);
+    const send = (env: Record<string, string> = {}) =>
+      drop(['send', '--to', 'Ana', 'a.txt'], { home: bob, env });
+    {
+      await using first = send({ DROP_CODE: code });
+      expect((await first.outcome()).code).toBe(0);
+    }
+    // Typed before there is a question, it is no answer.
+    receiving.type(`y${ENTER}`);
+    {
+      await using second = send();
+      await receiving.waitFor(/wants to send a\.txt .*Accept\?/);
+      receiving.type(ENTER);
+      expect((await second.outcome()).code).toBe(4);
+    }
+    {
+      await using third = send();
+      await receiving.waitFor(/wants to send a\.txt .*Accept\? \[y\/N\]\s*$/);
+      receiving.type(`y${ENTER}`);
+      expect((await third.outcome()).code).toBe(0);
+    }
+    expect((await readdir(ana.downloads)).sort()).toEqual(['a (1).txt', 'a.txt']);
+  });
+});
+
+describe('Ctrl-C', () => {
+  test('in the list leaves a sane terminal and ends by the signal', async () => {
+    await using bob = new Home();
+    await writeFile(join(bob.path, 'a.txt'), 'a');
+    await using sending = dropOnScreen(['send', 'a.txt'], { home: bob });
+    await sending.waitFor(/Looking for devices/);
+    sending.type(CTRL_C);
+    expect(await sending.outcome()).toEqual({ code: 0, signal: SIGINT });
+    expect(sending.cursorShown).toBe(true);
+  });
+
+  test('in mid-transfer stops both, and leaves nothing half-made', async () => {
+    await using ana = new Home();
+    await using bob = new Home();
+    await writeFile(join(bob.path, 'large'), '');
+    await truncate(join(bob.path, 'large'), 20 * 1024 ** 3);
+    await using receiving = drop(['receive', '--json', '--yes', '--name', 'Ana'], { home: ana });
+    const { code } = await receiving.event('ready');
+    await using sending = dropOnScreen(['send', '--to', 'Ana', 'large'], {
+      home: bob,
+      env: { DROP_CODE: code ?? '' },
+    });
+    await sending.waitFor(/Code shown on/);
+    sending.type(`${code}${ENTER}`);
+    await sending.waitFor(/\d %/);
+    await sending.waitFor(/\d+(\.\d)? MB\/s/);
+    sending.type(CTRL_C);
+    expect(await sending.outcome()).toEqual({ code: 0, signal: SIGINT });
+    expect(sending.cursorShown).toBe(true);
+    expect(await receiving.event('summary')).toMatchObject({ ok: false, code: 'cancelled' });
+    expect(await readdir(ana.downloads)).toEqual([]);
+  });
+});
+
+test('a narrow window cuts names and keeps its lines', async () => {
+  await using ana = new Home();
+  await using bob = new Home();
+  await writeFile(join(bob.path, 'a.txt'), 'a');
+  const name = 'a rather long name of a laptop that goes on and on and on';
+  await using _ = drop(['receive', '--json', '--yes', '--name', name], { home: ana });
+  await using sending = dropOnScreen(['send', 'a.txt'], { home: bob });
+  await sending.waitFor(/> a rather long name/);
+  sending.resize(30, 24);
+  await sending.waitFor(/> a rather.*…/);
+  for (const line of sending.text().split('\n')) expect(line.length).toBeLessThanOrEqual(30);
+  sending.type(CTRL_C);
+  await sending.outcome();
+});
