@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { MAX_DEVICE_NAME } from '../protocol/limits.ts';
+import { clip } from '../protocol/names.ts';
 
 /** A process of `drop`: 16 hex digits, drawn anew each time, so that nobody is followed by them. */
 export const RUN = /^[0-9a-f]{16}$/;
@@ -15,12 +16,6 @@ export function newRun(): string {
 export function deviceName(text: string): string {
   const visible = text.replace(/\s+/gu, ' ').replace(INVISIBLE, '').normalize('NFC').trim();
   return clip(visible, MAX_DEVICE_NAME).trimEnd();
-}
-
-/** The longest start of `text` that is at most `bytes` bytes of UTF-8 and splits no code point. */
-export function clip(text: string, bytes: number): string {
-  const room = new Uint8Array(bytes);
-  return text.slice(0, new TextEncoder().encodeInto(text, room).read);
 }
 
 /** Joiners shape letters and emoji in many scripts, and the two selectors choose how one looks. */

@@ -1,32 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { clip, deviceName, newRun, RUN } from '../../src/net/names.ts';
+import { deviceName, newRun, RUN } from '../../src/net/names.ts';
 
 const bytes = (text: string) => new TextEncoder().encode(text).length;
-
-describe('clip', () => {
-  test.each([
-    ['short', 63, 'short'],
-    ['é'.repeat(32), 63, 'é'.repeat(31)],
-    ['a😀', 4, 'a'],
-    ['a😀', 5, 'a😀'],
-    ['abc', 0, ''],
-  ])('%j to %i bytes is %j', (text, limit, clipped) => {
-    expect(clip(text, limit)).toBe(clipped);
-  });
-
-  test('what is clipped is the longest start that fits and is well-formed', () => {
-    fc.assert(
-      fc.property(fc.string({ unit: 'binary' }), fc.nat(80), (text, limit) => {
-        const clipped = clip(text, limit);
-        const next = [...text.slice(clipped.length)][0] ?? '';
-        expect(text.startsWith(clipped)).toBe(true);
-        expect(bytes(clipped)).toBeLessThanOrEqual(limit);
-        expect(next === '' || bytes(clipped + next) > limit).toBe(true);
-      }),
-    );
-  });
-});
 
 describe('deviceName', () => {
   test.each([
