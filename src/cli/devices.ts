@@ -79,7 +79,7 @@ const MIN_NAME = 8;
  */
 export function rowOf({ name, standing, apart }: Choice, nameWidth: number, width: number): string {
   const tail = apart === '' ? standing : `${standing}  ${apart}`;
-  const room = Math.max(MIN_NAME, Math.min(nameWidth, width - stringWidth(tail) - 2));
+  const room = Math.min(nameWidth, Math.max(MIN_NAME, width - stringWidth(tail) - 2));
   const shown = cliTruncate(name, room);
   return cliTruncate(`${shown}${' '.repeat(room - stringWidth(shown))}  ${tail}`, width);
 }

@@ -1,11 +1,11 @@
 import cliTruncate from 'cli-truncate';
 import ora, { type Ora } from 'ora';
-import stringWidth from 'string-width';
 import type { TransferEvent } from '../index.ts';
 import type { Face, Failure, ShownEvent } from './face.ts';
 import { progressLine } from './format.ts';
 import type { Output } from './io.ts';
 import type { Lines } from './lines.ts';
+import { rowsOf, wipe } from './rows.ts';
 import { failureLines, type Words, type WordsOptions } from './words.ts';
 
 /** Transfers that are drawn at once; the others only run. */
@@ -113,15 +113,10 @@ export class TerminalFace implements Face {
    */
   readonly #resized = (): void => {
     if (!this.#spinner.isSpinning) return;
-    const columns = this.#stderr.columns ?? 80;
-    const lines = `- ${this.#spinner.text}`.split('\n');
-    const rows = lines.reduce(
-      (n, line) => n + Math.max(1, Math.ceil(stringWidth(line) / columns)),
-      0,
-    );
-    this.#spinner.stop();
-    const up = rows - lines.length;
-    this.#stderr.write(`${up > 0 ? `\x1b[${up}A` : ''}\r\x1b[J`);
+    const drawn = `- ${this.#spinner.text}`;
+    const rows = rowsOf(drawn, this.#stderr.columns ?? 80);
+    this.#spinner.stop(); // It wipes as many rows as it has drawn lines.
+    this.#stderr.write(wipe(rows - drawn.split('\n').length + 1));
     this.#draw();
   };
 }

@@ -19,7 +19,7 @@ import type { KnownPeer, PeerEvent, ReceiveEvent, SendEvent } from '../index.ts'
 export type ShownEvent = SendEvent | ReceiveEvent | PeerEvent | KnownEvent;
 
 /** A device that is known from before. A person reads a table or a sentence instead. */
-export type KnownEvent = { readonly event: 'known' } & KnownPeer;
+type KnownEvent = { readonly event: 'known' } & KnownPeer;
 
 /** What went wrong, for a person and for a script. */
 export interface Failure {

@@ -51,7 +51,7 @@ export function processIo(): Io {
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** How we speak: JSON to a program, lines to a log or a screen reader, or all that a terminal can. */
-export type FaceKind = 'json' | 'plain' | 'terminal';
+type FaceKind = 'json' | 'plain' | 'terminal';
 
 export interface Manner {
   readonly face: FaceKind;

@@ -7,6 +7,7 @@ import {
   useEffect,
   useKeypress,
   usePagination,
+  useRef,
   useState,
 } from '@inquirer/core';
 import cliTruncate from 'cli-truncate';
@@ -15,6 +16,7 @@ import { type Choice, type Devices, nameWidthOf, rowOf } from './devices.ts';
 import { formatCount } from './format.ts';
 import type { Output } from './io.ts';
 import type { themeOf } from './prompts.ts';
+import { rowsOf, wipe } from './rows.ts';
 
 export interface PickerConfig {
   readonly message: string;
@@ -24,48 +26,53 @@ export interface PickerConfig {
   readonly theme: ReturnType<typeof themeOf>;
 }
 
-/** Rows of the window that are not devices: the question, a note, the help, a line before it. */
+/** Rows of the window that are not devices: help, a note, the question, and two to spare. */
 const OTHER_ROWS = 5;
 
 /**
  * A list of devices that come and go while somebody chooses. inquirer's own lists cannot change
  * by themselves, and they keep a place where this one keeps a device: whatever happens, Enter
- * takes the device that was highlighted, or none.
+ * takes the device that is drawn as highlighted, or none.
+ *
+ * The question stands below the list. When a window becomes narrow, terminals break long lines
+ * and disagree on where a cursor above them ends up; below them they agree.
  */
-export const pickDevice = createPrompt<Peer, PickerConfig>((config, done) => {
+export const pickDevice = createPrompt<Peer, PickerConfig>(({ message, ...config }, done) => {
   const { devices, output } = config;
   const theme = makeTheme(config.theme);
   const [choices, setChoices] = useState(devices.choices);
   const [filter, setFilter] = useState('');
-  /** The highlighted device, by its key; also when it is gone. */
-  const [chosen, setChosen] = useState<Choice>();
   const [note, setNote] = useState('');
   const [finished, setFinished] = useState(false);
-  const [, setResizes] = useState(0);
+  const [, setRedraws] = useState(0);
+  /**
+   * The highlighted device, also when it is gone. No state: inquirer loses changes of state that
+   * follow from a picture that a key brought about, and then Enter would take what is not drawn.
+   */
+  const highlight = useRef<Choice | undefined>(undefined);
+  const drawn = useRef('');
 
   const matches = choices.filter(({ name }) => name.toLowerCase().includes(filter.toLowerCase()));
-  const at = matches.findIndex(({ key }) => key === chosen?.key);
-  const gone = chosen !== undefined && !choices.some(({ key }) => key === chosen.key);
+  const isHighlight = ({ key }: Choice): boolean => key === highlight.current?.key;
+  const gone = highlight.current !== undefined && !choices.some(isHighlight);
+  // What is drawn as highlighted stays it: a device that comes later cannot take its place.
+  if (!gone && !matches.some(isHighlight)) highlight.current = matches[0] ?? highlight.current;
+  const at = matches.findIndex(isHighlight);
 
   useEffect(() => {
-    const listen = (): void => setChoices(devices.choices);
-    listen(); // What came between the first picture and now.
-    return devices.subscribe(listen);
+    setChoices(devices.choices); // Some may have come between the first picture and now.
+    return devices.subscribe(() => setChoices(devices.choices));
   }, []);
   useEffect(() => {
-    let resizes = 0;
-    const listen = (): void => {
-      // A narrower window has broken the rows below the cursor into more of them.
-      output.write('\r\x1b[J');
-      setResizes(++resizes);
+    const resized = (): void => {
+      const lines = drawn.current.split('\n').length;
+      // inquirer wipes as many rows as it has drawn lines, so it is given as many.
+      output.write(wipe(rowsOf(drawn.current, columnsOf(output))) + '\n'.repeat(lines - 1));
+      setRedraws((n) => n + 1);
     };
-    output.on('resize', listen);
-    return () => output.off('resize', listen);
+    output.on('resize', resized);
+    return () => output.off('resize', resized);
   }, []);
-  // What is shown as highlighted stays it: a device that comes later cannot take its place.
-  useEffect(() => {
-    if (at < 0 && !gone && matches[0]) setChosen(matches[0]);
-  }, [at, gone, matches[0]?.key]);
 
   useKeypress((key, rl) => {
     if (finished) return;
@@ -73,31 +80,27 @@ export const pickDevice = createPrompt<Peer, PickerConfig>((config, done) => {
     if (isEnterKey(key)) {
       rl.write(filter); // Enter has emptied the line.
       const choice = matches[at];
-      if (choice === undefined) {
-        setNote(gone ? '' : 'There is no device to send to.');
-        return;
-      }
-      setFinished(true);
-      done(choice.peer);
+      if (choice !== undefined) {
+        setFinished(true);
+        done(choice.peer);
+      } else if (!gone) setNote('There is no device to send to.');
     } else if (isUpKey(key) || isDownKey(key)) {
-      // Up and down have put an older line in place of the filter.
+      // They have put an older line in place of the filter.
       rl.clearLine(0);
       rl.write(filter);
-      const step = isUpKey(key) ? -1 : 1;
-      const from = at < 0 && step < 0 ? matches.length : at;
-      setChosen(matches[(from + step + matches.length) % matches.length] ?? chosen);
-    } else if (key.name === 'escape') {
-      rl.clearLine(0);
-      setFilter('');
-      if (gone) setChosen(undefined);
+      const next = isUpKey(key) ? (at < 0 ? -1 : at - 1) : at + 1;
+      highlight.current = matches.at(next % Math.max(1, matches.length)) ?? highlight.current;
+      setRedraws((n) => n + 1);
     } else {
+      if (key.name === 'escape') rl.clearLine(0);
+      // After a device has gone, whoever types goes on choosing.
+      if (gone && rl.line !== filter) highlight.current = undefined;
       setFilter(rl.line);
-      if (gone) setChosen(undefined);
     }
   });
 
-  // One column stays free: a full row would wrap on some terminals.
-  const width = (output.columns ?? 80) - 1;
+  // One column stays free: some terminals break a line that is exactly full.
+  const width = columnsOf(output) - 1;
   const nameWidth = nameWidthOf(choices);
   const page = usePagination({
     items: matches,
@@ -109,25 +112,31 @@ export const pickDevice = createPrompt<Peer, PickerConfig>((config, done) => {
       return isActive && at >= 0 ? theme.style.highlight(`> ${row}`) : `  ${row}`;
     },
   });
+  const title = cliTruncate(message, Math.max(10, width - filter.length - 4));
+  const question = `${theme.prefix} ${theme.style.message(title, 'idle')} `;
+  if (finished) return question + theme.style.answer(matches[at]?.name ?? '');
 
-  const message = cliTruncate(config.message, Math.max(10, width - filter.length - 4));
-  const question = `${theme.prefix} ${theme.style.message(message, 'idle')} `;
-  if (finished) return `${question}${theme.style.answer(matches[at]?.name ?? '')}`;
-  const list =
-    matches.length > 0
-      ? page
-      : choices.length > 0
-        ? '  No device has that in its name. Esc shows all.'
-        : '  Looking for devices that run `drop receive`...';
-  const others = devices.others > 0 ? `, ${devices.others} more in \`drop peers\`` : '';
-  const help = `${formatCount(choices.length, 'device')}${others}. Type to filter, up and down to choose, Enter to send, Ctrl-C to leave.`;
-  const trouble = gone ? `"${chosen.name}" has gone. Choose another.` : note;
-  return [
+  const trouble = gone ? `"${highlight.current?.name}" has gone. Choose another.` : note;
+  drawn.current = [
+    matches.length > 0 ? page : cliTruncate(`  ${whyEmpty(choices)}`, width),
+    theme.style.help(cliTruncate(helpOf(devices), width)),
+    ...(trouble === '' ? [] : [theme.style.error(cliTruncate(trouble, width))]),
     question + filter,
-    [
-      list,
-      ...(trouble === '' ? [] : [theme.style.error(cliTruncate(trouble, width))]),
-      theme.style.help(cliTruncate(help, width)),
-    ].join('\n'),
-  ];
+  ].join('\n');
+  return drawn.current;
 });
+
+function whyEmpty(choices: readonly Choice[]): string {
+  return choices.length > 0
+    ? 'No device has that in its name. Esc shows all.'
+    : 'Looking for devices that run `drop receive`...';
+}
+
+function helpOf({ choices, others }: Devices): string {
+  const more = others > 0 ? `, ${others} more in \`drop peers\`` : '';
+  return `${formatCount(choices.length, 'device')}${more}. Type to filter, arrows to choose, Enter to send, Ctrl-C to leave.`;
+}
+
+function columnsOf(output: Output): number {
+  return output.columns ?? 80;
+}

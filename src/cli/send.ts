@@ -12,7 +12,7 @@ export async function send(order: SendOrder, context: Context): Promise<number> 
   const code = askCode(context);
   const to = order.to ?? (await choose(order.paths, context));
   const name = typeof to === 'string' ? `"${oneLine(to)}"` : words.device(to);
-  face.busy(typeof to === 'string' ? `Looking for ${name}...` : `Waiting for ${name}...`);
+  face.busy(`Waiting for ${name}...`);
 
   let summary: Summary | undefined;
   try {
@@ -99,8 +99,7 @@ function askCode(context: Context): ((request: CodeRequest) => Promise<string>) 
 }
 
 const WHY = {
-  'wrong-code':
-    'That code did not match. Either it was mistyped, or someone on this network is interfering.',
+  'wrong-code': 'That code did not match: mistyped, or someone on this network is interfering.',
   'code-changed': 'The code has changed meanwhile. Type the one that is shown now.',
 } as const;
 

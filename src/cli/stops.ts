@@ -79,6 +79,6 @@ export class Stops {
 }
 
 /** Why the work ended, when nothing was wrong with it. */
-export class Stopped extends Error {
+class Stopped extends Error {
   override readonly name = 'AbortError';
 }
