@@ -1,0 +1,351 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { Face, ShownEvent } from '../../src/cli/face.ts';
+import { JsonFace } from '../../src/cli/face-json.ts';
+import { PlainFace } from '../../src/cli/face-plain.ts';
+import { hasColors, mannerOf, type Output } from '../../src/cli/io.ts';
+import { Lines } from '../../src/cli/lines.ts';
+import { Words } from '../../src/cli/words.ts';
+import { forTerminal } from '../../src/protocol/names.ts';
+import {
+  BOB,
+  fakeIo,
+  HOSTILE,
+  idOf,
+  jsonLines,
+  peerEvent,
+  READY,
+  STEERING,
+  summaryOf,
+} from './fake.ts';
+
+interface Manner {
+  readonly side?: 'sender' | 'receiver';
+  readonly quiet?: boolean;
+  readonly verbose?: boolean;
+  readonly codes?: boolean;
+  readonly now?: () => number;
+}
+
+function plainFace({
+  side = 'receiver',
+  quiet = false,
+  verbose = false,
+  codes = true,
+  now,
+}: Manner) {
+  const io = fakeIo();
+  const words = new Words({ clean: forTerminal, side, verbose, codes, home: '/home/ana' });
+  const lines = new Lines(io.stderr, { quiet, verbose, paint: (_, text) => text });
+  return { face: new PlainFace(lines, words, forTerminal, now), said: io.said.err };
+}
+
+/** What the plain face says of these events. */
+function told(events: readonly ShownEvent[], manner: Manner = {}): string[] {
+  const { face, said } = plainFace(manner);
+  for (const event of events) face.show(event);
+  return said().trimEnd().split('\n');
+}
+
+const of = { transfer: 't', peer: BOB };
+const request: ShownEvent = {
+  ...of,
+  event: 'request',
+  from: BOB,
+  roots: ['report.pdf'],
+  files: 1,
+  bytes: 2_100_000,
+  final: true,
+};
+const saved = (path: string, offered?: string): ShownEvent => ({
+  ...of,
+  event: 'saved',
+  path,
+  bytes: 2_100_000,
+  digest: 'sha256:00',
+  ...(offered === undefined ? {} : { offered }),
+});
+
+describe('a receiver reads', () => {
+  test('where it stands, and the code', () => {
+    expect(told([{ ...READY, into: '/home/ana/Downloads' } as ShownEvent])).toEqual([
+      'Ready as "Ana", saving to ~/Downloads',
+      'Code for new devices: 493 027',
+      'Reachable at 192.168.1.20:23767',
+    ]);
+  });
+
+  test('one line for one file', () => {
+    expect(
+      told([request, { ...of, event: 'accepted' }, saved('/home/ana/report.pdf'), summaryOf()]),
+    ).toEqual(['Receiving report.pdf (2.1 MB) from "Bob"', 'Saved ~/report.pdf (2.1 MB)']);
+  });
+
+  test('when a name had to be another one', () => {
+    expect(told([saved('/in/con_', 'con')])).toEqual(['Saved /in/con_ (2.1 MB), offered as "con"']);
+  });
+
+  test('twenty names of a thousand files, and how many there were', () => {
+    const many = Array.from({ length: 1000 }, (_, n) => saved(`/in/${n}`));
+    const lines = told([...many, summaryOf({ files: 1000 })]);
+    expect(lines).toHaveLength(22);
+    expect(lines.at(-2)).toBe('There are more files; from here on they are counted, not named.');
+    expect(lines.at(-1)).toBe('Received 1000 files (2.1 MB) from "Bob" in 3.0 s.');
+  });
+
+  test('what failed, bounded like the rest, and that it is incomplete', () => {
+    const failed: ShownEvent = {
+      ...of,
+      event: 'error',
+      code: 'disk-full',
+      message: 'There is not enough room on the disk.',
+      path: 'a/b',
+    };
+    const lines = told([
+      ...Array.from({ length: 50 }, () => failed),
+      summaryOf({ ok: false, files: 2, failed: 50, code: 'disk-full' }),
+    ]);
+    expect(lines).toHaveLength(22);
+    expect(lines[0]).toBe('Failed: a/b: There is not enough room on the disk.');
+    expect(lines.at(-1)).toBe('Incomplete: 2 files (2.1 MB) arrived from "Bob"; 50 failed.');
+  });
+
+  test('who was refused, and what would let them in', () => {
+    const lines = told([request, { ...of, event: 'declined', reason: 'refused' }]);
+    expect(lines[0]).toMatch(/^Refused: report.pdf \(2.1 MB\) from "Bob".*--yes.*drop trust/);
+  });
+
+  test('a failure that belongs to no transfer, with the device if it is known', () => {
+    const lost = {
+      event: 'error',
+      code: 'disconnected',
+      message: 'The connection was lost.',
+    } as const;
+    expect(told([{ ...lost, peer: BOB }])).toEqual(['Error: "Bob": The connection was lost.']);
+    expect(told([lost])).toEqual(['Error: A device on this network: The connection was lost.']);
+  });
+});
+
+describe('a sender reads', () => {
+  test('that it was accepted and how it ended', () => {
+    const lines = told(
+      [
+        { event: 'paired', ...BOB },
+        { ...of, event: 'accepted' },
+        saved('report.pdf'),
+        summaryOf({ resumed: 1_000_000 }),
+      ],
+      { side: 'sender' },
+    );
+    expect(lines).toEqual([
+      'Paired with "Bob": no code is needed from now on.',
+      '"Bob" accepted.',
+      'Sent 1 file (2.1 MB) to "Bob" in 3.0 s; 1.0 MB of it there already.',
+    ]);
+  });
+
+  test('what was left out', () => {
+    const skipped = { ...of, event: 'skipped', path: 'pipe', reason: 'unsupported' } as const;
+    expect(told([skipped, summaryOf()], { side: 'sender' })).toEqual([
+      'Left out: pipe is no file, folder or usable link.',
+      'Sent 1 file (2.1 MB) to "Bob" in 3.0 s; 1 left out.',
+    ]);
+  });
+});
+
+describe('what is said is what was asked for', () => {
+  const events: ShownEvent[] = [
+    READY,
+    { ...of, event: 'accepted' },
+    { ...of, event: 'error', code: 'disk', message: 'The disk failed.', path: 'a' },
+  ];
+
+  test('quiet: only codes and failures', () => {
+    expect(told(events, { quiet: true })).toEqual([
+      'Code for new devices: 493 027',
+      'Failed: a: The disk failed.',
+    ]);
+  });
+
+  test('verbose: every file', () => {
+    const many = Array.from({ length: 50 }, (_, n) => saved(`/in/${n}`));
+    expect(told(many, { verbose: true })).toHaveLength(50);
+  });
+
+  test('where nobody looks no code is written, neither the first nor the next', () => {
+    const lines = told([READY, { event: 'code', code: '111222' }], { codes: false });
+    expect(lines.join('\n')).not.toMatch(/493 ?027|111 ?222/);
+  });
+});
+
+describe('progress in lines', () => {
+  const progress = (bytes: number, total: number | null = 1000): ShownEvent => ({
+    ...of,
+    event: 'progress',
+    file: 'a.bin',
+    bytes,
+    total,
+    files: 0,
+    ofFiles: 1,
+    rate: 100,
+  });
+
+  test('is told every ten percent, and not at the end', () => {
+    const { face, said } = plainFace({ side: 'sender', now: () => 0 });
+    face.show({ ...of, event: 'accepted' });
+    for (let bytes = 0; bytes <= 1000; bytes += 5) face.show(progress(bytes));
+    const lines = said().trimEnd().split('\n').slice(1);
+    expect(lines).toHaveLength(9);
+    expect(lines[0]).toBe('10 % of 1.0 kB, 100 B/s, 0:09 left, a.bin');
+  });
+
+  test('is told every ten seconds where it is slow or the total is unknown', () => {
+    let now = 0;
+    const { face, said } = plainFace({ side: 'sender', now: () => now });
+    face.show({ ...of, event: 'accepted' });
+    for (now = 0; now < 60_000; now += 250) face.show(progress(now, null));
+    expect(said().trimEnd().split('\n')).toHaveLength(1 + 5);
+  });
+});
+
+test('during a question nothing is said; afterwards all of it, and one question at a time', async () => {
+  const { face, said } = plainFace({});
+  const asked: string[] = [];
+  let answer: () => void = () => {};
+  const first = face.standBack(async () => {
+    asked.push('first');
+    await new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+  });
+  const second = face.standBack(async () => {
+    asked.push('second');
+    throw new Error('left');
+  });
+  await Promise.resolve();
+  await Promise.resolve();
+  face.say('Meanwhile.');
+  expect(asked).toEqual(['first']);
+  expect(said()).toBe('');
+  answer();
+  await first;
+  await expect(second).rejects.toThrow('left');
+  expect(asked).toEqual(['first', 'second']);
+  expect(said()).toBe('Meanwhile.\n');
+});
+
+describe('a hostile peer', () => {
+  const hostile = { name: HOSTILE, id: idOf('e') };
+  const it = { transfer: 't', peer: hostile };
+  const events: ShownEvent[] = [
+    { ...request, ...it, from: hostile, roots: [HOSTILE, HOSTILE] } as ShownEvent,
+    { event: 'paired', ...hostile },
+    { ...it, event: 'accepted' },
+    {
+      ...it,
+      event: 'progress',
+      file: HOSTILE,
+      bytes: 50,
+      total: 100,
+      files: 0,
+      ofFiles: 1,
+      rate: 1,
+    },
+    { ...saved(HOSTILE, HOSTILE), ...it } as ShownEvent,
+    ...(['unchanged', 'conflict', 'unsupported'] as const).map(
+      (reason): ShownEvent => ({ ...it, event: 'skipped', path: HOSTILE, reason }),
+    ),
+    { ...it, event: 'error', code: 'disk', message: HOSTILE, hint: HOSTILE, path: HOSTILE },
+    { ...it, event: 'error', code: 'disk', message: HOSTILE, hint: HOSTILE },
+    { event: 'error', code: 'disk', message: HOSTILE, peer: hostile },
+    { ...it, event: 'declined', reason: 'declined' },
+    { ...summaryOf({ ok: false, files: 0 }), ...it },
+    { ...peerEvent(HOSTILE, 'e', 'namesake') },
+    { ...READY, name: HOSTILE } as ShownEvent,
+  ];
+
+  test.each(['sender', 'receiver'] as const)('cannot steer the terminal of a %s', (side) => {
+    for (const event of events) {
+      const text = told([event], { side, verbose: true }).join('\n');
+      expect(text).not.toMatch(STEERING);
+    }
+  });
+
+  test('cannot write lines of its own', () => {
+    const name = 'x\nSaved passwords.txt (1 B)\nError: nothing';
+    const lines = told([{ ...saved(name), transfer: 't' } as ShownEvent]);
+    expect(lines).toHaveLength(1);
+  });
+
+  test('cannot fill the screen with one name', () => {
+    const long = 'x'.repeat(100_000);
+    const lines = told([{ event: 'paired', name: long, id: idOf('e') }, saved(long, long)]);
+    for (const line of lines) expect(line.length).toBeLessThan(500);
+  });
+
+  test('whatever it is called, a line is a line', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), (name) => {
+        const lines = told([{ event: 'paired', name, id: idOf('e') }]);
+        expect(lines).toHaveLength(1);
+        expect(lines[0]).not.toMatch(STEERING);
+      }),
+    );
+  });
+});
+
+describe('JSON', () => {
+  test('is the events as they are, one a line, `v` and `event` first', () => {
+    const { stdout, said } = fakeIo();
+    const face: Face = new JsonFace(stdout);
+    face.show(READY);
+    face.show(saved(HOSTILE));
+    face.fail({ code: 'usage', message: 'No.', hint: 'Yes.' });
+    face.say('nothing');
+    face.busy('nothing');
+    const text = said.out();
+    expect(text).toMatch(/^\{"v":1,"event":"ready",/);
+    expect(jsonLines(text)).toEqual([
+      { v: 1, ...READY },
+      { v: 1, ...saved(HOSTILE) },
+      { v: 1, event: 'error', code: 'usage', message: 'No.', hint: 'Yes.' },
+    ]);
+    expect(text).not.toMatch(STEERING);
+  });
+});
+
+describe('the face is chosen', () => {
+  const terminal = { isTTY: true };
+  const file = { isTTY: false };
+  const on = { json: false, plain: false, input: true };
+  test.each([
+    ['a terminal', on, terminal, terminal, { TERM: 'xterm' }, 'terminal', true],
+    ['--plain', { ...on, plain: true }, terminal, terminal, {}, 'plain', true],
+    ['TERM=dumb', on, terminal, terminal, { TERM: 'dumb' }, 'plain', true],
+    ['--no-input', { ...on, input: false }, terminal, terminal, {}, 'plain', false],
+    ['CI', on, terminal, terminal, { CI: 'true' }, 'plain', false],
+    ['CI=false', on, terminal, terminal, { CI: 'false' }, 'terminal', true],
+    ['no keyboard', on, file, terminal, {}, 'plain', false],
+    ['no screen', on, terminal, file, {}, 'plain', false],
+    ['--json', { ...on, json: true }, terminal, terminal, {}, 'json', false],
+  ])('%s', (_, settings, stdin, stderr, environment, face, asks) => {
+    const io = { stdin: stdin as never, stderr: stderr as never };
+    expect(mannerOf(settings, io, environment)).toEqual({ face, asks });
+  });
+
+  const colorful = { isTTY: true, hasColors: () => true } as Output;
+  const pipe = { isTTY: false } as Output;
+  test.each([
+    ['a terminal', colorful, 'auto', {}, true],
+    ['a pipe', pipe, 'auto', {}, false],
+    ['NO_COLOR', colorful, 'auto', { NO_COLOR: '1' }, false],
+    ['an empty NO_COLOR', colorful, 'auto', { NO_COLOR: '' }, true],
+    ['FORCE_COLOR', pipe, 'auto', { FORCE_COLOR: '1' }, true],
+    ['FORCE_COLOR=0', colorful, 'auto', { FORCE_COLOR: '0' }, false],
+    ['NO_COLOR beside FORCE_COLOR', pipe, 'auto', { NO_COLOR: '1', FORCE_COLOR: '1' }, false],
+    ['--color always', pipe, 'always', { NO_COLOR: '1' }, true],
+    ['--color never', colorful, 'never', { FORCE_COLOR: '1' }, false],
+  ] as const)('colours: %s', (_, stream, when, environment, colors) => {
+    expect(hasColors(stream, when, environment)).toBe(colors);
+  });
+});

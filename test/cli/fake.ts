@@ -1,0 +1,138 @@
+import { EventEmitter } from 'node:events';
+import { PassThrough } from 'node:stream';
+import type { Io, Library } from '../../src/cli/io.ts';
+import { DropError, ERRORS } from '../../src/errors.ts';
+import type {
+  Device,
+  PeerEvent,
+  PeerId,
+  ReceiveEvent,
+  Standing,
+  Summary,
+} from '../../src/events.ts';
+import { forTerminal } from '../../src/protocol/names.ts';
+
+/** What a hostile peer calls itself and its files: it clears the screen and turns the writing. */
+export const HOSTILE = 'evil\x1b[2J\x1b]0;title\x07\x9b31m\r\n\u202egnp.exe';
+
+/** What must never reach a terminal from outside, but for the ends of our own lines. */
+export const STEERING = /[^\P{Cc}\n]|[\u202a-\u202e\u2066-\u2069]/u;
+
+export function idOf(digit: string): PeerId {
+  return digit.repeat(64) as PeerId;
+}
+
+export const BOB: Device = { name: 'Bob', id: idOf('b') };
+
+export function peerEvent(
+  name: string,
+  digit: string,
+  standing: Standing = 'paired',
+  state: PeerEvent['state'] = 'found',
+): PeerEvent {
+  return {
+    event: 'peer',
+    state,
+    name,
+    id: idOf(digit),
+    run: digit.repeat(16),
+    addresses: [`192.168.1.${Number.parseInt(digit, 16)}:23767`],
+    known: standing === 'paired',
+    standing,
+  };
+}
+
+export const READY: ReceiveEvent = {
+  event: 'ready',
+  name: 'Ana',
+  id: idOf('a'),
+  port: 23_767,
+  addresses: ['192.168.1.20:23767'],
+  code: '493027',
+  into: '/in',
+};
+
+export function summaryOf(values: Partial<Summary> = {}): Summary {
+  return {
+    event: 'summary',
+    transfer: 't',
+    peer: BOB,
+    ok: true,
+    files: 1,
+    bytes: 2_100_000,
+    sent: 2_100_000,
+    resumed: 0,
+    skipped: 0,
+    failed: 0,
+    ms: 3000,
+    ...values,
+  };
+}
+
+/** A library in which nothing happens, but for what a test puts in its place. */
+export function fakeLibrary(parts: Partial<Library> = {}): Library {
+  const unexpected = (): never => {
+    throw new Error('nobody expected this call');
+  };
+  return {
+    DropError,
+    ERRORS,
+    forTerminal,
+    discover: unexpected,
+    forgetPeer: unexpected,
+    knownPeers: async () => [],
+    receive: unexpected,
+    renamePeer: unexpected,
+    send: unexpected,
+    trustPeer: unexpected,
+    ...parts,
+  };
+}
+
+export interface FakeIo extends Io {
+  readonly signals: EventEmitter;
+  readonly stdout: PassThrough;
+  /** What was written so far. */
+  readonly said: { readonly out: () => string; readonly err: () => string };
+}
+
+/** Streams that are no terminals. */
+export function fakeIo(library: Library = fakeLibrary()): FakeIo {
+  const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()];
+  return {
+    stdin,
+    stdout,
+    stderr,
+    signals: new EventEmitter(),
+    library: async () => library,
+    said: { out: collect(stdout), err: collect(stderr) },
+  };
+}
+
+/** The lines of `--json`. */
+export function jsonLines(text: string): Record<string, unknown>[] {
+  return text
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line));
+}
+
+/** Events that never come: it fails at once. */
+export async function* failing(error: unknown): AsyncGenerator<never, never> {
+  return yield* await Promise.reject<AsyncGenerator<never, never>>(error);
+}
+
+export function aborted(signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal?.aborted) resolve();
+    signal?.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
+
+function collect(stream: PassThrough): () => string {
+  let text = '';
+  stream.setEncoding('utf8').on('data', (piece: string) => {
+    text += piece;
+  });
+  return () => text;
+}

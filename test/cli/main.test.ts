@@ -1,0 +1,455 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import type { Library } from '../../src/cli/io.ts';
+import { main } from '../../src/cli/main.ts';
+import { Stops } from '../../src/cli/stops.ts';
+import { DropError, ERRORS, type ErrorCode } from '../../src/errors.ts';
+import type { KnownPeer, ReceiveOptions, SendOptions } from '../../src/index.ts';
+import {
+  aborted,
+  BOB,
+  type FakeIo,
+  failing,
+  fakeIo,
+  fakeLibrary,
+  idOf,
+  jsonLines,
+  peerEvent,
+  READY,
+  summaryOf,
+} from './fake.ts';
+
+beforeEach(() => {
+  for (const name of ['CI', 'DROP_CODE', 'DROP_TO', 'NO_COLOR', 'FORCE_COLOR'])
+    vi.stubEnv(name, undefined);
+});
+
+afterEach(() => {
+  vi.unstubAllEnvs();
+});
+
+const KNOWN: KnownPeer = {
+  id: idOf('b'),
+  name: 'Bob',
+  trust: 'ask',
+  firstSeen: '2026-11-01T10:00:00.000Z',
+  lastSeen: '2026-11-02T10:00:00.000Z',
+  via: 'code',
+};
+
+/** Runs one command against a library that does what the test says. */
+async function drop(
+  line: string,
+  parts: Partial<Library> = {},
+): Promise<{ end: number | NodeJS.Signals; out: string; err: string }> {
+  const io = fakeIo(fakeLibrary(parts));
+  const end = await main(line.split(' ').filter(Boolean), io);
+  return { end, out: io.said.out(), err: io.said.err() };
+}
+
+const sends = (work: (options: SendOptions) => ReturnType<Library['send']>): Partial<Library> => ({
+  send: (_, options) => work(options),
+});
+
+describe('the exit code of a transfer', () => {
+  test.each([
+    ['all delivered', summaryOf(), 0],
+    ['something delivered, something not', summaryOf({ ok: false, code: 'disk-full' }), 5],
+    [
+      'nothing delivered: the first failure',
+      summaryOf({ ok: false, files: 0, code: 'changed' }),
+      7,
+    ],
+    ['nothing delivered, nothing known', summaryOf({ ok: false, files: 0 }), 5],
+  ])('%s', async (_, summary, exit) => {
+    const { end } = await drop('send a --to bob', {
+      ...sends(async function* () {
+        yield summary;
+        return summary;
+      }),
+    });
+    expect(end).toBe(exit);
+    const received = await drop('receive --once', {
+      async *receive() {
+        yield READY;
+        yield summary;
+      },
+    });
+    expect(received.end).toBe(exit);
+  });
+
+  test.each(Object.keys(ERRORS) as ErrorCode[])('%s before a transfer', async (code) => {
+    const fail = sends(() => failing(new DropError(code, { path: 'a.pdf' })));
+    const { end, out, err } = await drop('send a --to bob', fail);
+    expect(end).toBe(ERRORS[code].exit);
+    expect(out).toBe('');
+    expect(err).toContain(`Error: a.pdf: ${ERRORS[code].message}\n`);
+
+    const json = await drop('send a --to bob --json', fail);
+    expect(json.end).toBe(end);
+    expect(json.err).toBe('');
+    expect(jsonLines(json.out)).toMatchObject([
+      { v: 1, event: 'error', code, message: ERRORS[code].message, path: 'a.pdf' },
+    ]);
+  });
+
+  test('a failure that the transfer has told is not told again', async () => {
+    const { end, out } = await drop('send a --to bob --json', {
+      ...sends(async function* () {
+        const of = { transfer: 't', peer: BOB };
+        yield { ...of, event: 'error', code: 'disconnected', message: 'Lost.' };
+        yield summaryOf({ ok: false, files: 0, code: 'disconnected' });
+        throw new DropError('disconnected');
+      }),
+    });
+    expect(end).toBe(5);
+    expect(jsonLines(out).map(({ event }) => event)).toEqual(['error', 'summary']);
+  });
+});
+
+describe('a bug', () => {
+  const bug = sends(() => failing(new TypeError('x is not a function')));
+
+  test('is one sentence and exit code 1', async () => {
+    const { end, err } = await drop('send a --to bob', bug);
+    expect(end).toBe(1);
+    expect(err).toContain('Error: Something unexpected went wrong. x is not a function\n');
+    expect(err).not.toContain('main.test.ts');
+  });
+
+  test('shows where, if asked', async () => {
+    expect((await drop('send a --to bob -v', bug)).err).toContain('main.test.ts');
+  });
+});
+
+describe('wrong usage', () => {
+  test('goes to stderr, with exit code 2, and loads nothing', async () => {
+    const io: FakeIo = {
+      ...fakeIo(),
+      library: async () => {
+        throw new Error('loaded');
+      },
+    };
+    expect(await main(['sned'], io)).toBe(2);
+    expect(io.said.err()).toBe("Error: Unknown command 'sned'\nDid you mean send?\n");
+    expect(io.said.out()).toBe('');
+    expect(await main([], io)).toBe(0);
+    expect(await main(['--version'], io)).toBe(0);
+    expect(io.said.out()).toContain('drop send report.pdf');
+  });
+
+  test('is an error event for a program', async () => {
+    const { end, out, err } = await drop('sned --json');
+    expect(end).toBe(2);
+    expect(err).toBe('');
+    expect(jsonLines(out)).toMatchObject([{ v: 1, event: 'error', code: 'usage' }]);
+  });
+
+  test('is to name no device where nobody can choose one', async () => {
+    const { end, err } = await drop('send package.json');
+    expect(end).toBe(2);
+    expect(err).toMatch(/There is no terminal[\s\S]*--to/);
+  });
+});
+
+describe('the code of a new device, where nobody can be asked', () => {
+  const asked = (why: ('new' | 'wrong-code' | 'code-changed')[], codes: string[]) =>
+    sends(async function* ({ code }) {
+      if (code === undefined) throw new DropError('not-paired');
+      for (const reason of why)
+        codes.push(await code({ peer: BOB, why: reason, signal: new AbortController().signal }));
+      yield summaryOf();
+      return summaryOf();
+    });
+
+  test('is that of DROP_CODE', async () => {
+    vi.stubEnv('DROP_CODE', '493 027');
+    const codes: string[] = [];
+    expect((await drop('send a --to bob', asked(['new'], codes))).end).toBe(0);
+    expect(codes).toEqual(['493027']);
+  });
+
+  test.each(['wrong-code', 'code-changed'] as const)('is tried once: %s', async (why) => {
+    vi.stubEnv('DROP_CODE', '493027');
+    const codes: string[] = [];
+    const { end, err } = await drop('send a --to bob', asked(['new', why], codes));
+    expect(end).toBe(6);
+    expect(codes).toHaveLength(1);
+    expect(err).toContain(ERRORS[why].message);
+  });
+
+  test('does not exist otherwise', async () => {
+    expect((await drop('send a --to bob', asked(['new'], []))).end).toBe(6);
+  });
+
+  test('must be a code', async () => {
+    vi.stubEnv('DROP_CODE', 'secret');
+    expect((await drop('send a --to bob', asked(['new'], []))).end).toBe(2);
+  });
+});
+
+describe('a receiver without a terminal', () => {
+  async function optionsOf(line: string): Promise<ReceiveOptions & { readonly said: string }> {
+    let options: ReceiveOptions = {};
+    const { out, err } = await drop(line, {
+      async *receive(given = {}) {
+        options = given;
+        yield READY;
+        yield { event: 'code', code: '111222' };
+      },
+    });
+    return { ...options, said: line.includes('--json') ? err : out + err };
+  }
+
+  test.each([
+    ['receive', false, false],
+    ['receive --yes', false, true],
+    ['receive --json', false, false],
+    ['receive --json --yes', true, true],
+  ])(
+    'drop %s lets new devices in: %s; takes what known ones send: %s',
+    async (line, newcomers, yes) => {
+      const options = await optionsOf(line);
+      expect(options.newcomers).toBe(newcomers);
+      expect(options.accept === undefined).toBe(!yes);
+      const request = { from: BOB, transfer: 't', roots: [], files: 0, bytes: 0, final: true };
+      expect(await options.accept?.(request, new AbortController().signal)).toBe(yes || undefined);
+    },
+  );
+
+  test.each(['receive', 'receive --yes', 'receive -v --yes', 'receive --json --yes'])(
+    'drop %s writes no code where it could stay',
+    async (line) => {
+      expect((await optionsOf(line)).said).not.toMatch(/493 ?027|111 ?222/);
+    },
+  );
+
+  test('passes on what it was told', async () => {
+    vi.stubEnv('DROP_HOME', '/state');
+    expect(
+      await optionsOf('receive --into in --name Ana --as a --once --port 9 --interface lo'),
+    ).toMatchObject({
+      into: 'in',
+      name: 'Ana',
+      as: 'a',
+      once: true,
+      port: 9,
+      home: '/state',
+      interfaces: ['lo'],
+    });
+  });
+});
+
+describe('a signal', () => {
+  /** Runs `drop receive` until it is ready, against a library that ends `onAbort`. */
+  async function receiving(onAbort: () => Promise<void>) {
+    let ready: () => void = () => {};
+    const waiting = new Promise<void>((resolve) => {
+      ready = resolve;
+    });
+    const io = fakeIo(
+      fakeLibrary({
+        async *receive({ signal } = {}) {
+          yield READY;
+          ready();
+          await aborted(signal);
+          await onAbort();
+        },
+      }),
+    );
+    const end = main(['receive'], io);
+    await waiting;
+    return { io, end };
+  }
+
+  test.each(['SIGINT', 'SIGTERM'] as const)(
+    '%s ends it cleanly, and is what it ends by',
+    async (signal) => {
+      let clean = false;
+      const { io, end } = await receiving(async () => {
+        clean = true;
+      });
+      io.signals.emit(signal);
+      expect(await end).toBe(signal);
+      expect(clean).toBe(true);
+      expect(io.said.err()).toContain('Stopping… (Ctrl-C again to quit at once)\n');
+      expect(io.signals.eventNames()).toEqual([]);
+    },
+  );
+
+  test('a second one ends it at once', async () => {
+    const { io, end } = await receiving(() => new Promise(() => {}));
+    io.signals.emit('SIGINT');
+    io.signals.emit('SIGINT');
+    expect(await end).toBe('SIGINT');
+  });
+
+  test('SIGHUP ends it at once', async () => {
+    const { io, end } = await receiving(() => new Promise(() => {}));
+    io.signals.emit('SIGHUP');
+    expect(await end).toBe('SIGHUP');
+  });
+
+  test('patience has an end', async () => {
+    const io = fakeIo();
+    const stops = new Stops(io.signals, { onFirst: () => {}, patience: 5 });
+    stops.stop('SIGTERM');
+    await stops.atOnce;
+    expect(stops.by).toBe('SIGTERM');
+    stops.close();
+  });
+
+  test('what fails because of it is not an error, a bug is', async () => {
+    const { io, end } = await receiving(async () => {
+      throw new DropError('cancelled');
+    });
+    io.signals.emit('SIGINT');
+    expect(await end).toBe('SIGINT');
+    expect(io.said.err()).not.toContain('Error');
+
+    const buggy = await receiving(async () => {
+      throw new TypeError('x is undefined');
+    });
+    buggy.io.signals.emit('SIGINT');
+    expect(await buggy.end).toBe('SIGINT');
+    expect(buggy.io.said.err()).toContain('x is undefined');
+  });
+});
+
+describe('stdout that cannot be written', () => {
+  async function breaking(code: string) {
+    const io = fakeIo(
+      fakeLibrary({
+        async *receive({ signal } = {}) {
+          yield READY;
+          io.stdout.emit('error', Object.assign(new Error(`write ${code}`), { code }));
+          await aborted(signal);
+        },
+      }),
+    );
+    return { end: await main(['receive', '--json'], io), err: io.said.err() };
+  }
+
+  test('as its reader left: ends quietly', async () => {
+    expect(await breaking('EPIPE')).toEqual({ end: 0, err: '' });
+  });
+
+  test('for another reason: says so and fails', async () => {
+    expect(await breaking('ENOSPC')).toEqual({
+      end: 8,
+      err: 'Error: stdout cannot be written: write ENOSPC\n',
+    });
+  });
+});
+
+describe('drop peers', () => {
+  const around: Partial<Library> = {
+    knownPeers: async () => [KNOWN, { ...KNOWN, id: idOf('c'), name: 'Old\x1b[2J' }],
+    async *discover() {
+      yield peerEvent('Bob', 'b');
+      yield peerEvent('Eve', 'e', 'new');
+      yield peerEvent('Eve', 'e', 'new', 'lost');
+      yield peerEvent('bob', 'd', 'namesake');
+    },
+  };
+
+  test('prints a table of who is here and who is known', async () => {
+    const { end, out } = await drop('peers', around);
+    expect(end).toBe(0);
+    expect(out.split('\n')).toEqual([
+      'NAME     STATUS                       ID        ADDRESS',
+      'Bob      known                        bbbbbbbb  192.168.1.11:23767',
+      'bob      new, NOT the "bob" you know  dddddddd  192.168.1.13:23767',
+      'Old\ufffd[2J  known, not here              cccccccc  last seen 2026-11-02',
+      '',
+    ]);
+  });
+
+  test('prints what is known even where there is no network', async () => {
+    const { end, out, err } = await drop('peers', {
+      ...around,
+      discover: () => failing(new DropError('no-network')),
+    });
+    expect(end).toBe(3);
+    expect(out).toContain('known, not here');
+    expect(err).toContain(ERRORS['no-network'].message);
+  });
+
+  test('as JSON: events', async () => {
+    const { out } = await drop('peers --json', around);
+    expect(jsonLines(out).map(({ event, state, name }) => [event, state, name])).toEqual([
+      ['known', undefined, 'Bob'],
+      ['known', undefined, 'Old\x1b[2J'],
+      ['peer', 'found', 'Bob'],
+      ['peer', 'found', 'Eve'],
+      ['peer', 'lost', 'Eve'],
+      ['peer', 'found', 'bob'],
+    ]);
+  });
+
+  test('--watch prints each change', async () => {
+    const { out } = await drop('peers --watch', around);
+    expect(out.split('\n')).toEqual([
+      'Bob  here, known  bbbbbbbb  192.168.1.11:23767',
+      'Eve  here, new  eeeeeeee  192.168.1.14:23767',
+      'Eve  gone  eeeeeeee  192.168.1.14:23767',
+      'bob  here, new, NOT the "bob" you know  dddddddd  192.168.1.13:23767',
+      '',
+    ]);
+  });
+});
+
+describe('what is known of a device is changed', () => {
+  test.each([
+    ['trust bob auto', 'Files from "Bob" are saved without asking.'],
+    ['trust bob ask', 'You will be asked about files from "Bob".'],
+    ['block bob', '"Bob" is blocked: nothing is taken from it.'],
+    ['rename bob Bob', 'It is called "Bob" from now on.'],
+    ['forget bob', '"Bob" is forgotten: it needs a code again.'],
+  ])('drop %s', async (line, sentence) => {
+    const calls: unknown[][] = [];
+    const record = async (...call: unknown[]): Promise<KnownPeer> => {
+      calls.push(call);
+      return KNOWN;
+    };
+    const { end, err } = await drop(line, {
+      trustPeer: record,
+      renamePeer: record,
+      forgetPeer: record,
+    });
+    expect(end).toBe(0);
+    expect(err).toBe(`${sentence}\n`);
+    expect(calls).toHaveLength(1);
+    expect(calls[0]?.[0]).toBe('bob');
+  });
+});
+
+test('the version and the help come without the library, and with no package but commander', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'drop-test-'));
+  try {
+    for (const word of ['--version', '--help', '']) {
+      const env = { ...process.env, NODE_V8_COVERAGE: folder };
+      const args = ['bin/drop.js', ...(word === '' ? [] : [word])];
+      expect(spawnSync(process.execPath, args, { env }).status).toBe(0);
+    }
+    const loaded = readdirSync(folder).flatMap((file) => {
+      const { result } = JSON.parse(readFileSync(join(folder, file), 'utf8')) as Coverage;
+      return result.map(({ url }) => url).filter((url) => url.startsWith('file:'));
+    });
+    const modules = loaded.map((url) => url.replace(/^.*\/(?=node_modules\/|dist\/|bin\/)/, ''));
+    expect(modules).toContain('dist/cli/main.js');
+    const allowed =
+      /^(bin\/drop\.js|dist\/cli\/(main|arguments|format|io)\.js|node_modules\/commander\/.*)$/;
+    expect(modules.filter((module) => !allowed.test(module))).toEqual([]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+/** What V8 writes about the scripts that it has run. */
+interface Coverage {
+  readonly result: readonly { readonly url: string }[];
+}

@@ -1,0 +1,339 @@
+import { describe, expect, test } from 'vitest';
+import type { Request } from '../../src/index.ts';
+import { BOB, HOSTILE, idOf, peerEvent, READY, STEERING, summaryOf } from './fake.ts';
+import { Stage } from './stage.ts';
+
+const ENTER = '\r';
+const UP = '\x1b[A';
+const DOWN = '\x1b[B';
+const ESC = '\x1b';
+const CTRL_C = '\x03';
+const CTRL_D = '\x04';
+
+/** Opens the list of devices; there is something to send. */
+async function picking(...options: string[]): Promise<Stage> {
+  const stage = await Stage.open('send', '.', ...options);
+  await stage.report('ready');
+  return stage;
+}
+
+describe('the list of devices', () => {
+  test('shows who comes, in the order of arrival, and sends to the one that Enter took', async () => {
+    await using stage = await picking();
+    await stage.screen.waitFor(/Looking for devices/);
+    await stage.cue({ peer: peerEvent('Zoe', '1') }, { peer: peerEvent('Ana', '2', 'new') });
+    await stage.screen.waitFor(/> Zoe {2}known\n {2}Ana {2}new\n/);
+    stage.screen.type(DOWN);
+    await stage.screen.waitFor(/> Ana/);
+    stage.screen.type(ENTER);
+    expect(await stage.report('chosen')).toMatchObject({ id: idOf('2'), name: 'Ana' });
+  });
+
+  test('keeps the highlight on its device while others come and go above it', async () => {
+    await using stage = await picking();
+    await stage.cue({ peer: peerEvent('Ana', '1') }, { peer: peerEvent('Bob', '2') });
+    await stage.screen.waitFor(/Bob/);
+    stage.screen.type(DOWN);
+    await stage.screen.waitFor(/> Bob/);
+    await stage.cue({ peer: peerEvent('Ana', '1', 'paired', 'lost') });
+    await stage.screen.waitFor(/^> Bob/);
+    await stage.cue({ peer: peerEvent('Ana', '1') }, { peer: peerEvent('Aaa', '3') });
+    await stage.screen.waitFor(/> Bob +known\n {2}Ana +known\n {2}Aaa +known\n/);
+    stage.screen.type(ENTER);
+    expect(await stage.report('chosen')).toMatchObject({ name: 'Bob' });
+  });
+
+  test('arms nothing when the highlighted device has gone, and says so', async () => {
+    await using stage = await picking();
+    await stage.cue({ peer: peerEvent('Ana', '1') }, { peer: peerEvent('Bob', '2') });
+    await stage.screen.waitFor(/> Ana[\s\S]*Bob/);
+    await stage.cue({ peer: peerEvent('Ana', '1', 'paired', 'lost') });
+    await stage.screen.waitFor(/^ {2}Bob[\s\S]*"Ana" has gone/);
+    stage.screen.type(ENTER);
+    stage.screen.type(DOWN);
+    await stage.screen.waitFor(/> Bob/);
+    expect(stage.reported('chosen')).toBe(false);
+    stage.screen.type(ENTER);
+    expect(await stage.report('chosen')).toMatchObject({ name: 'Bob' });
+  });
+
+  test('does not give the place of a device that has gone to another process of it', async () => {
+    await using stage = await picking();
+    await stage.cue({ peer: peerEvent('Ana', '1') });
+    await stage.screen.waitFor(/> Ana/);
+    await stage.cue(
+      { peer: peerEvent('Ana', '1', 'paired', 'lost') },
+      { peer: { ...peerEvent('Ana', '1'), run: 'f'.repeat(16) } },
+    );
+    await stage.screen.waitFor(/^ {2}Ana[\s\S]*"Ana" has gone/);
+  });
+
+  test('says that there is nothing to take when Enter comes too early', async () => {
+    await using stage = await picking();
+    await stage.screen.waitFor(/Looking/);
+    stage.screen.type(ENTER);
+    await stage.screen.waitFor(/There is no device to send to/);
+    expect(stage.reported('chosen')).toBe(false);
+  });
+
+  test('is filtered by typing, and Esc shows all again', async () => {
+    await using stage = await picking();
+    await stage.cue(
+      ...['Ana', 'Bob', 'Bert'].map((name, n) => ({ peer: peerEvent(name, `${n}`) })),
+    );
+    await stage.screen.waitFor(/Bert/);
+    stage.screen.type('be');
+    await stage.screen.waitFor(/^> Bert +known\n3 devices.*\n.*device\? be$/);
+    stage.screen.type('x');
+    await stage.screen.waitFor(/No device has that in its name/);
+    stage.screen.type(ESC);
+    await stage.screen.waitFor(/ {2}Ana +known\n {2}Bob +known\n> Bert +known\n/);
+    stage.screen.type(UP);
+    await stage.screen.waitFor(/> Bob/);
+    stage.screen.type(ENTER);
+    expect(await stage.report('chosen')).toMatchObject({ name: 'Bob' });
+  });
+
+  test('tells devices of one name apart, and says how each stands to us', async () => {
+    await using stage = await picking();
+    await stage.cue(
+      { peer: peerEvent('Ana', '1') },
+      { peer: peerEvent('ANA', '2', 'namesake') },
+      { peer: peerEvent('Me', '3', 'self') },
+      { peer: peerEvent('Spam', '4', 'blocked') },
+      { peer: peerEvent('Copy', '5', 'clone') },
+    );
+    const text = await stage.screen.waitFor(/Me {3}this computer[\s\S]*3 devices, 2 more in `drop/);
+    expect(text.input).toMatch(/> Ana {2}known {2}11111111 {2}192\.168\.1\.1:23767\n/);
+    expect(text.input).toMatch(/ANA {2}new, NOT the "ANA" you know {2}22222222/);
+    expect(text.input).not.toMatch(/Spam|Copy/);
+  });
+
+  test('fits the window after it became narrow, and after it became wide again', async () => {
+    await using stage = await picking();
+    const long = `Ana ${'x'.repeat(60)}`;
+    await stage.cue(
+      { peer: peerEvent(long, '1', 'new') },
+      { peer: peerEvent('Bob', '2', 'namesake') },
+    );
+    await stage.screen.waitFor(/Bob/);
+    stage.screen.resize(40, 24);
+    await stage.screen.waitFor(/x… {2}new\n/);
+    await stage.screen.waitFor(/Bob +new, NOT the "Bob" you know\n/);
+    expect(stage.screen.text().match(/Bob +new/g)).toHaveLength(1);
+    expect(stage.screen.text().match(/2 devices/g)).toHaveLength(1);
+    expect(stage.screen.text().match(/which device/g)).toHaveLength(1);
+    stage.screen.resize(100, 24);
+    await stage.screen.waitFor(new RegExp(`${long.slice(0, 50)}`));
+    expect(stage.screen.text().match(/> Ana/g)).toHaveLength(1);
+    expect(stage.screen.text().match(/2 devices/g)).toHaveLength(1);
+    stage.screen.type(ENTER);
+    expect(await stage.report('chosen')).toMatchObject({ id: idOf('1') });
+  });
+
+  test('shows nothing that a hostile name could do', async () => {
+    await using stage = await picking();
+    await stage.cue({ peer: peerEvent(HOSTILE, '1', 'new') }, { peer: peerEvent('Bob', '2') });
+    const { input } = await stage.screen.waitFor(/> evil[\s\S]*Bob/);
+    expect(input).not.toMatch(STEERING);
+    expect(input).toMatch(/Send \. to which device\?$/);
+  });
+
+  test.each([
+    ['Ctrl-C', CTRL_C],
+    ['Ctrl-D', CTRL_D],
+  ])('%s leaves it, and the terminal as it was', async (_, key) => {
+    await using stage = await picking();
+    await stage.cue({ peer: peerEvent('Ana', '1') });
+    await stage.screen.waitFor(/> Ana/);
+    stage.screen.type(key);
+    expect(await stage.report('end')).toBe('SIGINT');
+    expect(await stage.report('raw')).toBe(false);
+    await stage.screen.outcome();
+    expect(stage.screen.cursorShown).toBe(true);
+    expect(stage.screen.text()).toMatch(/Stopping…/);
+  });
+
+  test('is numbered lines in plain mode, and a number stays with its device', async () => {
+    await using stage = await picking('--plain');
+    await stage.screen.waitFor(/type the number/);
+    await stage.cue(
+      { peer: peerEvent('Ana', '1') },
+      { peer: peerEvent('Bob', '2', 'new') },
+      { peer: peerEvent('Ana', '1', 'paired', 'lost') },
+      { peer: peerEvent('Eve', '3', 'new') },
+    );
+    await stage.screen.waitFor(
+      /1 {2}Ana {2}known\n2 {2}Bob {2}new\n1 {2}has gone\n3 {2}Eve {2}new/,
+    );
+    stage.screen.type(`1${ENTER}`);
+    await stage.screen.waitFor(/There is no such device now/);
+    stage.screen.type(`2${ENTER}`);
+    expect(await stage.report('chosen')).toMatchObject({ name: 'Bob' });
+  });
+});
+
+describe('the question for a code', () => {
+  test.each([['terminal'], ['--plain']])(
+    'takes six digits as people type them (%s)',
+    async (how) => {
+      await using stage = await Stage.open(
+        'send',
+        '.',
+        '--to',
+        'Ana',
+        ...(how === '--plain' ? [how] : []),
+      );
+      await stage.cue({ code: 'new' });
+      await stage.screen.waitFor(/Code shown on "Ana":/);
+      stage.screen.type(`4930${ENTER}`);
+      await stage.screen.waitFor(/A code has six digits/);
+      expect(stage.reported('typed')).toBe(false);
+      stage.screen.type(how === '--plain' ? `493 02-7${ENTER}` : `27${ENTER}`);
+      expect(await stage.report('typed')).toBe('493027');
+      await stage.cue({ code: 'wrong-code' });
+      await stage.screen.waitFor(/did not match[\s\S]*Code shown on "Ana":/);
+    },
+  );
+
+  test('Ctrl-C leaves it', async () => {
+    await using stage = await Stage.open('send', '.', '--to', 'Ana');
+    await stage.cue({ code: 'new' });
+    await stage.screen.waitFor(/Code shown on "Ana":/);
+    stage.screen.type(CTRL_C);
+    expect(await stage.report('end')).toBe('SIGINT');
+    expect(await stage.report('raw')).toBe(false);
+  });
+});
+
+describe('the question whether to accept', () => {
+  const request: Request = {
+    from: BOB,
+    transfer: 't',
+    roots: ['report.pdf'],
+    files: 1,
+    bytes: 2_100_000,
+    final: true,
+  };
+
+  async function receiving(...options: string[]): Promise<Stage> {
+    const stage = await Stage.open('receive', ...options);
+    await stage.report('ready');
+    await stage.cue({ tell: READY });
+    await stage.screen.waitFor(/Code for new devices: 493 027/);
+    return stage;
+  }
+
+  const QUESTION = /Bob wants to send report\.pdf \(2\.1 MB\)\. Accept\? \[y\/N\]/;
+
+  describe.each([['in a terminal'], ['in plain mode']])('%s', (how) => {
+    const options = how === 'in plain mode' ? ['--plain'] : [];
+
+    test.each([
+      ['y and Enter', `y${ENTER}`, true],
+      ['Enter alone', ENTER, false],
+      ['n and Enter', `n${ENTER}`, false],
+    ])('%s', async (_, keys, accepted) => {
+      await using stage = await receiving(...options);
+      await stage.cue({ ask: request });
+      await stage.screen.waitFor(QUESTION);
+      stage.screen.type(keys);
+      expect(await stage.report('accepted')).toBe(accepted);
+    });
+
+    test.each([
+      ['y and Enter', `y${ENTER}`],
+      ['a y that waits for its Enter', 'y'],
+    ])('%s that was typed before does not count', async (_, keys) => {
+      await using stage = await receiving(...options);
+      stage.screen.type(keys);
+      // The terminal echoes it: it has been typed.
+      await stage.screen.waitFor(/y/);
+      await stage.cue({ ask: request });
+      await stage.screen.waitFor(QUESTION);
+      expect(stage.reported('accepted')).toBe(false);
+      stage.screen.type(ENTER);
+      expect(await stage.report('accepted')).toBe(false);
+    });
+
+    test('goes away with the device that asked', async () => {
+      await using stage = await receiving(...options);
+      await stage.cue({ ask: request });
+      await stage.screen.waitFor(QUESTION);
+      await stage.cue({ gone: true });
+      await stage.screen.waitFor(/"Bob" no longer asks\./);
+      expect(await stage.report('accepted')).toBe(false);
+    });
+
+    test('one stands alone: what happens meanwhile is told afterwards', async () => {
+      await using stage = await receiving(...options);
+      await stage.cue({ ask: request });
+      await stage.screen.waitFor(QUESTION);
+      await stage.cue({ tell: summaryOf({ transfer: 'other', files: 3 }) });
+      await stage.cue({ ask: { ...request, from: { ...BOB, name: 'Eve' } } });
+      stage.screen.type('n');
+      const { input } = await stage.screen.waitFor(/Accept\? \[y\/N\] n/);
+      expect(input).not.toMatch(/Received 3 files|Eve/);
+      stage.screen.type(ENTER);
+      await stage.screen.waitFor(/Received 3 files[\s\S]*Eve wants to send/);
+    });
+
+    test('Ctrl-C ends it all, and leaves the terminal as it was', async () => {
+      await using stage = await receiving(...options);
+      await stage.cue({ ask: request });
+      await stage.screen.waitFor(QUESTION);
+      stage.screen.type(CTRL_C);
+      expect(await stage.report('end')).toBe('SIGINT');
+      expect(await stage.report('raw')).toBe(false);
+      await stage.screen.outcome();
+      expect(stage.screen.cursorShown).toBe(true);
+    });
+  });
+});
+
+describe('the moving part of the screen', () => {
+  const progress = {
+    event: 'progress',
+    transfer: 't',
+    peer: BOB,
+    file: `photos/${'x'.repeat(100)}.jpg`,
+    bytes: 500,
+    total: 1000,
+    files: 0,
+    ofFiles: 1,
+    rate: 100,
+  } as const;
+
+  test('shows the file and the whole, hides the cursor, and is gone at the end', async () => {
+    await using stage = await Stage.open('send', '.', '--to', 'Ana');
+    await stage.screen.waitFor(/Waiting for "Ana"/);
+    expect(stage.screen.cursorShown).toBe(false);
+    await stage.cue({ tell: progress });
+    await stage.screen.waitFor(/photos\/x+…x+\.jpg\n.*\[#{10}-{10}\] +50 %/);
+    await stage.cue({ tell: summaryOf() }, { finish: true });
+    expect(await stage.report('end')).toBe(0);
+    await stage.screen.outcome();
+    expect(stage.screen.text()).toMatch(/^Sent 1 file \(2\.1 MB\) to "Bob" in 3\.0 s\.$/);
+    expect(stage.screen.cursorShown).toBe(true);
+  });
+
+  test('leaves nothing behind when the window becomes narrow', async () => {
+    await using stage = await Stage.open('send', '.', '--to', 'Ana');
+    await stage.cue({ tell: progress });
+    await stage.screen.waitFor(/50 %/);
+    stage.screen.resize(40, 24);
+    await stage.screen.waitForGone(/x{30}/);
+    await stage.screen.waitFor(/50 %/);
+    expect(stage.screen.text().split('\n')).toHaveLength(2);
+  });
+
+  test('Ctrl-C is heard while it turns, and the cursor comes back', async () => {
+    await using stage = await Stage.open('send', '.', '--to', 'Ana');
+    await stage.screen.waitFor(/Waiting for "Ana"/);
+    stage.screen.type(CTRL_C);
+    expect(await stage.report('end')).toBe('SIGINT');
+    await stage.screen.outcome();
+    expect(stage.screen.cursorShown).toBe(true);
+    expect(stage.screen.text()).toMatch(/Stopping… \(Ctrl-C again to quit at once\)$/);
+  });
+});

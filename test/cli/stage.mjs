@@ -1,0 +1,74 @@
+// `drop` in a terminal, with a library that a test directs through a socket:
+//   node stage.mjs SOCKET WORD...
+// It hears lines of JSON: {"peer": event}, {"ask": request}, {"gone": true}, {"code": why},
+// {"tell": event}, {"finish": true}. It says {"chosen": peer}, {"typed": code}, {"accepted": answer}
+// and {"end": result, "raw": whether the terminal is left raw}.
+
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { createInterface } from 'node:readline';
+import { processIo } from '../../dist/cli/io.js';
+import { main } from '../../dist/cli/main.js';
+import { DropError, ERRORS } from '../../dist/errors.js';
+import { forTerminal } from '../../dist/protocol/names.js';
+
+const [, , path, ...words] = process.argv;
+const socket = connect(path);
+await once(socket, 'connect');
+const say = (line) => socket.write(`${JSON.stringify(line)}\n`);
+
+const heard = [];
+let wake = () => {};
+createInterface({ input: socket }).on('line', (line) => {
+  heard.push(JSON.parse(line));
+  wake();
+});
+
+/** What the test says, in its order, until the signal. */
+async function* cues(signal) {
+  signal.addEventListener('abort', () => wake(), { once: true });
+  while (!signal.aborted) {
+    if (heard.length > 0) yield heard.shift();
+    else
+      await new Promise((resolve) => {
+        wake = resolve;
+      });
+  }
+}
+
+async function* discover({ signal }) {
+  say({ ready: true });
+  for await (const { peer } of cues(signal)) yield peer;
+}
+
+async function* send(_, { to, code, signal }) {
+  say({ chosen: to });
+  const peer = { name: to.name ?? to, id: to.id ?? '0'.repeat(64) };
+  for await (const cue of cues(signal)) {
+    if (cue.code) say({ typed: await code({ peer, why: cue.code, signal }) });
+    if (cue.tell) yield cue.tell;
+    if (cue.finish) return;
+  }
+  throw signal.reason;
+}
+
+async function* receive({ accept, signal }) {
+  say({ ready: true });
+  let gone = new AbortController();
+  for await (const cue of cues(signal)) {
+    if (cue.ask) {
+      gone = new AbortController();
+      accept(cue.ask, gone.signal).then((accepted) => say({ accepted }));
+    }
+    if (cue.gone) gone.abort();
+    if (cue.tell) yield cue.tell;
+    if (cue.finish) return;
+  }
+}
+
+const library = { DropError, ERRORS, forTerminal, discover, send, receive };
+const end = await main(words, { ...processIo(), library: async () => library });
+await new Promise((said) => {
+  socket.end(`${JSON.stringify({ end, raw: process.stdin.isRaw })}\n`, said);
+});
+socket.destroy();

@@ -1,0 +1,93 @@
+import { once } from 'node:events';
+import { createServer, type Server, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import type { Peer, PeerEvent, ReceiveEvent, SendEvent } from '../../src/events.ts';
+import type { Request } from '../../src/index.ts';
+import { Home } from '../support/home.ts';
+import { Changes } from '../support/process.ts';
+import { Screen } from '../support/screen.ts';
+
+/** What a test lets the library do. */
+export type Cue =
+  | { readonly peer: PeerEvent }
+  | { readonly ask: Request }
+  | { readonly gone: true }
+  | { readonly code: 'new' | 'wrong-code' | 'code-changed' }
+  | { readonly tell: SendEvent | ReceiveEvent }
+  | { readonly finish: true };
+
+/** What the command line did with it. */
+export interface Report {
+  readonly ready?: true;
+  readonly chosen?: Peer | string;
+  readonly typed?: string;
+  readonly accepted?: boolean;
+  readonly end?: number | NodeJS.Signals;
+  readonly raw?: boolean;
+}
+
+/** The built command line on a screen, with a library that does what the test says. */
+export class Stage implements AsyncDisposable {
+  readonly screen: Screen;
+  readonly #home: Home;
+  readonly #server: Server;
+  readonly #socket: Promise<Socket>;
+  readonly #reports: Report[] = [];
+  readonly #changes = new Changes();
+
+  private constructor(home: Home, server: Server, path: string, words: readonly string[]) {
+    this.#home = home;
+    this.#server = server;
+    this.#socket = once(server, 'connection').then(([socket]: Socket[]) => {
+      if (socket === undefined) throw new Error('no connection');
+      createInterface({ input: socket }).on('line', (line) => {
+        this.#reports.push(JSON.parse(line) as Report);
+        this.#changes.announce();
+      });
+      return socket;
+    });
+    this.screen = new Screen(process.execPath, [SCRIPT, path, ...words], {
+      env: { ...home.env, TERM: 'xterm-256color' },
+      cwd: home.path,
+    });
+  }
+
+  static async open(...words: string[]): Promise<Stage> {
+    const home = new Home();
+    const path = join(home.path, 's');
+    const server = createServer().listen(path);
+    await once(server, 'listening');
+    return new Stage(home, server, path, words);
+  }
+
+  async cue(...cues: Cue[]): Promise<void> {
+    const socket = await this.#socket;
+    for (const cue of cues) socket.write(`${JSON.stringify(cue)}\n`);
+  }
+
+  /** The first report that has this, once it is there. */
+  async report<Key extends keyof Report>(key: Key): Promise<Required<Report>[Key]> {
+    const find = (): Report | undefined => this.#reports.find((report) => key in report);
+    const report = await this.#changes.until(find, () => `no report of ${key}.\n${this.seen()}`);
+    return report[key] as Required<Report>[Key];
+  }
+
+  /** Whether it was reported so far. */
+  reported(key: keyof Report): boolean {
+    return this.#reports.some((report) => key in report);
+  }
+
+  seen(): string {
+    return `On the screen:\n${this.screen.text()}`;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.screen[Symbol.asyncDispose]();
+    this.#server.close();
+    await this.#home[Symbol.asyncDispose]();
+  }
+}
+
+const SCRIPT = fileURLToPath(new URL('stage.mjs', import.meta.url));
