@@ -43,7 +43,7 @@ export async function picture(casts, title) {
   const width = Math.ceil(Math.max(...recordings.map(widthOf)));
   const height = y - MARGIN;
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-labelledby="title">
-<title id="title">${escape(title)}</title>
+<title id="title">${markup(title)}</title>
 <style>
 text { font: 14px ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; white-space: pre; fill: ${INK}; }
 .b { font-weight: bold; } .d { opacity: .65; } .u { text-decoration: underline; } .t { fill: #8b949e; text-anchor: middle; }
@@ -104,7 +104,7 @@ async function draw(recording, clock, times) {
   const [w, h] = [widthOf(recording), heightOf(recording)];
   return [
     `<rect width="${w}" height="${h}" rx="8" fill="${PAPER}" stroke="#30363d"/>`,
-    `<text class="t" x="${w / 2}" y="20">${escape(title)}</text>`,
+    `<text class="t" x="${w / 2}" y="20">${markup(title)}</text>`,
     ...shown,
   ].join('');
 }
@@ -135,7 +135,7 @@ function drawRun({ x, end, style, text }, top) {
   // Whatever font it is shown in, the columns stay where they are.
   const cells = end - x - (text.length - content.length);
   const length = (cells * CELL.width).toFixed(1);
-  return `<text x="${left}" y="${top + 13}" textLength="${length}"${style}>${escape(content)}</text>`;
+  return `<text x="${left}" y="${top + 13}" textLength="${length}"${style}>${markup(content)}</text>`;
 }
 
 function styleOf(cell) {
@@ -188,6 +188,6 @@ class Times {
   }
 }
 
-function escape(text) {
+function markup(text) {
   return text.replace(/[&<>]/g, (sign) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;' })[sign]);
 }
