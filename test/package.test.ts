@@ -71,6 +71,19 @@ describe('the package', () => {
     expect(paths.filter((path) => !expected.test(path))).toEqual([]);
   });
 
+  test('is locked for every platform, or npm ci fails on all of them', () => {
+    const { packages } = JSON.parse(readFileSync('package-lock.json', 'utf8'));
+    const entries = Object.entries<{ optionalDependencies?: Record<string, string> }>(packages);
+    const missing = entries.flatMap(([path, { optionalDependencies = {} }]) =>
+      Object.keys(optionalDependencies).filter(
+        (name) =>
+          packages[`node_modules/${name}`] === undefined &&
+          packages[`${path}/node_modules/${name}`] === undefined,
+      ),
+    );
+    expect(missing).toEqual([]);
+  });
+
   test('depends on nothing that runs a script when it is installed', () => {
     const { packages } = JSON.parse(readFileSync('package-lock.json', 'utf8'));
     const shipped = Object.entries<{ dev?: boolean; hasInstallScript?: boolean }>(packages).filter(
