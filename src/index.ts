@@ -25,6 +25,6 @@ export type {
 export type { AskCode, CodeRequest } from './meet.ts';
 export { forgetPeer, type KnownPeer, knownPeers, renamePeer, trustPeer } from './peers.ts';
 export { forTerminal } from './protocol/names.ts';
-export { type ReceiveOptions, type Request, receive } from './receive.ts';
+export { type Accept, type ReceiveOptions, type Request, receive } from './receive.ts';
 export type { CommonOptions } from './self.ts';
 export { type SendOptions, send } from './send.ts';

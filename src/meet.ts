@@ -1,9 +1,11 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { DropError } from './errors.ts';
 import type { Device, PeerId } from './events.ts';
 import { type Address, race } from './net/addresses.ts';
 import { isOwnAddress } from './net/links.ts';
 import { deviceName } from './net/names.ts';
 import type { Connection } from './net/tls.ts';
+import { CODE_LIMITS } from './protocol/code.ts';
 import type { Self } from './self.ts';
 import { Channel } from './transfer/channel.ts';
 import { type Answer, greetAsChooser, introduce } from './transfer/greeting.ts';
@@ -54,35 +56,55 @@ export async function meet(
   askCode: AskCode | undefined,
   signal: AbortSignal,
 ): Promise<Meeting> {
-  let answer: Answer | undefined;
   let why: CodeRequest['why'] = 'new';
   let wrong = 0;
-  for (let question = 0; ; question++) {
-    const connection = await dialTarget(self, target, signal);
-    const stop = (): void => connection.destroy();
-    signal.addEventListener('abort', stop, { once: true });
-    const channel = new Channel('chooser', connection);
+  let notBefore = 0;
+  for (let questions = 0; questions < QUESTIONS; questions++) {
+    const asked = await call(self, target, undefined, signal);
+    if ('channel' in asked) return asked;
+    if (askCode === undefined) throw new DropError('not-paired');
+    const answer = { code: await askCode({ peer: asked.peer, why, signal }), epoch: asked.epoch };
+    // The other side judges nothing for a while after a wrong answer, a right one neither.
+    await sleep(Math.max(0, notBefore - performance.now()), undefined, { signal });
     try {
-      const { peer, epoch, paired } = await greet(self, target, connection, channel, answer);
-      if (epoch === undefined) {
-        return { peer, channel, connection, paired, keepAlive: () => keepAlive(channel) };
-      }
-      if (askCode === undefined) throw new DropError('not-paired');
-      await connection.end();
-      const code = await askCode({ peer, why, signal });
-      answer = { code, epoch };
+      const met = await call(self, target, answer, signal);
+      if ('channel' in met) return met;
     } catch (error) {
-      await channel.fail(error);
-      connection.destroy();
-      if (signal.aborted) throw signal.reason;
-      if (!(error instanceof DropError) || question >= QUESTIONS) throw error;
-      if (error.code === 'wrong-code' && ++wrong < TRIES) why = error.code;
-      else if (error.code === 'code-changed') why = error.code;
-      else throw error;
-      answer = undefined;
-    } finally {
-      signal.removeEventListener('abort', stop);
+      if (!(error instanceof DropError)) throw error;
+      if (error.code !== 'wrong-code' && error.code !== 'code-changed') throw error;
+      why = error.code;
+      if (why !== 'wrong-code') continue;
+      notBefore = performance.now() + CODE_LIMITS.gap * 2 ** wrong;
+      wrong += 1;
+      if (wrong === TRIES) throw error;
     }
+  }
+  throw new DropError('code-changed');
+}
+
+/** One connection to the target. Without an answer it may only learn which code is asked for. */
+async function call(
+  self: Self,
+  target: Target,
+  answer: Answer | undefined,
+  signal: AbortSignal,
+): Promise<Meeting | { readonly peer: Device; readonly epoch: number }> {
+  const connection = await dialTarget(self, target, signal);
+  const stop = (): void => connection.destroy();
+  signal.addEventListener('abort', stop, { once: true });
+  const channel = new Channel('chooser', connection);
+  try {
+    const { peer, epoch, paired } = await greet(self, target, connection, channel, answer);
+    if (epoch === undefined)
+      return { peer, channel, connection, paired, keepAlive: () => keepAlive(channel) };
+    await connection.end();
+    return { peer, epoch };
+  } catch (error) {
+    await channel.fail(error);
+    connection.destroy();
+    throw signal.aborted ? signal.reason : error;
+  } finally {
+    signal.removeEventListener('abort', stop);
   }
 }
 

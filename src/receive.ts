@@ -41,8 +41,10 @@ export interface ReceiveOptions extends CommonOptions {
    * Asked about what known devices offer, unless they are trusted to be `auto`; without it only
    * these are let in. The signal says that the sender waits no more.
    */
-  readonly accept?: ((request: Request, signal: AbortSignal) => Promise<boolean>) | undefined;
+  readonly accept?: Accept | undefined;
 }
+
+export type Accept = (request: Request, signal: AbortSignal) => Promise<boolean | 'no-answer'>;
 
 /**
  * Announces this device and stores what others send, until the signal is aborted. What goes
@@ -224,7 +226,10 @@ async function take(
   async function answerOf(request: Request, signal: AbortSignal): Promise<'yes' | ErrorCode> {
     if (options.accept === undefined) return 'refused';
     const gone = ended(signal).then(() => 'no-answer' as const);
-    const said = options.accept(request, signal).then((yes) => (yes ? 'yes' : 'declined'));
+    const said = options.accept(request, signal).then((answer): 'yes' | ErrorCode => {
+      if (answer === 'no-answer') return answer;
+      return answer ? 'yes' : 'declined';
+    });
     return Promise.race([said, gone]);
   }
 }

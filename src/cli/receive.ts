@@ -1,4 +1,4 @@
-import type { Request, Summary } from '../index.ts';
+import type { Accept, Summary } from '../index.ts';
 import type { ReceiveOrder } from './arguments.ts';
 import { Left } from './asker.ts';
 import type { Context } from './context.ts';
@@ -34,8 +34,6 @@ function letsNewcomersIn({ json, yes }: ReceiveOrder, { io, asker }: Context): b
   return !!io.stderr.isTTY && (asker !== undefined || yes);
 }
 
-type Accept = (request: Request, gone: AbortSignal) => Promise<boolean>;
-
 /** Who says whether an offer is taken; nobody if nobody can. */
 function acceptBy({ yes }: ReceiveOrder, context: Context): Accept | undefined {
   const { face, asker, words, stops } = context;
@@ -54,7 +52,7 @@ function acceptBy({ yes }: ReceiveOrder, context: Context): Accept | undefined {
         else if (gone.aborted) face.say(`${words.device(from)} no longer asks.`);
         else if (late.aborted) face.say('Nobody answered, so it was refused.');
         else if (!stops.signal.aborted) throw error;
-        return false;
+        return late.aborted ? 'no-answer' : false;
       }
     });
 }

@@ -12,13 +12,14 @@ export async function send(order: SendOrder, context: Context): Promise<number> 
   const code = askCode(context);
   const to = order.to ?? (await choose(order.paths, context));
   const name = typeof to === 'string' ? `"${oneLine(to)}"` : words.device(to);
-  face.busy(`Waiting for ${name}...`);
+  face.busy(typeof to === 'string' ? `Looking for ${name}...` : `Calling ${name}...`);
 
   let summary: Summary | undefined;
   try {
     const options = { ...common, to, wait: order.wait, name: process.env.DROP_NAME || undefined };
     for await (const event of library.send(order.paths, { ...options, code })) {
       face.show(event);
+      if (event.event === 'waiting') face.busy(`Waiting for ${words.device(event)} to accept...`);
       if (event.event === 'summary') summary = event;
     }
   } catch (error) {

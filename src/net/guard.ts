@@ -7,7 +7,7 @@ import type { Link } from './links.ts';
 export type DropReason = 'port' | 'off-link' | 'size' | 'questions' | 'records' | 'rate';
 
 /** RFC 6762, 11: multicast DNS comes from this port; anything else is no member of the group. */
-export const MDNS_PORT = 5353;
+const MDNS_PORT = 5353;
 
 /** A header, and nothing but it. */
 const MIN_PACKET = 12;
@@ -16,10 +16,10 @@ const MIN_PACKET = 12;
 export const MAX_PACKET = 4096;
 
 /** Each question may be answered by a packet of its own: bounds what one packet makes us say. */
-export const MAX_QUESTIONS = 20;
+const MAX_QUESTIONS = 20;
 
 /** Records are compared pair by pair when an answer is put together. */
-export const MAX_RECORDS = 128;
+const MAX_RECORDS = 128;
 
 /** What a link may cost: this much at once, and as much again every second. */
 export const RATE = 200;

@@ -11,7 +11,7 @@ import { deviceName, RUN } from './names.ts';
 import type { Sighting } from './watch.ts';
 
 /** `_drop-lan._tcp.local`: where processes of `drop` are announced and looked for. */
-export const SERVICE_TYPE = 'drop-lan';
+const SERVICE_TYPE = 'drop-lan';
 
 export interface MdnsOptions extends LinkOptions {
   readonly signal?: AbortSignal | undefined;
@@ -21,7 +21,7 @@ export interface MdnsOptions extends LinkOptions {
 }
 
 /** What is wrong on one link. It is tried again by itself. */
-export interface Trouble {
+interface Trouble {
   readonly interface: string;
   readonly family: 'IPv4' | 'IPv6';
   /** The system's word for it: `EADDRINUSE`, `EPERM` (a firewall), `ENETUNREACH`. */

@@ -34,10 +34,10 @@ export interface Listener {
 }
 
 /** From TCP to the end of the greeting. An absolute limit: dripping bytes does not extend it. */
-export const GREETING_LIMIT = 10_000;
+const GREETING_LIMIT = 10_000;
 
 /** How long a greeted peer may be silent; it says `alive` several times in this. */
-export const SILENCE_LIMIT = 15_000;
+const SILENCE_LIMIT = 15_000;
 
 /** Connections that are not greeted yet. Bounds what strangers hold; the oldest gives way. */
 const MAX_STRANGERS = 64;

@@ -44,7 +44,7 @@ export interface WatchOptions {
 }
 
 /** An announcement that could not be proven. */
-export interface Silent {
+interface Silent {
   readonly name: string;
   readonly addresses: readonly string[];
   readonly error: unknown;

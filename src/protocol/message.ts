@@ -16,7 +16,7 @@ export type Intent = 'look' | 'send' | 'get';
  * On what terms the announcer lets the chooser in: it is `known`, it needs the `code`,
  * everyone is let in (`open`), or nobody new is (`closed`).
  */
-export type Terms = 'known' | 'code' | 'open' | 'closed';
+type Terms = 'known' | 'code' | 'open' | 'closed';
 
 /** All that two peers can say to each other. */
 export type Message =

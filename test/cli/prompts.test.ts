@@ -306,7 +306,7 @@ describe('the moving part of the screen', () => {
 
   test('shows the file and the whole, hides the cursor, and is gone at the end', async () => {
     await using stage = await Stage.open('send', '.', '--to', 'Ana');
-    await stage.screen.waitFor(/Waiting for "Ana"/);
+    await stage.screen.waitFor(/Looking for "Ana"/);
     expect(stage.screen.cursorShown).toBe(false);
     await stage.cue({ tell: progress });
     await stage.screen.waitFor(/photos\/x+…x+\.jpg\n.*\[#{10}-{10}\] +50 %/);
@@ -329,7 +329,7 @@ describe('the moving part of the screen', () => {
 
   test('Ctrl-C is heard while it turns, and the cursor comes back', async () => {
     await using stage = await Stage.open('send', '.', '--to', 'Ana');
-    await stage.screen.waitFor(/Waiting for "Ana"/);
+    await stage.screen.waitFor(/Looking for "Ana"/);
     stage.screen.type(CTRL_C);
     expect(await stage.report('end')).toBe('SIGINT');
     await stage.screen.outcome();

@@ -14,7 +14,7 @@ export interface Hosts {
   destroy(): Promise<void>;
 }
 
-export interface Host {
+interface Host {
   /** Adds an interface on a bridge, with an IPv4 address (`10.1.0.1/24`) or with IPv6 only. */
   plug(name: string, bridge: string, address: string | 'ipv6'): void;
   unplug(name: string): void;
@@ -23,7 +23,7 @@ export interface Host {
 }
 
 /** A process of `process.mjs` on a host. */
-export interface Running {
+interface Running {
   readonly child: ChildProcess;
   /** The first line, from the start on, that has all of `fields`; fails when the process ends. */
   said(fields: object): Promise<Record<string, unknown>>;

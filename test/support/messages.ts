@@ -11,7 +11,7 @@ const mode = fc.nat(0o777);
 const digest = fc.uint8Array({ minLength: 32, maxLength: 32 });
 
 /** A name as it may be offered, in any script, with everything that is odd but allowed. */
-export const anyName = fc
+const anyName = fc
   .oneof(
     fc.string({ unit: 'grapheme', minLength: 1, maxLength: 20 }),
     fc.string({ unit: 'binary', minLength: 1, maxLength: 20 }),
@@ -24,7 +24,7 @@ export const anyPath = fc
   .map((names) => names.join('/'))
   .filter(isPath);
 
-export const anyEntry = fc.oneof(
+const anyEntry = fc.oneof(
   fc.record(
     { kind: fc.constant('file' as const), path: anyPath, size, mtime: time, mode },
     { requiredKeys: ['kind', 'path', 'size', 'mtime'] },
