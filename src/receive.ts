@@ -72,7 +72,22 @@ async function receiveAll(
   const signal = AbortSignal.any([outer, enough.signal]);
   const guard = newcomers ? new CodeGuard(drawCode) : undefined;
   const visits = new Set<Promise<void>>();
-  const house: House = { self, options, into, guard, emit, finished: () => once && enough.abort() };
+  let shown = guard?.code;
+  const house: House = {
+    self,
+    options,
+    into,
+    guard,
+    emit,
+    showCode() {
+      if (guard === undefined || guard.code === shown) return;
+      shown = guard.code;
+      emit({ event: 'code', code: shown });
+    },
+    finished() {
+      if (once) enough.abort();
+    },
+  };
 
   const listener = await listen(
     port === undefined ? PORTS : [port],
@@ -111,6 +126,8 @@ interface House {
   readonly into: string;
   readonly guard: CodeGuard | undefined;
   readonly emit: (event: ReceiveEvent) => void;
+  /** Tells the code, if it is another one than was last told. */
+  readonly showCode: () => void;
   /** A transfer came to its end. */
   readonly finished: () => void;
 }
@@ -132,6 +149,7 @@ async function host(house: House, connection: Connection, signal: AbortSignal): 
       stopBeating();
     }
   } catch (error) {
+    house.showCode();
     await channel.fail(error);
     // A bug in one visit must not end all of them.
     if (!(error instanceof DropError))
@@ -143,7 +161,7 @@ async function host(house: House, connection: Connection, signal: AbortSignal): 
 }
 
 async function admit(
-  { self, guard, emit }: House,
+  { self, guard }: House,
   channel: Channel,
   { peer, binding, remote }: Connection,
 ): Promise<Greeted | null> {
@@ -151,7 +169,6 @@ async function admit(
   if (ours && !isOwnAddress(remote)) throw new DropError('clone');
   const known = await self.trust.get(peer);
   const blocked = known?.trust === 'blocked';
-  const before = guard?.epoch;
   return greetAsAnnouncer(
     channel,
     { me: self.identity.id, peer, binding },
@@ -159,16 +176,13 @@ async function admit(
       knows: ours || (known !== undefined && !blocked),
       guard: blocked ? undefined : guard,
       now: () => performance.now(),
-      judged() {
-        if (guard && guard.epoch !== before) emit({ event: 'code', code: guard.code });
-      },
     },
   );
 }
 
 /** A transfer from a device that is greeted. */
 async function take(
-  { self, options, into, emit, finished }: House,
+  { self, options, into, emit, showCode, finished }: House,
   channel: Channel,
   connection: Connection,
   greeted: Greeted,
@@ -182,6 +196,7 @@ async function take(
   const known = await trust.get(id);
   const peer = { id, name: known?.name ?? itsName };
   if (greeted === 'paired') emit({ event: 'paired', ...peer });
+  showCode();
 
   const transfer = randomBytes(16).toString('hex');
   const progress = new Progress(peer, emit, { transfer });

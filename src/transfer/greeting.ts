@@ -75,15 +75,13 @@ export interface Door {
   readonly guard: CodeGuard | undefined;
   /** Milliseconds of a clock that never goes back. */
   readonly now: () => number;
-  /** Called when an answer was judged, right after. */
-  readonly judged: () => void;
 }
 
 /** Greets whoever chose us. Null: it only wanted to know on what terms it would be let in. */
 export async function greetAsAnnouncer(
   channel: Channel,
   meeting: Meeting,
-  { knows, guard, now, judged }: Door,
+  { knows, guard, now }: Door,
 ): Promise<Greeted | null> {
   const hello = await channel.hear('hello');
   agree({ newest: NEWEST, oldest: OLDEST }, hello);
@@ -106,12 +104,10 @@ export async function greetAsAnnouncer(
   ensureJudged(share.epoch);
   if (!equal(tag, initiatorTag)) {
     guard.wrong(now());
-    judged();
     throw new DropError('wrong-code');
   }
   guard.right();
   await channel.say({ type: 'confirm', tag: responderTag });
-  judged();
   return 'paired';
 
   function ensureJudged(answered: number): void {

@@ -54,7 +54,6 @@ async function withGreeting(channel: Channel, then: (channel: Channel) => Promis
       knows: true,
       guard: undefined,
       now: () => 0,
-      judged: () => {},
     });
   await Promise.all([channel.say({ type: 'intro', name: 'x' }), channel.hear('intro')]);
   await then(channel);
