@@ -123,10 +123,8 @@ export async function runSender(channel: Channel, outbox: Outbox, tell: Tell): P
   }
 
   async function sendFile(job: Job): Promise<void> {
-    const { number: entry, file, kept } = job;
-    const from = kept && (await isSame(file, kept)) ? kept.size : 0;
-    tell({ type: 'started', file, from });
-    const result = await sendBlocks(job, from);
+    const { number: entry, file } = job;
+    const result = await sendBlocks(job);
     if (typeof result !== 'string') {
       job.digest = result;
       return pass({ type: 'end', entry, digest: result });
@@ -137,14 +135,18 @@ export async function runSender(channel: Channel, outbox: Outbox, tell: Tell): P
   }
 
   /** Sends the bytes of a file. Returns the digest of all of them, or why it could not. */
-  async function sendBlocks(job: Job, from: number): Promise<Uint8Array | ErrorCode> {
-    const blocks = outbox.read(job.file, from);
+  async function sendBlocks(job: Job): Promise<Uint8Array | ErrorCode> {
+    const { number: entry, file, kept } = job;
+    let blocks: ReturnType<Outbox['read']> | undefined;
     try {
-      for (let offset = from; ; ) {
+      let offset = kept && (await isSame(file, kept)) ? kept.size : 0;
+      tell({ type: 'started', file, from: offset });
+      blocks = outbox.read(file, offset);
+      for (;;) {
         if (job.rejected) return 'cancelled';
         const { value: bytes, done } = await blocks.next();
         if (done) return bytes;
-        await pass({ type: 'chunk', entry: job.number, offset, bytes });
+        await pass({ type: 'chunk', entry, offset, bytes });
         offset += bytes.length;
         tell({ type: 'moved', bytes: bytes.length });
       }
@@ -152,7 +154,7 @@ export async function runSender(channel: Channel, outbox: Outbox, tell: Tell): P
       if (error instanceof DropError && OF_ONE_FILE.has(error.code)) return error.code;
       throw error;
     } finally {
-      await blocks.return(new Uint8Array(0));
+      await blocks?.return(new Uint8Array(0));
     }
   }
 

@@ -176,6 +176,19 @@ describe('resuming', () => {
     expect(inbox.stored).toEqual({ 'a.txt': bytes(20) });
   });
 
+  test('of a file that has gone meanwhile is no end of the others', async () => {
+    class Gone extends MemoryOutbox {
+      override async digest(): Promise<Uint8Array> {
+        throw new DropError('missing');
+      }
+    }
+    const inbox = new MemoryInbox();
+    inbox.parts.set('a.txt', bytes(12));
+    const { sender } = await transfer(new Gone({ 'a.txt': bytes(20), b: bytes(3) }), inbox);
+    expect(failures(sender.reports)).toEqual([['a.txt', 'missing']]);
+    expect(inbox.stored).toEqual({ b: bytes(3) });
+  });
+
   test('does not send again what is there', async () => {
     const inbox = new MemoryInbox();
     inbox.stored['a.txt'] = bytes(20);
