@@ -41,6 +41,20 @@ export const ERRORS = {
     hint: 'Someone there can change that with `drop trust` or by running `drop receive` in a terminal.',
   },
 
+  busy: {
+    exit: 4,
+    wire: 5,
+    message: 'The other side has too many transfers at once.',
+    hint: 'Try again when one of them is done.',
+  },
+
+  'too-many': {
+    exit: 4,
+    wire: 6,
+    message: 'One transfer cannot carry so many folders and links.',
+    hint: 'Send them in several parts.',
+  },
+
   disconnected: {
     exit: 5,
     message: 'The connection was lost.',

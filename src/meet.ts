@@ -63,11 +63,13 @@ export async function meet(
     const asked = await call(self, target, undefined, signal);
     if ('channel' in asked) return asked;
     if (askCode === undefined) throw new DropError('not-paired');
-    const answer = { code: await askCode({ peer: asked.peer, why, signal }), epoch: asked.epoch };
+    const { peer, epoch } = asked;
+    const code = await unlessAborted(askCode({ peer, why, signal }), signal);
     // The other side judges nothing for a while after a wrong answer, a right one neither.
-    await sleep(Math.max(0, notBefore - performance.now()), undefined, { signal });
+    await unlessAborted(sleep(notBefore - performance.now()), signal);
     try {
-      const met = await call(self, target, answer, signal);
+      // The answer is for the device that asked for it, and no other that may answer now.
+      const met = await call(self, { ...target, id: peer.id }, { code, epoch }, signal);
       if ('channel' in met) return met;
     } catch (error) {
       if (!(error instanceof DropError)) throw error;
@@ -100,12 +102,22 @@ async function call(
     await connection.end();
     return { peer, epoch };
   } catch (error) {
-    await channel.fail(error);
-    connection.destroy();
+    channel.fail(error);
+    await connection.end();
     throw signal.aborted ? signal.reason : error;
   } finally {
     signal.removeEventListener('abort', stop);
   }
+}
+
+/** What a promise gives, unless the signal comes first; then that is why. */
+function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(signal.reason);
+    if (signal.aborted) abort();
+    signal.addEventListener('abort', abort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+  });
 }
 
 /** The first address that answers with the right key. Others are somebody else's by now. */
@@ -137,15 +149,15 @@ async function greet(
   if (known?.trust === 'blocked')
     throw new DropError('refused', {
       message: `You blocked "${known.name}".`,
-      hint: `drop trust "${known.name}" ask`,
+      hint: `To allow it again: drop trust ${id.slice(0, 8)} ask`,
     });
   const meeting = { me: identity.id, peer: id, binding };
   const knows = ours || known !== undefined;
   const greeted = await greetAsChooser(channel, meeting, { intent: 'send', knows, answer });
   if (typeof greeted === 'object')
     return { peer: { id, name: known?.name ?? target.name }, ...greeted, paired: false };
-  connection.greeted();
   const itsName = await exchangeNames(channel, name, id);
+  connection.greeted();
   if (greeted === 'paired') await trust.add({ id, name: itsName });
   else if (!ours) await trust.seen(id);
   const stored = await trust.get(id);

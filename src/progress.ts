@@ -87,6 +87,14 @@ export class Progress {
         this.#skipped += 1;
         this.#say({ event: 'skipped', path: report.path, reason: 'unsupported' });
         break;
+      case 'missed':
+        this.#failed += report.count;
+        this.fail(
+          new DropError('peer-disk', {
+            message: `The other side could not make ${report.count} links or keep the times of folders.`,
+          }),
+        );
+        break;
       case 'failed':
         this.#failed += 1;
         this.fail(new DropError(report.code, { path: report.path }));

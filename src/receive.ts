@@ -1,10 +1,11 @@
 import { randomBytes, randomInt } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import { defaultDownloads } from './disk/home.ts';
 import { openInbox } from './disk/inbox.ts';
 import { DropError, type ErrorCode } from './errors.ts';
-import type { Device, Extent, ReceiveEvent } from './events.ts';
+import type { Device, Extent, PeerId, ReceiveEvent } from './events.ts';
 import { exchangeNames, keepAlive } from './meet.ts';
-import { formatAddress, isLinkLocal } from './net/addresses.ts';
+import { canonical, formatAddress, isLinkLocal } from './net/addresses.ts';
 import { isOwnAddress, listLinks } from './net/links.ts';
 import type { Announcer } from './net/mdns.ts';
 import { newRun } from './net/names.ts';
@@ -69,15 +70,14 @@ async function receiveAll(
   ]);
 
   const enough = new AbortController();
-  const signal = AbortSignal.any([outer, enough.signal]);
   const guard = newcomers ? new CodeGuard(drawCode) : undefined;
-  const visits = new Set<Promise<void>>();
+  const guests = new Guests();
   let shown = guard?.code;
   const house: House = {
     self,
-    options,
-    into,
+    options: { ...options, into },
     guard,
+    guests,
     emit,
     showCode() {
       if (guard === undefined || guard.code === shown) return;
@@ -88,14 +88,17 @@ async function receiveAll(
       if (once) enough.abort();
     },
   };
+  setMaxListeners(0, outer); // Each visit listens to it.
 
+  const visits = new Set<Promise<void>>();
   const listener = await listen(
     port === undefined ? PORTS : [port],
     self.identity,
     (connection) => {
-      const visit = host(house, connection, signal).finally(() => visits.delete(visit));
+      const visit = host(house, connection, outer).finally(() => visits.delete(visit));
       visits.add(visit);
     },
+    (local) => isAmong(local, options.interfaces),
   );
   let announcer: Announcer | undefined;
   try {
@@ -112,19 +115,43 @@ async function receiveAll(
       code: guard?.code ?? null,
       into,
     });
-    await ended(signal);
+    await ended(AbortSignal.any([outer, enough.signal]));
   } finally {
     listener.close();
     await Promise.all([announcer?.close(), ...visits]);
   }
 }
 
+/** Visits of one device, and of all, at a time. Bounds what known devices hold before any yes. */
+const MAX_VISITS_EACH = 4;
+const MAX_VISITS = 32;
+
+/** Counts the visits of devices that are greeted. */
+class Guests {
+  readonly #counts = new Map<PeerId, number>();
+  #all = 0;
+
+  /** Throws `busy` if there are too many. Returns what to call when the visit is over. */
+  enter(id: PeerId): () => void {
+    const count = this.#counts.get(id) ?? 0;
+    if (count >= MAX_VISITS_EACH || this.#all >= MAX_VISITS) throw new DropError('busy');
+    this.#counts.set(id, count + 1);
+    this.#all += 1;
+    return () => {
+      const left = (this.#counts.get(id) ?? 1) - 1;
+      if (left > 0) this.#counts.set(id, left);
+      else this.#counts.delete(id);
+      this.#all -= 1;
+    };
+  }
+}
+
 /** What all visits share. */
 interface House {
   readonly self: Self;
-  readonly options: ReceiveOptions;
-  readonly into: string;
+  readonly options: ReceiveOptions & { readonly into: string };
   readonly guard: CodeGuard | undefined;
+  readonly guests: Guests;
   readonly emit: (event: ReceiveEvent) => void;
   /** Tells the code, if it is another one than was last told. */
   readonly showCode: () => void;
@@ -135,26 +162,20 @@ interface House {
 /** One connection, from the greeting to the end. Whatever happens in it ends in it. */
 async function host(house: House, connection: Connection, signal: AbortSignal): Promise<void> {
   const channel = new Channel('announcer', connection);
-  const stop = (): void => void channel.fail(new DropError('cancelled'));
+  const stop = (): void => channel.fail(new DropError('cancelled', { message: 'You stopped it.' }));
   signal.addEventListener('abort', stop, { once: true });
+  if (signal.aborted) stop();
   try {
     // A stranger makes nothing appear: what goes wrong until here is between the two programs.
     const greeted = await admit(house, channel, connection);
-    if (greeted === null) return;
-    connection.greeted();
-    const stopBeating = keepAlive(channel);
-    try {
-      await take(house, channel, connection, greeted);
-    } finally {
-      stopBeating();
-    }
+    if (greeted !== null) await visit(house, channel, connection, greeted);
   } catch (error) {
-    house.showCode();
-    await channel.fail(error);
+    channel.fail(error);
     // A bug in one visit must not end all of them.
     if (!(error instanceof DropError))
       house.emit(failure(new DropError('internal', { cause: error })));
   } finally {
+    house.showCode();
     signal.removeEventListener('abort', stop);
     await connection.end();
   }
@@ -180,77 +201,92 @@ async function admit(
   );
 }
 
-/** A transfer from a device that is greeted. */
-async function take(
-  { self, options, into, emit, showCode, finished }: House,
+/** The visit of a device that is greeted: one transfer. */
+async function visit(
+  house: House,
   channel: Channel,
   connection: Connection,
   greeted: Greeted,
 ): Promise<void> {
-  const { trust, identity, name } = self;
+  const { self, options, emit } = house;
   const id = connection.peer;
-  const itsName = await exchangeNames(channel, name, id);
-  if (channel.session.role !== 'receiver') throw new DropError('refused');
-  if (greeted === 'paired') await trust.add({ id, name: itsName });
-  else await trust.seen(id);
-  const known = await trust.get(id);
-  const peer = { id, name: known?.name ?? itsName };
-  if (greeted === 'paired') emit({ event: 'paired', ...peer });
-  showCode();
-
+  const leave = house.guests.enter(id);
+  let peer: Device = { id, name: id.slice(0, 8) };
+  let stopBeating = (): void => {};
   const transfer = randomBytes(16).toString('hex');
-  const progress = new Progress(peer, emit, { transfer });
-  const inbox = await openInbox(into, { as: options.as });
-  let accepted = false;
-  let declined = false;
-  // Our own computer needs no leave, nor does a device that is trusted to.
-  const freely = id === identity.id || known?.trust === 'auto';
-  // Reading out the code was one.
-  let leave = greeted === 'paired' ? 1 : 0;
+  let progress: Progress | undefined;
   try {
+    // The time limit of the greeting covers the names, too.
+    const itsName = await exchangeNames(channel, self.name, id);
+    connection.greeted();
+    stopBeating = keepAlive(channel);
+    if (channel.session.role !== 'receiver') throw new DropError('refused');
+    if (greeted === 'paired') await self.trust.add({ id, name: itsName });
+    else await self.trust.seen(id);
+    const known = await self.trust.get(id);
+    peer = { id, name: known?.name ?? itsName };
+    if (greeted === 'paired') emit({ event: 'paired', ...peer });
+    house.showCode();
+
+    const from = peer;
+    const sums = new Progress(peer, emit, { transfer });
+    // Our own computer needs no leave, nor does a device that is trusted to.
+    const freely = id === self.identity.id || known?.trust === 'auto';
+    // Reading out the code was a yes, to one question.
+    let given = greeted === 'paired';
     await runReceiver(
       channel,
-      inbox,
       {
         transfer,
         freely,
-        async ask(extent, signal) {
-          emit({ event: 'request', transfer, peer, from: peer, ...shown(extent) });
-          const answer =
-            freely || leave-- > 0
-              ? 'yes'
-              : await answerOf({ transfer, from: peer, ...extent }, signal);
-          accepted = answer === 'yes';
-          declined = !accepted;
-          if (answer !== 'yes') emit({ event: 'declined', transfer, peer, reason: answer });
+        open: () => openInbox(options.into, { as: options.as }),
+        async ask(extent, gone) {
+          const request = { transfer, from, ...extent, roots: extent.roots.slice(0, SHOWN_ROOTS) };
+          emit({ event: 'request', peer: from, ...request });
+          const answer = freely || given ? 'yes' : await answerTo(request, options.accept, gone);
+          given = false;
+          if (answer === 'yes') progress = sums;
+          else if (!gone.aborted) emit({ event: 'declined', transfer, peer: from, reason: answer });
           return answer;
         },
       },
-      progress.tell,
-    ).finally(() => inbox.close());
-    progress.end();
-    finished();
+      sums.tell,
+    );
+    sums.end();
+    house.finished();
   } catch (error) {
-    if (accepted && error instanceof DropError) {
+    if (error instanceof DropError && progress) {
       progress.fail(error);
       progress.end();
-    } else if (!declined && error instanceof DropError) emit({ ...failure(error), peer });
+    } else if (error instanceof DropError && error.exit !== 4) emit({ ...failure(error), peer });
     throw error;
-  }
-
-  async function answerOf(request: Request, signal: AbortSignal): Promise<'yes' | ErrorCode> {
-    if (options.accept === undefined) return 'refused';
-    const gone = ended(signal).then(() => 'no-answer' as const);
-    const said = options.accept(request, signal).then((answer): 'yes' | ErrorCode => {
-      if (answer === 'no-answer') return answer;
-      return answer ? 'yes' : 'declined';
-    });
-    return Promise.race([said, gone]);
+  } finally {
+    stopBeating();
+    leave();
   }
 }
 
-function failure({ code, message, hint }: DropError) {
-  return { event: 'error' as const, code, message, ...(hint === undefined ? {} : { hint }) };
+/** An event names at most so many roots. */
+const SHOWN_ROOTS = 100;
+
+async function answerTo(
+  request: Request,
+  accept: Accept | undefined,
+  gone: AbortSignal,
+): Promise<'yes' | ErrorCode> {
+  if (accept === undefined) return 'refused';
+  const said = accept(request, gone).then((answer): 'yes' | ErrorCode => {
+    if (answer === 'no-answer') return answer;
+    return answer ? 'yes' : 'declined';
+  });
+  return Promise.race([said, ended(gone).then(() => 'no-answer' as const)]);
+}
+
+/** Whether an address of ours belongs to one of the named interfaces, if any are named. */
+function isAmong(local: string, interfaces: readonly string[] | undefined): boolean {
+  if (interfaces === undefined || interfaces.length === 0) return true;
+  const networks = listLinks({ interfaces }).flatMap((link) => link.networks);
+  return networks.some(({ address }) => canonical(address) === canonical(local));
 }
 
 /** What others may type: a link-local address means something else to each, so only without others. */
@@ -260,9 +296,8 @@ function reachable({ interfaces }: ReceiveOptions, port: number): string[] {
   return (global.length > 0 ? global : all).map((host) => formatAddress({ host, port }));
 }
 
-/** An event names at most a hundred roots. */
-function shown(extent: Extent): Extent {
-  return { ...extent, roots: extent.roots.slice(0, 100) };
+function failure({ code, message, hint }: DropError) {
+  return { event: 'error' as const, code, message, ...(hint === undefined ? {} : { hint }) };
 }
 
 /** Six digits, each as likely as any, leading zeros kept. */

@@ -22,15 +22,19 @@ export function parseAddress(text: string): { host: string; port?: number } | un
   if (isIPv6(text)) return { host: text };
   const [, bracketed, name, digits] = /^(?:\[(.+)\]|([^:[\]]+))(?::(\d{1,5}))?$/.exec(text) ?? [];
   const host = bracketed ?? name ?? '';
-  if (bracketed === undefined ? !HOST_NAME.test(host) : !isIPv6(host)) return undefined;
+  if (bracketed === undefined ? !isHostName(host) : !isIPv6(host)) return undefined;
   if (digits === undefined) return { host };
   const port = Number(digits);
   return port >= 1 && port <= 65535 ? { host, port } : undefined;
 }
 
 /** Labels of at most 63 characters, in any script (RFC 1123; resolvers encode the rest). */
-const HOST_NAME =
-  /^(?=.{1,253}$)(?:[\p{L}\p{N}_](?:[\p{L}\p{M}\p{N}_-]{0,61}[\p{L}\p{M}\p{N}_])?\.?)+$/u;
+function isHostName(text: string): boolean {
+  const labels = text.replace(/\.$/, '').split('.');
+  return text.length <= 253 && labels.every((label) => LABEL.test(label));
+}
+
+const LABEL = /^(?!-)[\p{L}\p{M}\p{N}_-]{1,63}(?<!-)$/u;
 
 /** What an announcement said of where its process can be reached, and where it came from. */
 export interface Whereabouts {
@@ -162,14 +166,12 @@ export function race<C, T>(
 
 /** A peer that answered wrongly tells more than a closed port, and that more than silence. */
 function mostTelling(failures: readonly unknown[]): DropError {
-  const told = failures.find((error) => error instanceof DropError && error.code !== 'unreachable');
-  if (told instanceof DropError) return told;
-  const closed = failures.find((error) => codeOf(error) === 'ECONNREFUSED');
-  return new DropError('unreachable', { cause: closed ?? failures[0] });
-}
-
-function codeOf(error: unknown): unknown {
-  return error instanceof Error && 'code' in error ? error.code : undefined;
+  const told = failures.filter((error) => error instanceof DropError);
+  const telling =
+    told.find(({ code }) => code !== 'unreachable') ??
+    told.find(({ cause }) => cause !== undefined) ??
+    told[0];
+  return telling ?? new DropError('unreachable', { cause: failures[0] });
 }
 
 /** Never the address of one process: this-network, multicast, reserved and broadcast. */

@@ -22,8 +22,6 @@ export interface Connection extends Pipe {
   readonly remote: string;
   /** The peer is known to be welcome: the time limit of the greeting is off, silence counts. */
   greeted(): void;
-  /** Sends what was written and closes. */
-  end(): Promise<void>;
   /** Drops it at once; whoever reads or writes gets `error`. */
   destroy(error?: DropError): void;
 }
@@ -38,6 +36,9 @@ const GREETING_LIMIT = 10_000;
 
 /** How long a greeted peer may be silent; it says `alive` several times in this. */
 const SILENCE_LIMIT = 15_000;
+
+/** How long a greeted peer may take nothing of what we write, in milliseconds. */
+const STALL_LIMIT = 120_000;
 
 /** Connections that are not greeted yet. Bounds what strangers hold; the oldest gives way. */
 const MAX_STRANGERS = 64;
@@ -57,7 +58,11 @@ export function dial(
   credentials: Credentials,
   signal: AbortSignal,
 ): Promise<Connection> {
-  return handshake(address, credentials, signal, (socket) => new Wire(socket, socket));
+  return handshake(address, credentials, signal, (socket) => {
+    const limit = setTimeout(() => socket.destroy(), GREETING_LIMIT);
+    socket.once('close', () => clearTimeout(limit));
+    return new Wire(socket, socket, () => clearTimeout(limit));
+  });
 }
 
 /** Lets a device prove its key without telling it who asks: a handshake without a certificate. */
@@ -71,12 +76,13 @@ export function probe(address: Address, signal: AbortSignal): Promise<PeerId> {
 
 /**
  * Listens on all addresses, IPv6 and IPv4, on the first of `ports` that is free. `onConnection`
- * gets each connection that has proven a key.
+ * gets each connection that has proven a key; `admits` may turn away those to some address of ours.
  */
 export async function listen(
   ports: readonly number[],
   credentials: Credentials,
   onConnection: (connection: Connection) => void,
+  admits: (localAddress: string) => boolean = () => true,
 ): Promise<Listener> {
   const secureContext = createSecureContext({
     ...profile(credentials),
@@ -87,6 +93,7 @@ export async function listen(
   const strangers = new Set<Socket>();
   const server = createServer({ noDelay: true }, (raw) => {
     raw.on('error', () => raw.destroy());
+    if (!admits(raw.localAddress ?? '')) return void raw.destroy();
     strangers.add(raw);
     if (strangers.size > MAX_STRANGERS) strangers.values().next().value?.destroy();
     const limit = setTimeout(() => raw.destroy(), GREETING_LIMIT);
@@ -124,7 +131,7 @@ export async function listen(
     } catch (error) {
       if (i === ports.length - 1) throw cannotListen(port, error);
     }
-  throw new DropError('internal');
+  throw new DropError('usage', { message: 'There is no port to listen on.' });
 }
 
 function profile({ key, cert }: Partial<Credentials>): SecureContextOptions {
@@ -208,7 +215,11 @@ class Wire implements Connection {
   #ended = false;
   #failure: DropError | undefined;
   #wake = (): void => {};
+  #ending: Promise<void> | undefined;
   #heardAt = performance.now();
+  /** Writes that wait, and since when the oldest of them is the oldest. */
+  #waiting = 0;
+  #writtenAt = 0;
   #watch: NodeJS.Timeout | undefined;
 
   constructor(socket: TLSSocket, raw: Socket, greeted = (): void => {}) {
@@ -219,6 +230,7 @@ class Wire implements Connection {
     this.#socket = socket;
     this.#greeted = greeted;
     socket.on('data', (bytes: Uint8Array) => {
+      if (this.#ending !== undefined) return;
       this.#heardAt = performance.now();
       this.#received.push(bytes);
       this.#buffered += bytes.length;
@@ -237,37 +249,51 @@ class Wire implements Connection {
     this.#greeted();
     this.#heardAt = performance.now();
     this.#watch = setInterval(() => {
-      // While we are the ones who do not listen, silence says nothing.
-      if (this.#socket.isPaused()) this.#heardAt = performance.now();
-      if (performance.now() - this.#heardAt > SILENCE_LIMIT)
-        this.destroy(new DropError('disconnected'));
+      const now = performance.now();
+      // While we are the ones who do not listen, silence says nothing; but then what we write
+      // must go out.
+      if (this.#socket.isPaused()) this.#heardAt = now;
+      const stalled = this.#waiting > 0 && now - this.#writtenAt > STALL_LIMIT;
+      if (stalled || now - this.#heardAt > SILENCE_LIMIT) this.destroy();
     }, SILENCE_LIMIT / 10);
   }
 
   write(...parts: Uint8Array[]): Promise<void> {
     const socket = this.#socket;
-    if (this.#failure) return Promise.reject(this.#failure);
+    if (this.#failure ?? this.#ending)
+      return Promise.reject(this.#failure ?? new DropError('disconnected'));
     if (this.#corked === undefined) {
       this.#corked = 0;
       socket.cork();
       setImmediate(() => this.#uncork());
     }
     this.#corked += parts.reduce((sum, part) => sum + part.length, 0);
+    if (this.#waiting++ === 0) this.#writtenAt = performance.now();
     return new Promise((resolve, reject) => {
-      for (const [i, part] of parts.entries()) {
-        if (i < parts.length - 1) socket.write(part);
-        else
-          socket.write(part, (cause) =>
-            cause ? reject(this.#failure ?? new DropError('disconnected', { cause })) : resolve(),
-          );
-      }
+      const written = (cause: Error | null | undefined): void => {
+        this.#waiting -= 1;
+        this.#writtenAt = performance.now();
+        if (cause) reject(this.#failure ?? new DropError('disconnected', { cause }));
+        else resolve();
+      };
+      for (const [i, part] of parts.entries())
+        socket.write(part, i === parts.length - 1 ? written : undefined);
       if ((this.#corked ?? 0) >= MAX_CORKED) this.#uncork();
     });
   }
 
-  async end(): Promise<void> {
-    if (this.#failure) return;
-    await new Promise<void>((resolve) => {
+  end(): Promise<void> {
+    this.#ending ??= this.#failure ? Promise.resolve() : this.#close();
+    return this.#ending;
+  }
+
+  destroy(error = new DropError('disconnected')): void {
+    this.#fail(error);
+    this.#socket.destroy();
+  }
+
+  #close(): Promise<void> {
+    return new Promise((resolve) => {
       const limit = setTimeout(() => this.#socket.destroy(), CLOSING_LIMIT);
       this.#socket.once('close', () => {
         clearTimeout(limit);
@@ -275,13 +301,9 @@ class Wire implements Connection {
       });
       this.#uncork();
       this.#socket.end();
+      // Nobody reads any more, and an end is only seen by who reads.
       this.#socket.resume();
     });
-  }
-
-  destroy(error = new DropError('disconnected')): void {
-    this.#fail(error);
-    this.#socket.destroy();
   }
 
   #uncork(): void {
@@ -347,6 +369,12 @@ function cannotListen(port: number, cause: unknown): unknown {
 
 function unreachable(address: Address, cause: unknown): DropError {
   if (cause instanceof DropError) return cause;
+  const { code } = (cause ?? {}) as NodeJS.ErrnoException;
+  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN')
+    return new DropError('not-found', {
+      message: `There is no host called "${address.host}".`,
+      cause,
+    });
   return new DropError('unreachable', {
     message: `${formatAddress(address)} does not answer.`,
     cause,

@@ -80,11 +80,6 @@ export class FrameDecoder {
     }
   }
 
-  /** Whether the stream may end here. */
-  get idle(): boolean {
-    return this.#headerFill === 0;
-  }
-
   #begin(): void {
     const length = this.#view.getUint32(0);
     this.#kind = this.#view.getUint8(4);

@@ -1,5 +1,5 @@
 import { DropError } from '../errors.ts';
-import { MAX_OPEN_ENTRIES, MAX_ROOTS } from './limits.ts';
+import { MAX_OPEN_ENTRIES, MAX_ROOT_UNITS, MAX_ROOTS } from './limits.ts';
 import { type Entry, type FileEntry, Roots } from './manifest.ts';
 import type { MessageOf } from './message.ts';
 
@@ -14,7 +14,7 @@ import type { MessageOf } from './message.ts';
  */
 export class Ledger {
   readonly #roots = new Roots();
-  #rootBytes = 0;
+  #rootUnits = 0;
   readonly #open = new Map<number, Row>();
   #offered = 0;
   #decided = 0;
@@ -32,9 +32,9 @@ export class Ledger {
   }
 
   roots({ names }: MessageOf<'roots'>): void {
-    this.#rootBytes += names.reduce((sum, name) => sum + name.length, 0);
-    ensure(this.#rootBytes <= MAX_ROOTS, 'too many roots');
+    this.#rootUnits += names.reduce((sum, name) => sum + name.length, 0);
     this.#roots.add(names);
+    ensure(this.#rootUnits <= MAX_ROOT_UNITS && this.#roots.size <= MAX_ROOTS, 'too many roots');
   }
 
   offer({ entries, files, bytes }: MessageOf<'offer'>): void {

@@ -21,8 +21,9 @@ export const MAX_PATH = 4096;
 /** Names in one path. Deep trees are honest; a thousand levels are an attack on recursion. */
 export const MAX_DEPTH = 128;
 
-/** The names of all roots of one transfer together. A command line cannot carry more. */
-export const MAX_ROOTS = 4 * 1024 * 1024;
+/** Roots of one transfer, and the UTF-16 units of their names together. They are held all the time. */
+export const MAX_ROOTS = 10_000;
+export const MAX_ROOT_UNITS = 1024 * 1024;
 
 /** Entries in one offer. Bounds the work between two looks at the clock. */
 export const MAX_BATCH = 256;

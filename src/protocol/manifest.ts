@@ -106,9 +106,14 @@ export class Roots {
   add(names: readonly string[]): void {
     for (const name of names) {
       if (!isName(name)) throw new DropError('unsafe-name', { path: name });
-      if (this.#names.has(name)) throw new DropError('protocol', { message: 'a root twice' });
+      if (this.#names.has(name))
+        throw new DropError('protocol', { message: 'A root was offered twice.' });
       this.#names.add(name);
     }
+  }
+
+  get size(): number {
+    return this.#names.size;
   }
 
   holds(path: string): boolean {

@@ -71,7 +71,8 @@ export type Message =
   | { readonly type: 'stored'; readonly entry: number }
   | { readonly type: 'failed'; readonly entry: number; readonly code: ErrorCode }
   | { readonly type: 'done' }
-  | { readonly type: 'complete' }
+  /** With how many links and times of folders could not be kept. */
+  | { readonly type: 'complete'; readonly missed: number }
   // At any time.
   | { readonly type: 'alive' }
   | { readonly type: 'cancel'; readonly code: ErrorCode };
@@ -250,7 +251,11 @@ const CODECS: { readonly [T in Exclude<MessageType, 'chunk'>]: Codec<MessageOf<T
     },
   },
   done: bare(0x24, 'done'),
-  complete: bare(0x25, 'complete'),
+  complete: {
+    kind: 0x25,
+    encode: ({ missed }) => u32(missed),
+    decode: (body) => ({ type: 'complete', missed: view(exactly(body, 4)).getUint32(0) }),
+  },
 };
 
 const TYPES = new Map(
@@ -258,7 +263,7 @@ const TYPES = new Map(
 );
 
 /** A message that says all by being said. */
-function bare<T extends 'alive' | 'done' | 'complete'>(kind: number, type: T): Codec<{ type: T }> {
+function bare<T extends 'alive' | 'done'>(kind: number, type: T): Codec<{ type: T }> {
   return {
     kind,
     encode: () => new Uint8Array(0),

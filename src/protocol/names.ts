@@ -1,5 +1,7 @@
 import filenamify from 'filenamify/browser';
+import type { Device } from '../events.ts';
 import { utf8 } from './bytes.ts';
+import { MAX_DEVICE_NAME } from './limits.ts';
 
 /** Whose rules a name must obey. Windows is the strict one; macOS takes what POSIX takes. */
 export type Platform = 'posix' | 'darwin' | 'windows';
@@ -46,6 +48,35 @@ export function forTerminal(text: string, max = 256): string {
   const characters = Array.from(segmenter.segment(shown), ({ segment }) => segment);
   if (characters.length <= max && start === text) return shown;
   return `${characters.slice(0, max - 1).join('')}…`;
+}
+
+/**
+ * A device's name as it is announced, listed and stored: one line, nothing invisible, nothing
+ * that turns the direction of writing, at most `MAX_DEVICE_NAME` bytes. Empty if nothing is left
+ * of it that can be seen.
+ */
+export function deviceName(text: string): string {
+  const visible = text
+    .replace(UNSEEN, (sign) => (SHAPING.includes(sign) ? sign : ''))
+    .replace(/\s+/gu, ' ')
+    .normalize('NFC')
+    .trim();
+  const name = clip(visible, MAX_DEVICE_NAME).trimEnd();
+  return fold(name) === '' ? '' : name;
+}
+
+/**
+ * Whether people would take two names of devices for one: they differ in case, blanks, ways to
+ * write the same letters (`ﬃ` and `ffi`), or in what cannot be seen. Letters of different
+ * scripts that look alike are different.
+ */
+export function sameName(a: string, b: string): boolean {
+  return fold(a) === fold(b);
+}
+
+/** Whether a person who types `text` can mean this device: its name, its id, or how that starts. */
+export function canMean(text: string, { name, id }: Device): boolean {
+  return sameName(text, name) || (ID_START.test(text) && id.startsWith(text.toLowerCase()));
 }
 
 /** The longest start of `text` of at most `bytes` bytes, cut between characters if it can be. */
@@ -115,6 +146,33 @@ const LEADING_JOINERS = /^(?:\u034f|\u200c|\u200d|\p{Variation_Selector})+/u;
 
 /** No script puts more than four marks on a letter; dozens run into the lines above and below. */
 const STACKED = /((?:[\u200c\u200d]*\p{M}){4})(?:[\u200c\u200d]*\p{M})+/gu;
+
+/** The form that all names share which `sameName` takes for one. */
+function fold(name: string): string {
+  return (
+    name
+      .replace(UNSEEN, '')
+      .normalize('NFKC')
+      // Neither alone is enough: there is a large ß, and two small sigmas.
+      .toLowerCase()
+      .toUpperCase()
+      .normalize('NFKC')
+      .replace(BLANKS, ' ')
+      .trim()
+  );
+}
+
+/** At least as many digits as lists show of an id; no word is so many by chance. */
+const ID_START = /^[0-9a-f]{8,64}$/i;
+
+/** What takes no room. Blanks that do are not among it, though some of them are controls. */
+const UNSEEN = /\ufeff|(?!\s)[\p{C}\p{Default_Ignorable_Code_Point}]/gu;
+
+/** Joiners shape letters and emoji in many scripts, and two selectors choose how one looks. */
+const SHAPING = '\u200c\u200d\ufe0e\ufe0f';
+
+/** The empty cell of Braille is no blank to Unicode, but to the eye. */
+const BLANKS = /[\s\u2800]+/gu;
 
 /** Bounds the work on a text of any length; a family of four is eleven UTF-16 units. */
 const UNITS_PER_CHARACTER = 16;

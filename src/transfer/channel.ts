@@ -8,6 +8,8 @@ export interface Pipe {
   readonly incoming: AsyncIterable<Uint8Array>;
   /** Resolves when the bytes are on their way and may be overwritten. */
   write(...parts: Uint8Array[]): Promise<void>;
+  /** Closes it, once what was written is handed over or soon anyway; whoever writes then fails. */
+  end(): Promise<void>;
 }
 
 /** A session held over a pipe. */
@@ -43,14 +45,15 @@ export class Channel {
   }
 
   /**
-   * Gives up: whoever waits to hear something gets `error`, now and from now on, and the peer
-   * is told its code, if it can still be told.
+   * Gives up: whoever waits to hear something gets `error`, now and from now on. The peer is
+   * told its code, if it still listens; the pipe ends, so that nobody waits to be heard either.
    */
-  async fail(error: unknown): Promise<void> {
+  fail(error: unknown): void {
     this.#failure ??= { error };
     this.#interrupt(error);
     const code: ErrorCode = error instanceof DropError ? error.code : 'cancelled';
-    if (!this.session.over) await this.say({ type: 'cancel', code }).catch(() => {});
+    if (!this.session.over) this.say({ type: 'cancel', code }).catch(() => {});
+    void this.#pipe.end();
   }
 
   #next(): Promise<IteratorResult<Message, void>> {

@@ -48,10 +48,10 @@ export async function together(
   const failures: unknown[] = [];
   await Promise.all(
     parts.map((part) =>
-      part.catch(async (error: unknown) => {
+      part.catch((error: unknown) => {
         failures.push(error);
         condition.fail(error);
-        await channel.fail(error);
+        channel.fail(error);
       }),
     ),
   );

@@ -8,41 +8,37 @@ import type { Entry } from '../protocol/manifest.ts';
 export class Grant {
   #shown = 0;
   #seen = 0;
-  #files = 0;
   #bytes = 0;
-  #maxFiles = 0;
+  #maxEntries = 0;
   #maxBytes = 0;
 
-  /** A yes, said when `entries` were offered, `files` of them files. The next reaches twice as far. */
-  renew({ entries, files, bytes }: { entries: number; files: number; bytes: number }): void {
+  /** A yes, said when this much was offered. The next reaches twice as far. */
+  renew({ entries, bytes }: { entries: number; bytes: number }): void {
     this.#shown = entries;
-    this.#maxFiles = files + Math.max(files, GRANT_FILES);
+    this.#maxEntries = entries + Math.max(entries, GRANT_ENTRIES);
     this.#maxBytes = bytes + Math.max(bytes, GRANT_BYTES);
   }
 
   /** Whether the yes covers the next entry of the offer; if so, it is taken off. */
   takes(entry: Entry): boolean {
-    const file = entry.kind === 'file';
-    const size = file ? entry.size : 0;
+    const size = entry.kind === 'file' ? entry.size : 0;
     const covered =
       this.#seen < this.#shown ||
-      (!file && this.#maxFiles > 0) ||
-      (this.#files < this.#maxFiles &&
+      (this.#seen < this.#maxEntries &&
         this.#bytes + size <= this.#maxBytes &&
-        !RUNS_WHEN_OPENED.test(entry.path));
+        !(entry.kind === 'file' && RUNS_WHEN_OPENED.test(entry.path)));
     if (!covered) return false;
     this.#seen += 1;
-    this.#files += file ? 1 : 0;
     this.#bytes += size;
     return true;
   }
 }
 
 /** What is granted without a question. */
-export const EVERYTHING = { entries: Infinity, files: Infinity, bytes: Infinity };
+export const EVERYTHING = { entries: Infinity, bytes: Infinity };
 
 /** How much beyond what was shown one yes admits. */
-const GRANT_FILES = 1_000;
+const GRANT_ENTRIES = 1_000;
 const GRANT_BYTES = 1024 ** 3;
 
 /** Names of files that do something when a person opens them in one system or another. */

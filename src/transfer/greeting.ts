@@ -6,8 +6,8 @@ import { type Intent, NEWEST, OLDEST } from '../protocol/message.ts';
 import { agree } from '../protocol/session.ts';
 import type { Channel } from './channel.ts';
 
-/** Who meets on which connection. */
-export interface Meeting {
+/** Both ends of a connection. */
+export interface Ends {
   readonly me: PeerId;
   readonly peer: PeerId;
   /** 32 bytes that both ends of this one connection, and nobody else, can derive. */
@@ -29,7 +29,7 @@ export type Greeted = 'known' | 'paired';
  */
 export async function greetAsChooser(
   channel: Channel,
-  meeting: Meeting,
+  ends: Ends,
   { intent, knows, answer }: { intent: Intent; knows: boolean; answer?: Answer | undefined },
 ): Promise<Greeted | { readonly epoch: number }> {
   await channel.say({ type: 'hello', newest: NEWEST, oldest: OLDEST, intent, knows });
@@ -50,7 +50,7 @@ export async function greetAsChooser(
   }
   if (answer === undefined) return { epoch: welcome.epoch };
 
-  const cpace = await pake(channel, meeting, 'chooser', answer.code);
+  const cpace = await pake(channel, ends, 'chooser', answer.code);
   await channel.say({ type: 'share', epoch: answer.epoch, point: cpace.share });
   const { point } = await channel.hear('share');
   const { initiatorTag, responderTag } = cpace.finish('initiator', point);
@@ -80,7 +80,7 @@ export interface Door {
 /** Greets whoever chose us. Null: it only wanted to know on what terms it would be let in. */
 export async function greetAsAnnouncer(
   channel: Channel,
-  meeting: Meeting,
+  ends: Ends,
   { knows, guard, now }: Door,
 ): Promise<Greeted | null> {
   const hello = await channel.hear('hello');
@@ -95,7 +95,7 @@ export async function greetAsAnnouncer(
   const share = await channel.hear('share');
   const { code } = guard;
   ensureJudged(share.epoch);
-  const cpace = await pake(channel, meeting, 'announcer', code);
+  const cpace = await pake(channel, ends, 'announcer', code);
   await channel.say({ type: 'share', epoch: share.epoch, point: cpace.share });
   // The chooser commits to its guess first: until here it has learned nothing.
   const { initiatorTag, responderTag } = cpace.finish('responder', share.point);
@@ -120,14 +120,9 @@ export async function greetAsAnnouncer(
  * CPace over the code, bound to this connection, to both keys, to the parts and to every byte
  * of hello and welcome. It is loaded only here: most meetings need none.
  */
-async function pake(
-  channel: Channel,
-  meeting: Meeting,
-  part: 'chooser' | 'announcer',
-  code: string,
-) {
+async function pake(channel: Channel, ends: Ends, part: 'chooser' | 'announcer', code: string) {
   const { CPace, lvCat } = await import('../protocol/cpace.ts');
-  const { me, peer, binding } = meeting;
+  const { me, peer, binding } = ends;
   const [chooser, announcer] = part === 'chooser' ? [me, peer] : [peer, me];
   return new CPace(
     {

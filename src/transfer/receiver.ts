@@ -71,6 +71,8 @@ export interface Host {
   readonly transfer: string;
   /** Whether everything is taken without a question; `ask` only hears of it, at once. */
   readonly freely: boolean;
+  /** Opens the inbox: only after a yes does anything appear on the disk. */
+  open(): Promise<Inbox>;
   /**
    * Whether the offer is taken, or why not. Asked again when it outgrows what was granted.
    * The signal says that nobody waits for the answer any more.
@@ -82,14 +84,13 @@ export interface Host {
 const COMMITS = 64;
 
 /**
- * Receives what a sender offers into the inbox: decides on it batch by batch, writes what
+ * Receives what a sender offers into an inbox: decides on it batch by batch, writes what
  * comes, and says of each file that it is stored only when it is. Returns when everything is
  * settled and the sender was told so.
  */
 export async function runReceiver(
   channel: Channel,
-  inbox: Inbox,
-  { transfer, freely, ask }: Host,
+  { transfer, freely, ask, open }: Host,
   tell: Tell,
 ): Promise<void> {
   const progress = new Condition();
@@ -99,21 +100,29 @@ export async function runReceiver(
   let entries = 0;
   let totals = { files: 0, bytes: 0, final: false };
   let decided = 0;
+  /** Bytes that are wanted and not yet written. */
+  let owed = 0;
   /** Folders that could not be made: nothing in them can. */
   const lost = new Map<string, ErrorCode>();
   /** What is wanted and not yet settled, by number. */
   const jobs = new Map<number, Job>();
   const commits = new Set<Promise<void>>();
+  /** The first failure of a commit that is more than that of its file. */
+  let broken: { readonly error: unknown } | undefined;
+  let opened: Inbox | undefined;
 
   try {
     await together(channel, progress, decideAll(), hearAll());
   } finally {
-    await Promise.allSettled(commits);
+    await Promise.all(commits);
+    await opened?.close();
   }
 
   async function decideAll(): Promise<void> {
     const grant = new Grant();
     await askFor(grant);
+    opened = await open();
+    if (totals.final && totals.bytes > (await opened.room())) throw new DropError('disk-full');
     await channel.say({ type: 'accept', transfer });
     tell({ type: 'accepted', transfer });
     for (;;) {
@@ -122,7 +131,7 @@ export async function runReceiver(
       const beyond = batch.findIndex((entry) => !grant.takes(entry));
       if (beyond >= 0) batch.splice(beyond);
       undecided.splice(0, batch.length);
-      if (batch.length > 0) await decide(batch);
+      if (batch.length > 0) await decide(batch, opened);
       else if (undecided.length > 0) await askFor(grant);
       else return;
     }
@@ -135,13 +144,13 @@ export async function runReceiver(
       () => totals.final || channel.session.open > full || (freely && entries > 0),
     );
     const shown = { entries, ...totals };
-    if (shown.final && shown.bytes > (await inbox.room())) throw new DropError('disk-full');
     const answer = await ask({ roots, ...totals }, progress.signal);
     if (answer !== 'yes') throw new DropError(answer);
     grant.renew(freely ? EVERYTHING : shown);
   }
 
-  async function decide(batch: readonly Entry[]): Promise<void> {
+  async function decide(batch: readonly Entry[], inbox: Inbox): Promise<void> {
+    const room = await inbox.room();
     const skip: { entry: number; reason: SkipReason }[] = [];
     const kept: Kept[] = [];
     const failed: { entry: number; code: ErrorCode }[] = [];
@@ -159,7 +168,11 @@ export async function runReceiver(
         }
         if (placement.want === 'rest')
           kept.push({ entry: number, size: placement.size, digest: placement.digest });
-        jobs.set(number, { file: entry, rejected: false });
+        // What is promised already and not yet written takes of the same room.
+        const left = entry.size - (placement.want === 'rest' ? placement.size : 0);
+        if (owed + left > room) throw new DropError('disk-full');
+        owed += left;
+        jobs.set(number, { file: entry, inbox, left, rejected: false });
       } catch (error) {
         const code = faultOf(error);
         failed.push({ entry: number, code });
@@ -209,6 +222,8 @@ export async function runReceiver(
     try {
       const file = await openJob(job, offset);
       await file.write(bytes);
+      owed -= bytes.length;
+      job.left -= bytes.length;
       tell({ type: 'moved', bytes: bytes.length });
     } catch (error) {
       await reject(number, job, error);
@@ -219,8 +234,12 @@ export async function runReceiver(
     const job = jobOf(number);
     jobs.delete(number);
     if (job.rejected) return;
-    const commit = commitJob(number, job, digest).finally(() => commits.delete(commit));
-    commit.catch(() => {}); // It is awaited before the end, or when there are too many.
+    const commit = commitJob(number, job, digest)
+      .catch((error: unknown) => {
+        broken ??= { error };
+        progress.fail(error);
+      })
+      .finally(() => commits.delete(commit));
     commits.add(commit);
     if (commits.size >= COMMITS) await Promise.race(commits);
   }
@@ -241,16 +260,17 @@ export async function runReceiver(
   async function abandon({ entry: number, code }: MessageOf<'failed'>): Promise<void> {
     const job = jobOf(number);
     jobs.delete(number);
-    if (job.rejected) return;
-    await job.incoming?.discard();
-    tell({ type: 'failed', path: job.file.path, code });
-    await channel.say({ type: 'failed', entry: number, code });
+    if (!job.rejected) await giveUp(number, job, code);
   }
 
   /** We cannot store a file; what still comes of it is let go by. */
   async function reject(number: number, job: Job, error: unknown): Promise<void> {
-    const code = faultOf(error);
     job.rejected = true;
+    await giveUp(number, job, faultOf(error));
+  }
+
+  async function giveUp(number: number, job: Job, code: ErrorCode): Promise<void> {
+    owed -= job.left;
     await job.incoming?.discard();
     tell({ type: 'failed', path: job.file.path, code });
     await channel.say({ type: 'failed', entry: number, code });
@@ -259,7 +279,7 @@ export async function runReceiver(
   async function openJob(job: Job, offset: number): Promise<IncomingFile> {
     if (job.incoming === undefined) {
       tell({ type: 'started', file: job.file, from: offset });
-      job.incoming = await inbox.open(job.file, offset);
+      job.incoming = await job.inbox.open(job.file, offset);
     }
     return job.incoming;
   }
@@ -272,14 +292,19 @@ export async function runReceiver(
 
   async function finish(): Promise<void> {
     await Promise.all(commits);
-    for (const { path, code } of await inbox.finish()) tell({ type: 'failed', path, code });
-    await channel.say({ type: 'complete' });
+    if (broken) throw broken.error;
+    const missed = (await opened?.finish()) ?? [];
+    for (const { path, code } of missed) tell({ type: 'failed', path, code });
+    await channel.say({ type: 'complete', missed: missed.length });
   }
 }
 
 /** One file on its way. */
 interface Job {
   readonly file: FileEntry;
+  readonly inbox: Inbox;
+  /** Bytes that are not yet written. */
+  left: number;
   incoming?: IncomingFile;
   /** We gave it up. */
   rejected: boolean;

@@ -26,6 +26,8 @@ export type Report =
   | { readonly type: 'skipped'; readonly file: FileEntry; readonly reason: SkipReason }
   /** A socket, device or the like, which cannot be sent. */
   | { readonly type: 'ignored'; readonly path: string }
-  | { readonly type: 'failed'; readonly path: string; readonly code: ErrorCode };
+  | { readonly type: 'failed'; readonly path: string; readonly code: ErrorCode }
+  /** Links and times of folders that the receiver could not keep. */
+  | { readonly type: 'missed'; readonly count: number };
 
 export type Tell = (report: Report) => void;

@@ -174,7 +174,10 @@ export async function runSender(channel: Channel, outbox: Outbox, tell: Tell): P
     tell({ type: 'accepted', transfer: (await channel.hear('accept')).transfer });
     for (;;) {
       const message = await channel.hear('want', 'stored', 'failed', 'complete');
-      if (message.type === 'complete') return;
+      if (message.type === 'complete') {
+        if (message.missed > 0) tell({ type: 'missed', count: message.missed });
+        return;
+      }
       if (message.type === 'want') hearWant(message);
       else hearSettled(message);
       progress.changed();

@@ -53,7 +53,7 @@ const RECEIVER: readonly Message[] = [
   { type: 'stored', entry: 1 },
   { type: 'stored', entry: 2 },
   { type: 'stored', entry: 3 },
-  { type: 'complete' },
+  { type: 'complete', missed: 0 },
 ];
 
 /** Some of the changes that a bug or an attacker might make to a list of messages. */
@@ -141,12 +141,17 @@ test('whatever a sender says, a receiver stores only what was offered and is who
       const { left, right, pull } = cable();
       const inbox = new MemoryInbox();
       const receiver = new Channel('announcer', right);
-      const host = { transfer: '0'.repeat(32), freely: false, ask: async () => 'yes' as const };
+      const host = {
+        transfer: '0'.repeat(32),
+        freely: false,
+        open: async () => inbox,
+        ask: async () => 'yes' as const,
+      };
       const run = (async () => {
         await receiver.hear('hello');
         await receiver.say(known);
         await introduce(receiver, 'x');
-        await runReceiver(receiver, inbox, host, () => {});
+        await runReceiver(receiver, host, () => {});
         runs.complete += 1;
       })().catch((error: unknown) => {
         if (!(error instanceof DropError)) throw error;

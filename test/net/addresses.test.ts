@@ -153,6 +153,11 @@ describe('candidates', () => {
   });
 });
 
+test('a long name of a device is told from a host at once', () => {
+  expect(parseAddress(`${'a'.repeat(50)} laptop`)).toBeUndefined();
+  expect(parseAddress(`${'a-'.repeat(40)}!`)).toBeUndefined();
+});
+
 describe('race', () => {
   /** Candidates by name, settled by hand. */
   function entrants() {
@@ -213,7 +218,12 @@ describe('race', () => {
     ['nobody to ask', [], { code: 'unreachable', cause: undefined }],
     [
       'a closed port before silence',
-      [new DropError('unreachable'), Object.assign(new Error(), { code: 'ECONNREFUSED' })],
+      [
+        new DropError('unreachable'),
+        new DropError('unreachable', {
+          cause: Object.assign(new Error(), { code: 'ECONNREFUSED' }),
+        }),
+      ],
       { code: 'unreachable', cause: { code: 'ECONNREFUSED' } },
     ],
     [

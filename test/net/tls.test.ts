@@ -196,3 +196,27 @@ test('the first free port is taken, and the next where it is not free', async ()
   second.close();
   await expect(listen([first], ana, () => {})).rejects.toMatchObject({ code: 'usage' });
 });
+
+test('a listener that may be reached at some of our addresses only turns away the others', async () => {
+  arrived = [];
+  const admits = (local: string): boolean => !local.endsWith('127.0.0.1');
+  listener = await listen([0], bob, (connection) => arrived.push(connection), admits);
+  await expect(dial({ host: '127.0.0.1', port: listener.port }, ana, never)).rejects.toMatchObject({
+    code: 'unreachable',
+  });
+  const other = await dial({ host: '127.0.0.2', port: listener.port }, ana, never);
+  expect(other.peer).toBe(bob.id);
+  await other.end();
+});
+
+test('a peer that does not read cannot keep us from closing', async () => {
+  const [left, right] = await pair();
+  const writing = (async () => {
+    for (;;) await right.write(new Uint8Array(1024 * 1024));
+  })();
+  const failed = expect(writing).rejects.toMatchObject({ code: 'disconnected' });
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  await right.end();
+  await failed;
+  left.destroy();
+});

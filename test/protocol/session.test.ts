@@ -37,7 +37,7 @@ const end = (entry: number): Message => ({ type: 'end', entry, digest: new Uint8
 const stored = (entry: number): Message => ({ type: 'stored', entry });
 const failed = (entry: number): Message => ({ type: 'failed', entry, code: 'changed' });
 const done: Message = { type: 'done' };
-const complete: Message = { type: 'complete' };
+const complete: Message = { type: 'complete', missed: 0 };
 const alive: Message = { type: 'alive' };
 const cancel: Message = { type: 'cancel', code: 'declined' };
 

@@ -31,23 +31,32 @@ export function cable({ cutAfter = Number.POSITIVE_INFINITY, slice = 16 * 1024 }
     there.end();
     back.end();
   };
-  const end = (incoming: Queue, outgoing: Queue, direction: keyof typeof carried): Pipe => ({
-    incoming,
-    async write(...parts) {
-      for (const part of parts)
-        for (let at = 0; at < part.length; at += slice) {
-          if (pulled) throw new DropError('disconnected');
-          const room = cutAfter - carried.there - carried.back;
-          const piece = part.slice(at, Math.min(at + slice, at + room, part.length));
-          carried[direction] += piece.length;
-          if (piece.length > 0) outgoing.push(piece);
-          if (carried.there + carried.back >= cutAfter) pull();
-        }
-      // Like a network, it takes at least one turn.
-      await new Promise((resolve) => setImmediate(resolve));
-    },
-  });
-  return { left: end(back, there, 'there'), right: end(there, back, 'back'), carried, pull };
+  const pipe = (incoming: Queue, outgoing: Queue, direction: keyof typeof carried): Pipe => {
+    let ended = false;
+    return {
+      incoming,
+      async write(...parts) {
+        if (ended) throw new DropError('disconnected');
+        for (const part of parts)
+          for (let at = 0; at < part.length; at += slice) {
+            if (pulled) throw new DropError('disconnected');
+            const room = cutAfter - carried.there - carried.back;
+            const piece = part.slice(at, Math.min(at + slice, at + room, part.length));
+            carried[direction] += piece.length;
+            if (piece.length > 0) outgoing.push(piece);
+            if (carried.there + carried.back >= cutAfter) pull();
+          }
+        // Like a network, it takes at least one turn.
+        await new Promise((resolve) => setImmediate(resolve));
+      },
+      async end() {
+        ended = true;
+        outgoing.end();
+        incoming.end();
+      },
+    };
+  };
+  return { left: pipe(back, there, 'there'), right: pipe(there, back, 'back'), carried, pull };
 }
 
 interface Queue extends AsyncIterable<Uint8Array> {
@@ -199,7 +208,7 @@ export class MemoryInbox implements Inbox {
     };
   }
 
-  async finish(): Promise<[]> {
+  async finish(): Promise<{ path: string; code: ErrorCode }[]> {
     return [];
   }
 

@@ -64,7 +64,8 @@ export const anyMessage: fc.Arbitrary<Message> = fc.oneof(
     tag: fc.uint8Array({ minLength: 64, maxLength: 64 }),
   }),
   fc.record({ type: fc.constant('cancel' as const), code }),
-  fc.record({ type: fc.constantFrom('alive' as const, 'done' as const, 'complete' as const) }),
+  fc.constantFrom({ type: 'alive' as const }, { type: 'done' as const }),
+  fc.record({ type: fc.constant('complete' as const), missed: u32 }),
   fc.record({ type: fc.constant('intro' as const), name: fc.string({ maxLength: 15 }) }),
   fc.record({
     type: fc.constant('roots' as const),

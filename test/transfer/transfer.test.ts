@@ -4,7 +4,8 @@ import { DropError, type ErrorCode } from '../../src/errors.ts';
 import type { PeerId } from '../../src/events.ts';
 import { MAX_OPEN_ENTRIES } from '../../src/protocol/limits.ts';
 import type { Entry } from '../../src/protocol/manifest.ts';
-import { Channel } from '../../src/transfer/channel.ts';
+import { encode, type Message } from '../../src/protocol/message.ts';
+import { Channel, type Pipe } from '../../src/transfer/channel.ts';
 import { greetAsAnnouncer, greetAsChooser } from '../../src/transfer/greeting.ts';
 import { type Host, runReceiver } from '../../src/transfer/receiver.ts';
 import type { Report } from '../../src/transfer/report.ts';
@@ -34,8 +35,10 @@ async function transfer(
       runSender(channel, outbox, (report) => sent.push(report)),
     ).finally(wire.pull),
     withGreeting(new Channel('announcer', wire.right), (channel) =>
-      runReceiver(channel, inbox, { transfer: TRANSFER, freely: false, ask }, (report) =>
-        received.push(report),
+      runReceiver(
+        channel,
+        { transfer: TRANSFER, freely: false, open: async () => inbox, ask },
+        (report) => received.push(report),
       ),
     ),
   ]);
@@ -260,6 +263,103 @@ describe('one bad file does not stop the others', () => {
   });
 });
 
+test('what the receiver could not make at the end is no success for the sender', async () => {
+  class NoLinks extends MemoryInbox {
+    override async finish(): Promise<{ path: string; code: ErrorCode }[]> {
+      return [{ path: 'photos/link', code: 'not-permitted' }];
+    }
+  }
+  const { sender, receiver } = await transfer(new MemoryOutbox(TREE), new NoLinks());
+  expect([sender.error, receiver.error]).toEqual([undefined, undefined]);
+  expect(sender.reports).toContainEqual({ type: 'missed', count: 1 });
+  expect(failures(receiver.reports)).toEqual([['photos/link', 'not-permitted']]);
+});
+
+describe('a bug or a broken disk in the middle of a commit', () => {
+  test('ends the transfer as what it is', async () => {
+    class Broken extends MemoryInbox {
+      override async open(...args: Parameters<MemoryInbox['open']>) {
+        const file = await super.open(...args);
+        return { ...file, commit: () => Promise.reject(new Error('a bug')) };
+      }
+    }
+    const { receiver } = await transfer(new MemoryOutbox(TREE), new Broken());
+    expect(receiver.error).toMatchObject({ message: 'a bug' });
+  });
+});
+
+describe('a peer that reads nothing', () => {
+  /** A pipe whose writes wait until it is ended. */
+  function deaf(): Pipe & { hear(...messages: Message[]): void } {
+    const heard: Uint8Array[] = [];
+    let wake = (): void => {};
+    let ended = false;
+    return {
+      hear(...messages) {
+        for (const message of messages) heard.push(...encode(message));
+        wake();
+      },
+      incoming: {
+        async *[Symbol.asyncIterator]() {
+          for (;;) {
+            const bytes = heard.shift();
+            if (bytes) yield bytes;
+            else if (ended) throw new DropError('disconnected');
+            else
+              await new Promise<void>((resolve) => {
+                wake = resolve;
+              });
+          }
+        },
+      },
+      async write() {
+        while (!ended) await new Promise((resolve) => setTimeout(resolve, 5));
+        throw new DropError('disconnected');
+      },
+      async end() {
+        ended = true;
+        wake();
+      },
+    };
+  }
+
+  test('cannot keep us when we give up', async () => {
+    const pipe = deaf();
+    const channel = new Channel('chooser', pipe);
+    const greeting = greetAsChooser(
+      channel,
+      { me: 'a' as PeerId, peer: 'b' as PeerId, binding: new Uint8Array(32) },
+      { intent: 'send', knows: true },
+    );
+    channel.fail(new DropError('cancelled'));
+    await expect(greeting).rejects.toBeInstanceOf(DropError);
+  });
+
+  test('cannot keep us when it breaks the protocol meanwhile', async () => {
+    const pipe = deaf();
+    const channel = new Channel('announcer', pipe);
+    const host = { transfer: TRANSFER, freely: true, ask: async () => 'yes' as const };
+    pipe.hear(
+      { type: 'hello', newest: 1, oldest: 1, intent: 'send', knows: true },
+      { type: 'intro', name: 'x' },
+    );
+    await channel.hear('hello');
+    void channel
+      .say({ type: 'welcome', newest: 1, oldest: 1, terms: 'known', epoch: 0 })
+      .catch(() => {});
+    void channel.say({ type: 'intro', name: 'y' }).catch(() => {});
+    await channel.hear('intro');
+    const run = runReceiver(channel, { ...host, open: async () => new MemoryInbox() }, () => {});
+    pipe.hear(
+      { type: 'roots', names: ['a'], final: true },
+      { type: 'offer', entries: [], files: 0, bytes: 0, final: true },
+      { type: 'done' },
+      { type: 'done' },
+    );
+    await expect(run).rejects.toMatchObject({ code: 'protocol' });
+  });
+});
+
 describe('the answer', () => {
   test.each(['declined', 'no-answer', 'refused'] as const)(
     '"%s" reaches the sender',
@@ -289,6 +389,18 @@ describe('the answer', () => {
         }),
     );
     expect(codeOf(receiver.error)).toBe('disconnected');
+  });
+
+  test('is no for each file for which there is no room, while it is still being counted', async () => {
+    const inbox = new MemoryInbox();
+    inbox.free = 100;
+    const tree: Tree = { 'a/': null };
+    for (let i = 0; i < 300; i++) tree[`a/${i}`] = bytes(1);
+    const wire = cable();
+    const { sender } = await transfer(new MemoryOutbox(tree), inbox, wire);
+    // 300 bytes were offered where there is room for 100.
+    expect(codeOf(sender.error) ?? failures(sender.reports)[0]?.[1]).toBe('peer-disk');
+    expect(Object.keys(inbox.stored).length).toBeLessThanOrEqual(101);
   });
 
   test('is no when there is not enough room', async () => {
