@@ -104,7 +104,11 @@ async function call(
   } catch (error) {
     channel.fail(error);
     await connection.end();
-    throw signal.aborted ? signal.reason : error;
+    if (signal.aborted) throw signal.reason;
+    // Whoever is lost before the greeting is over was never reached.
+    if (error instanceof DropError && error.code === 'disconnected')
+      throw new DropError('unreachable', { cause: error });
+    throw error;
   } finally {
     signal.removeEventListener('abort', stop);
   }

@@ -166,12 +166,12 @@ export async function runReceiver(
           tell({ type: 'skipped', file: entry, reason: placement.reason });
           continue;
         }
-        if (placement.want === 'rest')
-          kept.push({ entry: number, size: placement.size, digest: placement.digest });
-        // What is promised already and not yet written takes of the same room.
         const left = entry.size - (placement.want === 'rest' ? placement.size : 0);
+        // What is promised already and not yet written takes of the same room.
         if (owed + left > room) throw new DropError('disk-full');
         owed += left;
+        if (placement.want === 'rest')
+          kept.push({ entry: number, size: placement.size, digest: placement.digest });
         jobs.set(number, { file: entry, inbox, left, rejected: false });
       } catch (error) {
         const code = faultOf(error);
