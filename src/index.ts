@@ -24,7 +24,7 @@ export type {
 } from './events.ts';
 export type { AskCode, CodeRequest } from './meet.ts';
 export { forgetPeer, type KnownPeer, knownPeers, renamePeer, trustPeer } from './peers.ts';
-export { forTerminal } from './protocol/names.ts';
+export { forTerminal, sameName } from './protocol/names.ts';
 export { type Accept, type ReceiveOptions, type Request, receive } from './receive.ts';
 export type { CommonOptions } from './self.ts';
 export { type SendOptions, send } from './send.ts';

@@ -268,7 +268,7 @@ function buildProgram(
   return program;
 }
 
-const KNOWN = 'a known device: its name, its id, or the first digits of it';
+const KNOWN = 'a known device: its name, its id, or the first eight digits of it';
 
 interface GlobalValues {
   readonly json?: boolean;

@@ -2,6 +2,7 @@ import cliTruncate from 'cli-truncate';
 import stringWidth from 'string-width';
 import type { Peer, PeerEvent } from '../index.ts';
 import { shortId } from './format.ts';
+import type { Library } from './io.ts';
 import { standingOf } from './words.ts';
 
 /** A device to choose. */
@@ -21,14 +22,14 @@ export interface Choice {
  * so nothing that is shown moves down.
  */
 export class Devices {
-  readonly #clean: (text: string, max?: number) => string;
+  readonly #library: Pick<Library, 'forTerminal' | 'sameName'>;
   readonly #peers = new Map<string, Peer>();
   readonly #listeners = new Set<() => void>();
   #choices: readonly Choice[] = [];
   #others = 0;
 
-  constructor(clean: (text: string, max?: number) => string) {
-    this.#clean = clean;
+  constructor(library: Pick<Library, 'forTerminal' | 'sameName'>) {
+    this.#library = library;
   }
 
   /** A new array whenever something changed. */
@@ -47,10 +48,11 @@ export class Devices {
     else this.#peers.set(key, { id, run, name, addresses, standing });
     const all = [...this.#peers].map(([each, peer]) => this.#choiceOf(each, peer));
     const open = all.filter(({ peer }) => peer.standing !== 'blocked' && peer.standing !== 'clone');
+    const { sameName } = this.#library;
     this.#choices = open.map((choice) => ({
       ...choice,
-      apart: open.some((other) => other.key !== choice.key && sameLook(other, choice))
-        ? `${shortId(choice.peer.id)}  ${this.#clean(choice.peer.addresses[0] ?? '', 60)}`.trimEnd()
+      apart: open.some((other) => other.key !== choice.key && sameName(other.name, choice.name))
+        ? this.#apart(choice.peer)
         : '',
     }));
     this.#others = all.length - open.length;
@@ -64,9 +66,14 @@ export class Devices {
   }
 
   #choiceOf(key: string, peer: Peer): Choice {
-    const name = this.#clean(peer.name, 60);
+    const name = this.#library.forTerminal(peer.name, 60);
     const standing = standingOf(peer.standing, cliTruncate(name, 20));
     return { key, peer, name, standing, apart: '' };
+  }
+
+  #apart({ id, addresses }: Peer): string {
+    const address = this.#library.forTerminal(addresses[0] ?? '', 60);
+    return `${shortId(id)}  ${address}`.trimEnd();
   }
 }
 
@@ -87,12 +94,4 @@ export function rowOf({ name, standing, apart }: Choice, nameWidth: number, widt
 /** The columns that the longest name takes. */
 export function nameWidthOf(choices: readonly Choice[]): number {
   return choices.reduce((most, { name }) => Math.max(most, stringWidth(name)), 0);
-}
-
-function sameLook(a: Choice, b: Choice): boolean {
-  return fold(a.name) === fold(b.name);
-}
-
-function fold(name: string): string {
-  return name.normalize('NFKC').toLowerCase();
 }

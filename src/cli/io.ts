@@ -11,6 +11,7 @@ export type Library = Pick<
   | 'knownPeers'
   | 'receive'
   | 'renamePeer'
+  | 'sameName'
   | 'send'
   | 'trustPeer'
 >;

@@ -39,7 +39,7 @@ async function choose(paths: readonly string[], context: Context): Promise<Peer>
   for (const path of paths) await findPath(path, context);
 
   const { Devices } = await import('./devices.ts');
-  const devices = new Devices(library.forTerminal);
+  const devices = new Devices(library);
   const chosen = new AbortController();
   const signal = AbortSignal.any([stops.signal, chosen.signal]);
   const watch = async (): Promise<void> => {

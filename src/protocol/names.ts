@@ -153,7 +153,7 @@ function fold(name: string): string {
     name
       .replace(UNSEEN, '')
       .normalize('NFKC')
-      // Neither alone is enough: there is a large ß, and two small sigmas.
+      // Neither alone is enough: there is a large ẞ, and there are two small sigmas.
       .toLowerCase()
       .toUpperCase()
       .normalize('NFKC')

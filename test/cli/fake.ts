@@ -10,7 +10,7 @@ import type {
   Standing,
   Summary,
 } from '../../src/events.ts';
-import { forTerminal } from '../../src/protocol/names.ts';
+import { forTerminal, sameName } from '../../src/protocol/names.ts';
 
 /** What a hostile peer calls itself and its files: it clears the screen and turns the writing. */
 export const HOSTILE = 'evil\x1b[2J\x1b]0;title\x07\x9b31m\r\n\u202egnp.exe';
@@ -83,6 +83,7 @@ export function fakeLibrary(parts: Partial<Library> = {}): Library {
     knownPeers: async () => [],
     receive: unexpected,
     renamePeer: unexpected,
+    sameName,
     send: unexpected,
     trustPeer: unexpected,
     ...parts,

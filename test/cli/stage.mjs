@@ -10,7 +10,7 @@ import { createInterface } from 'node:readline';
 import { processIo } from '../../dist/cli/io.js';
 import { main } from '../../dist/cli/main.js';
 import { DropError, ERRORS } from '../../dist/errors.js';
-import { forTerminal } from '../../dist/protocol/names.js';
+import { forTerminal, sameName } from '../../dist/protocol/names.js';
 
 const [, , path, ...words] = process.argv;
 const socket = connect(path);
@@ -66,7 +66,7 @@ async function* receive({ accept, signal }) {
   }
 }
 
-const library = { DropError, ERRORS, forTerminal, discover, send, receive };
+const library = { DropError, ERRORS, forTerminal, sameName, discover, send, receive };
 const end = await main(words, { ...processIo(), library: async () => library });
 await new Promise((said) => {
   socket.end(`${JSON.stringify({ end, raw: process.stdin.isRaw })}\n`, said);

@@ -1,15 +1,19 @@
 import { posix, win32 } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import type { PeerId } from '../../src/events.ts';
 import { utf8 } from '../../src/protocol/bytes.ts';
 import { isName } from '../../src/protocol/manifest.ts';
 import {
+  canMean,
   clip,
+  deviceName,
   forTerminal,
   MAX_FILE_NAME,
   numbered,
   type Place,
   safeName,
+  sameName,
 } from '../../src/protocol/names.ts';
 
 const PLACES: readonly Place[] = (['posix', 'darwin', 'windows'] as const).flatMap((platform) =>
@@ -25,6 +29,11 @@ const PIECES =
 const piece = fc.oneof(
   fc.constantFrom(...PIECES, ' ', '  ', 'a'.repeat(250), 'é'.repeat(130), '👩‍👩‍👧'.repeat(14)),
   fc.string({ unit: 'binary', maxLength: 4 }),
+);
+/** What a device may call itself. */
+const deviceText = fc.oneof(
+  fc.string({ unit: 'binary', maxLength: 200 }),
+  fc.array(piece, { maxLength: 8 }).map((pieces) => pieces.join('')),
 );
 const name = fc
   .array(piece, { minLength: 1, maxLength: 8 })
@@ -232,5 +241,94 @@ describe('forTerminal', () => {
     expect(forTerminal('x'.repeat(100_000), 10)).toBe(`${'x'.repeat(9)}…`);
     expect(forTerminal('x'.repeat(10), 10)).toBe('x'.repeat(10));
     expect(forTerminal('👩‍👩‍👧'.repeat(10_000), 3)).toBe('👩‍👩‍👧👩‍👩‍👧…');
+  });
+});
+
+describe('deviceName', () => {
+  test.each([
+    ["Ana's laptop", "Ana's laptop"],
+    ['  two\r\n lines\t', 'two lines'],
+    ['one \u200b blank', 'one blank'],
+    ['\u001b[2J\u001b]0;pwn\u0007', '[2J]0;pwn'],
+    ['fdp.\u202egnp.exe', 'fdp.gnp.exe'],
+    ['\u3164\u200b\u2066', ''],
+    ['\u200d\ufe0f', ''],
+    ['\u2800', ''],
+    ['नमस्\u200dते 👩\u200d💻', 'नमस्\u200dते 👩\u200d💻'],
+    ['\ud800lone', 'lone'],
+    ['x'.repeat(100), 'x'.repeat(63)],
+  ])('%j becomes %j', (text, name) => {
+    expect(deviceName(text)).toBe(name);
+  });
+
+  test('whatever it is given, it is one visible line of at most 63 bytes, and stays the same', () => {
+    fc.assert(
+      fc.property(deviceText, (text) => {
+        const made = deviceName(text);
+        expect(bytes(made)).toBeLessThanOrEqual(63);
+        expect(made).not.toMatch(/[\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069]/u);
+        expect(deviceName(made)).toBe(made);
+      }),
+    );
+  });
+});
+
+describe('sameName', () => {
+  const office = "Ana's office";
+  test.each([
+    ["ANA'S OFFICE"],
+    ["Ana's o\ufb03ce"],
+    ["Ana's  office "],
+    ["Ana's\u00a0office"],
+    ["Ana's office\u2800"],
+    ["\uff21na's office"],
+    ["Ana's office\u200d"],
+    ["Ana's off\u200cice"],
+    ["Ana's office\ufe0f"],
+    ["Ana's of\u034ffice"],
+    ["Ana's\u200b office\u{e0041}"],
+  ])('takes %j for a name that looks like it', (other) => {
+    expect(sameName(office, other)).toBe(true);
+    expect(sameName(other, office)).toBe(true);
+  });
+
+  test.each([
+    ['Straße', 'STRASSE'],
+    ['Straße', 'STRAẞE'],
+    ['ΟΔΟΣ', 'οδος'],
+    ['οδοσ', 'οδος'],
+    ['Zo\u00eb', 'Zoe\u0308'],
+    ['Ana (2)', 'Ana \u2475'],
+  ])('takes %j for %j', (a, b) => {
+    expect(sameName(a, b)).toBe(true);
+  });
+
+  test.each([
+    ['Ana', 'Anna'],
+    ['Ana', 'Ana (2)'],
+    ['An a', 'Ana'],
+    ['Zoe', 'Zoë'],
+    ['Ana', ''],
+  ])('tells %j from %j', (a, b) => {
+    expect(sameName(a, b)).toBe(false);
+  });
+
+  test('what is dropped or changed to make a name fit makes no other name of it', () => {
+    const short = deviceText.filter((text) => bytes(text.normalize('NFC')) < 63);
+    fc.assert(
+      fc.property(short, (text) => {
+        expect(sameName(deviceName(text), text)).toBe(true);
+      }),
+    );
+  });
+});
+
+describe('a device is meant', () => {
+  const device = { name: 'Ana', id: 'c0ffee00'.repeat(8) as PeerId };
+  test.each(['Ana', 'ana\u200d', 'c0ffee00', 'C0FFEE00C', device.id])('by %j', (text) => {
+    expect(canMean(text, device)).toBe(true);
+  });
+  test.each(['', 'An', 'c0ffee0', 'c0ffee01', `${device.id}0`])('not by %j', (text) => {
+    expect(canMean(text, device)).toBe(false);
   });
 });
