@@ -1,6 +1,7 @@
 import type { Peer, PeerEvent, Standing } from './events.ts';
 import { isOwnAddress } from './net/links.ts';
 import type { Change } from './net/watch.ts';
+import { sameName } from './protocol/names.ts';
 import { type CommonOptions, openSelf, type Self } from './self.ts';
 
 export type DiscoverOptions = CommonOptions;
@@ -47,16 +48,7 @@ async function standingOf(
   return { name, standing: taken ? 'namesake' : 'new' };
 }
 
-/** Whether people would take two names for one. */
-export function sameName(a: string, b: string): boolean {
-  return fold(a) === fold(b);
-}
-
 /** The host of `host:port` or `[host]:port`. */
 function hostOf(address: string): string {
   return address.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
-}
-
-function fold(name: string): string {
-  return name.normalize('NFKC').toLowerCase().replace(/\s+/g, ' ').trim();
 }

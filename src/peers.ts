@@ -1,4 +1,6 @@
-import type { KnownPeer } from './disk/trust.ts';
+import type { KnownPeer, TrustStore } from './disk/trust.ts';
+import { DropError } from './errors.ts';
+import { forTerminal } from './protocol/names.ts';
 import { type CommonOptions, openSelf } from './self.ts';
 
 export type { KnownPeer };
@@ -8,18 +10,17 @@ type Trust = KnownPeer['trust'];
 
 /** The devices that were met before, by their names. */
 export async function knownPeers(options: Options = {}): Promise<KnownPeer[]> {
-  const peers = await (await openSelf(options)).trust.all();
-  return peers.sort((a, b) => a.name.localeCompare(b.name));
+  return (await openSelf(options)).trust.all();
 }
 
-/** What the functions below are told is a name, an id or the first digits of one. */
+/** What the functions below are told is a name, an id or at least the first eight digits of one. */
 export async function trustPeer(
   name: string,
   trust: Trust,
   options: Options = {},
 ): Promise<KnownPeer> {
   const store = (await openSelf(options)).trust;
-  return store.setTrust((await store.find(name)).id, trust);
+  return store.setTrust((await find(store, name)).id, trust);
 }
 
 export async function renamePeer(
@@ -28,13 +29,22 @@ export async function renamePeer(
   options: Options = {},
 ): Promise<KnownPeer> {
   const store = (await openSelf(options)).trust;
-  return store.rename((await store.find(name)).id, to);
+  return store.rename((await find(store, name)).id, to);
 }
 
 /** Forgets a device: it is new again, and needs the code. Returns what was known of it. */
 export async function forgetPeer(name: string, options: Options = {}): Promise<KnownPeer> {
   const store = (await openSelf(options)).trust;
-  const peer = await store.find(name);
+  const peer = await find(store, name);
   await store.forget(peer.id);
   return peer;
+}
+
+async function find(store: TrustStore, name: string): Promise<KnownPeer> {
+  const peer = await store.find(name);
+  if (peer) return peer;
+  throw new DropError('not-found', {
+    message: `No known device is called "${forTerminal(name)}".`,
+    hint: 'See: drop peers',
+  });
 }

@@ -1,11 +1,12 @@
-import { discover, peerOf, sameName } from './discover.ts';
+import { discover, peerOf } from './discover.ts';
 import { openOutbox } from './disk/outbox.ts';
 import { DropError } from './errors.ts';
-import type { Peer, SendEvent, Summary } from './events.ts';
+import type { Peer, PeerId, SendEvent, Summary } from './events.ts';
 import { type AskCode, meet, type Target } from './meet.ts';
 import { parseAddress } from './net/addresses.ts';
 import { DEFAULT_PORT } from './net/ports.ts';
 import { Progress } from './progress.ts';
+import { canMean } from './protocol/names.ts';
 import { type CommonOptions, openSelf, type Self } from './self.ts';
 import { follow } from './transfer/follow.ts';
 import { runSender } from './transfer/sender.ts';
@@ -53,7 +54,7 @@ async function sendAll(
 
   const progress = new Progress(peer, emit);
   const stopBeating = keepAlive();
-  const stop = (): void => void channel.fail(new DropError('cancelled'));
+  const stop = (): void => channel.fail(new DropError('cancelled'));
   signal.addEventListener('abort', stop, { once: true });
   try {
     await runSender(channel, outbox, progress.tell);
@@ -77,17 +78,21 @@ async function sendAll(
 async function findTarget(self: Self, options: SendOptions, signal: AbortSignal): Promise<Target> {
   const { to, wait = 10_000 } = options;
   if (typeof to !== 'string') return targetOf(to);
-  const known = (await self.trust.all()).filter((peer) => sameName(peer.name, to));
+  // Whoever names a device that it knows means that one, not another that calls itself so.
+  const known = await self.trust.find(to);
   const address = parseAddress(to);
-  if (known.length === 0 && address && looksLikeHost(to))
+  if (known === undefined && address && looksLikeHost(to))
     return { name: to, addresses: [{ host: address.host, port: address.port ?? DEFAULT_PORT }] };
-  return targetOf(await waitFor(to, known.length > 0, wait, options, signal));
+  return targetOf(await waitFor(to, known?.id, wait, options, signal));
 }
 
-/** The device of that name or id, as soon as it is there. A paired one goes before all others. */
+/**
+ * The device that `to` means, as soon as it is there: the known one, whatever others call
+ * themselves, or of those that are not known our own, or the only one.
+ */
 async function waitFor(
   to: string,
-  known: boolean,
+  known: PeerId | undefined,
   wait: number,
   options: SendOptions,
   signal: AbortSignal,
@@ -103,18 +108,19 @@ async function waitFor(
     const peer = peerOf(event);
     const key = `${peer.id} ${peer.run}`;
     if (event.state === 'lost') there.delete(key);
+    else if (peer.id === known) return peer;
     else if (isMeant(peer, to)) there.set(key, peer);
+    if (known !== undefined) continue;
     if ([...there.values()].some(isProven)) break;
     // A new device needs not be the only one of that name: others may be about to answer.
-    if (!known && there.size > 0) settle.start();
+    if (there.size > 0) settle.start();
   }
   if (signal.aborted) throw signal.reason;
   const proven = [...there.values()].filter(isProven);
   const choice = proven.length > 0 ? proven : [...there.values()];
   const [only, ...more] = choice;
   if (only === undefined) throw notFound(to);
-  // Whoever names a device that it knows means that one, not another that calls itself so.
-  if (known && proven.length === 0) throw new DropError('wrong-peer');
+  if (known !== undefined) throw new DropError('wrong-peer');
   if (more.length > 0)
     throw new DropError('ambiguous', {
       message: `Several devices are called "${to}": ${choice.map(({ id }) => id.slice(0, 8)).join(', ')}.`,
@@ -141,11 +147,8 @@ function settler(): { signal: AbortSignal; start(): void } {
 
 function isMeant(peer: Peer, to: string): boolean {
   if (peer.standing === 'blocked' || peer.standing === 'clone') return false;
-  return sameName(peer.name, to) || (ID_START.test(to) && peer.id.startsWith(to.toLowerCase()));
+  return canMean(to, peer);
 }
-
-/** Enough digits of an id that no word is one by chance. */
-const ID_START = /^[0-9a-f]{8,64}$/i;
 
 function isProven({ standing }: Peer): boolean {
   return standing === 'paired' || standing === 'self';

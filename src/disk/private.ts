@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { constants } from 'node:fs';
+import { constants, readFileSync, renameSync } from 'node:fs';
 import { link, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { isSystemError } from './failure.ts';
@@ -28,12 +28,13 @@ export async function readPrivate(path: string, maxBytes: number): Promise<strin
 
 /**
  * Writes a file whole or not at all, durably, for nobody else to read. `replace` says whether
- * it may take the place of one that is there; if it may not, false says that there was one.
+ * it may take the place of one that is there, or only of one with this text; false says that
+ * it may not.
  */
 export async function writePrivate(
   path: string,
   text: string,
-  { replace }: { readonly replace: boolean },
+  { replace }: { readonly replace: boolean | { readonly text: string } },
 ): Promise<boolean> {
   const draft = `${path}.${randomBytes(8).toString('hex')}.tmp`;
   try {
@@ -44,8 +45,9 @@ export async function writePrivate(
     } finally {
       await file.close();
     }
-    if (replace) await rename(draft, path);
-    else await link(draft, path);
+    if (replace === true) await rename(draft, path);
+    else if (replace === false) await link(draft, path);
+    else if (!exchange(draft, path, replace.text)) return false;
   } catch (error) {
     if (!replace && isSystemError(error, 'EEXIST')) return false;
     throw error;
@@ -53,6 +55,21 @@ export async function writePrivate(
     await rm(draft, { force: true });
   }
   await syncFolder(dirname(path));
+  return true;
+}
+
+/**
+ * Gives a draft the name of a file that still has this text. No other exchange of this process
+ * comes between the two steps; one of another process could, but they are microseconds apart.
+ */
+function exchange(draft: string, path: string, text: string): boolean {
+  try {
+    if (readFileSync(path, 'utf8') !== text) return false;
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT')) return false;
+    throw error;
+  }
+  renameSync(draft, path);
   return true;
 }
 

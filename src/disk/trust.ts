@@ -1,12 +1,13 @@
-import { mkdir, readdir, rm } from 'node:fs/promises';
+import { mkdir, readdir, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as v from 'valibot';
 import { DropError } from '../errors.ts';
 import type { Device, PeerId } from '../events.ts';
 import { isPeerId } from '../peer-id.ts';
 import { MAX_DEVICE_NAME } from '../protocol/limits.ts';
-import { clip, forTerminal } from '../protocol/names.ts';
+import { canMean, clip, deviceName, forTerminal, sameName } from '../protocol/names.ts';
 import { diskFailure, isSystemError } from './failure.ts';
+import { Gate } from './gate.ts';
 import { readPrivate, Unfit, writePrivate } from './private.ts';
 import { syncFolder } from './sync.ts';
 
@@ -20,6 +21,7 @@ export interface KnownPeer extends Device {
   readonly trust: 'ask' | 'auto' | 'blocked';
   /** ISO 8601, UTC. */
   readonly firstSeen: string;
+  /** Likewise. A copy of the store that does not keep the times of files does not keep this one. */
   readonly lastSeen: string;
 }
 
@@ -40,22 +42,24 @@ export async function openTrustStore(home: string): Promise<TrustStore> {
 /**
  * The peers we paired with, one file each, so that a damaged one costs one peer: it is unknown
  * then and needs the code again. Nothing is held in memory: another process may use it too.
+ *
+ * What a peer can bring about, by coming again, never changes a record: when that was is the
+ * file's time. What a person changes goes one after the other, and is only written over what it
+ * was made from. What remains: two stores of one folder, in two processes, that add or rename at
+ * the same moment can give two peers one name, which then means neither of them (see `find`); and
+ * a record that another process changes or removes in the very microseconds in which it is
+ * replaced is as this one left it.
  */
 export class TrustStore {
   readonly #folder: string;
+  readonly #turn = new Gate(1);
 
   constructor(folder: string) {
     this.#folder = folder;
   }
 
   async get(id: PeerId): Promise<KnownPeer | undefined> {
-    const path = this.#pathOf(id);
-    try {
-      return parse(await readPrivate(path, MAX_RECORD), id);
-    } catch (error) {
-      if (error instanceof Unfit || isSystemError(error, 'ENOENT')) return undefined;
-      throw diskFailure(error, path);
-    }
+    return (await this.#read(id))?.peer;
   }
 
   /** All of them, in the order of their names. */
@@ -72,49 +76,100 @@ export class TrustStore {
    * Remembers a peer that has just proven itself by a code. Name and trust of one that we know
    * already stay as they are.
    */
-  async add({ id, name }: Device): Promise<KnownPeer> {
-    const now = new Date().toISOString();
+  add(peer: Device): Promise<KnownPeer> {
+    return this.#inTurn(() => this.#add(peer));
+  }
+
+  /** A peer was here again. Says nothing of one that is unknown. */
+  async seen(id: PeerId): Promise<void> {
+    await this.#setTime(id, new Date());
+  }
+
+  /** Throws `not-found` if it is unknown, even if it only just became so. */
+  setTrust(id: PeerId, trust: KnownPeer['trust']): Promise<KnownPeer> {
+    return this.#inTurn(() => this.#change(id, { trust }));
+  }
+
+  /** Throws `exists` if another peer is called that, and `not-found` like `setTrust`. */
+  async rename(id: PeerId, to: string): Promise<KnownPeer> {
+    const name = deviceName(to);
+    if (name === '') throw new DropError('usage', { message: 'A device needs a name.' });
+    return this.#inTurn(async () => {
+      const others = (await this.all()).filter((peer) => peer.id !== id);
+      if (others.some((peer) => sameName(peer.name, name)))
+        throw new DropError('exists', { message: `Another device is called "${name}".` });
+      return this.#change(id, { name });
+    });
+  }
+
+  forget(id: PeerId): Promise<void> {
+    return this.#inTurn(() => this.#remove(id));
+  }
+
+  /**
+   * The one peer that `text` means: its name, its id, or at least eight digits that its id starts
+   * with; undefined if there is none. Throws `ambiguous` with the ids of all that it could mean.
+   */
+  async find(text: string): Promise<KnownPeer | undefined> {
+    // A peer may call itself by the first digits of another, so these count no less than a name.
+    const found = (await this.all()).filter((peer) => canMean(text, peer));
+    if (found.length > 1) {
+      const list = found.map(({ name, id }) => `${name} (${id.slice(0, 8)})`).join(', ');
+      throw new DropError('ambiguous', { message: `"${forTerminal(text)}" can mean ${list}.` });
+    }
+    return found[0];
+  }
+
+  async #add({ id, name }: Device): Promise<KnownPeer> {
+    const now = new Date();
     const known = await this.get(id);
-    if (known) return this.#write({ ...known, lastSeen: now });
+    if (known) {
+      await this.#setTime(id, now);
+      return { ...known, lastSeen: now.toISOString() };
+    }
     const ids = await this.#ids();
     if (ids.length >= MAX_PEERS && !ids.includes(id))
       throw new DropError('not-permitted', {
         message: `No more than ${MAX_PEERS} devices can be remembered.`,
         hint: 'Forget some: drop forget NAME',
       });
-    const free = await this.#freeName(tidy(name) || id.slice(0, 8));
-    return this.#write({
+    const free = await this.#freeName(deviceName(name) || id.slice(0, 8));
+    const peer = {
       id,
       name: free,
       via: 'code',
       trust: 'ask',
-      firstSeen: now,
-      lastSeen: now,
-    });
+      firstSeen: now.toISOString(),
+    } as const;
+    if (!(await this.#write(peer, false))) {
+      // Another process was faster, and may have been told more since; or it is a damaged one.
+      const other = await this.get(id);
+      if (other) return other;
+      await this.#write(peer, true);
+    }
+    await this.#setTime(id, now);
+    return { ...peer, lastSeen: peer.firstSeen };
   }
 
-  /** A peer was here again. Says nothing of one that is unknown. */
-  async seen(id: PeerId): Promise<void> {
-    const known = await this.get(id);
-    if (known) await this.#write({ ...known, lastSeen: new Date().toISOString() });
+  async #change(
+    id: PeerId,
+    change: Partial<Pick<KnownPeer, 'name' | 'trust'>>,
+  ): Promise<KnownPeer> {
+    for (;;) {
+      const known = await this.#read(id);
+      if (known === undefined)
+        throw new DropError('not-found', {
+          message: `No known device has the id ${id.slice(0, 8)}.`,
+          hint: 'See: drop peers',
+        });
+      const { lastSeen, ...record } = { ...known.peer, ...change };
+      if (!(await this.#write(record, { text: known.text }))) continue;
+      await this.#setTime(id, new Date(lastSeen));
+      return { ...record, lastSeen };
+    }
   }
 
-  async setTrust(id: PeerId, trust: KnownPeer['trust']): Promise<KnownPeer> {
-    return this.#write({ ...(await this.#known(id)), trust });
-  }
-
-  /** Throws `exists` if another peer is called that. */
-  async rename(id: PeerId, to: string): Promise<KnownPeer> {
-    const known = await this.#known(id);
-    const name = tidy(to);
-    if (name === '') throw new DropError('usage', { message: 'A device needs a name.' });
-    const others = (await this.all()).filter((peer) => peer.id !== id);
-    if (others.some((peer) => sameName(peer.name, name)))
-      throw new DropError('exists', { message: `Another device is called "${name}".` });
-    return this.#write({ ...known, name });
-  }
-
-  async forget(id: PeerId): Promise<void> {
+  async #remove(id: PeerId): Promise<void> {
     const path = this.#pathOf(id);
     try {
       await rm(path, { force: true });
@@ -124,56 +179,57 @@ export class TrustStore {
     }
   }
 
-  /**
-   * The one peer that `text` means: its name, its id, or at least six digits that its id starts
-   * with. Throws `not-found`, or `ambiguous` with the ids of all that it could mean.
-   */
-  async find(text: string): Promise<KnownPeer> {
-    const id = text.toLowerCase();
-    // A peer may call itself by the first digits of another, so these count no less than a name.
-    const found = (await this.all()).filter(
-      (peer) => sameName(peer.name, text) || (ID_START.test(id) && peer.id.startsWith(id)),
-    );
-    const [peer, ...others] = found;
-    const shown = forTerminal(text);
-    if (peer === undefined)
-      throw new DropError('not-found', {
-        message: `No known device is called "${shown}".`,
-        hint: 'See: drop peers',
-      });
-    if (others.length > 0)
-      throw new DropError('ambiguous', {
-        message: `"${shown}" can mean ${found.map((one) => `${one.name} (${one.id})`).join(', ')}.`,
-      });
-    return peer;
-  }
-
-  async #known(id: PeerId): Promise<KnownPeer> {
-    const known = await this.get(id);
-    if (known) return known;
-    throw new DropError('not-found', {
-      message: `No known device has the id ${id}.`,
-      hint: 'See: drop peers',
-    });
-  }
-
   async #freeName(name: string): Promise<string> {
     const taken = (await this.all()).map((peer) => peer.name);
     for (let n = 1; ; n++) {
       const mark = n === 1 ? '' : ` (${n})`;
-      const free = clip(name, MAX_DEVICE_NAME - mark.length) + mark;
+      const free = clip(name, MAX_DEVICE_NAME - mark.length).trimEnd() + mark;
       if (!taken.some((other) => sameName(other, free))) return free;
     }
   }
 
-  async #write(peer: KnownPeer): Promise<KnownPeer> {
-    const path = this.#pathOf(peer.id);
+  async #read(id: PeerId): Promise<{ peer: KnownPeer; text: string } | undefined> {
+    const path = this.#pathOf(id);
     try {
-      await writePrivate(path, `${JSON.stringify({ v: 1, ...peer })}\n`, { replace: true });
+      const text = await readPrivate(path, MAX_RECORD);
+      const { mtime } = await stat(path);
+      const record = parse(text, id);
+      return record && { peer: { ...record, lastSeen: mtime.toISOString() }, text };
+    } catch (error) {
+      if (error instanceof Unfit || isSystemError(error, 'ENOENT')) return undefined;
+      throw diskFailure(error, path);
+    }
+  }
+
+  async #write(
+    record: Omit<KnownPeer, 'lastSeen'>,
+    replace: boolean | { readonly text: string },
+  ): Promise<boolean> {
+    const path = this.#pathOf(record.id);
+    try {
+      return await writePrivate(path, `${JSON.stringify({ v: 1, ...record })}\n`, { replace });
     } catch (error) {
       throw diskFailure(error, path);
     }
-    return peer;
+  }
+
+  /** When a peer was last seen. */
+  async #setTime(id: PeerId, time: Date): Promise<void> {
+    const path = this.#pathOf(id);
+    try {
+      await utimes(path, time, time);
+    } catch (error) {
+      if (!isSystemError(error, 'ENOENT')) throw diskFailure(error, path);
+    }
+  }
+
+  async #inTurn<T>(change: () => Promise<T>): Promise<T> {
+    await this.#turn.enter();
+    try {
+      return await change();
+    } finally {
+      this.#turn.leave();
+    }
   }
 
   async #ids(): Promise<PeerId[]> {
@@ -196,45 +252,28 @@ export class TrustStore {
   }
 }
 
-/** As many digits as nobody types by chance. */
-const ID_START = /^[0-9a-f]{6,64}$/;
-
 /** Several times what one record takes. */
 const MAX_RECORD = 4096;
 
-const Record = v.strictObject({
+const PeerRecord = v.strictObject({
   v: v.literal(1),
   id: v.pipe(v.string(), v.check(isPeerId)),
   name: v.pipe(v.string(), v.minLength(1), v.maxBytes(MAX_DEVICE_NAME)),
   via: v.literal('code'),
   trust: v.picklist(['ask', 'auto', 'blocked']),
   firstSeen: v.pipe(v.string(), v.isoTimestamp()),
-  lastSeen: v.pipe(v.string(), v.isoTimestamp()),
 });
 
 /** What a record says, if it is one of this peer's. */
-function parse(text: string, id: PeerId): KnownPeer | undefined {
+function parse(text: string, id: PeerId): Omit<KnownPeer, 'lastSeen'> | undefined {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch {
     return undefined;
   }
-  const result = v.safeParse(Record, value);
+  const result = v.safeParse(PeerRecord, value);
   if (!result.success || result.output.id !== id) return undefined;
-  const { name, via, trust, firstSeen, lastSeen } = result.output;
-  return { id, name, via, trust, firstSeen, lastSeen };
-}
-
-/** A name as it is stored: one visible line. */
-function tidy(name: string): string {
-  return clip(forTerminal(name).replace(/\s+/gu, ' ').trim(), MAX_DEVICE_NAME).trim();
-}
-
-function sameName(a: string, b: string): boolean {
-  return fold(a) === fold(b);
-}
-
-function fold(name: string): string {
-  return name.normalize('NFC').toLowerCase();
+  const { name, via, trust, firstSeen } = result.output;
+  return { id, name, via, trust, firstSeen };
 }
