@@ -1,7 +1,7 @@
 import { defaultHome, defaultName, openHome } from './disk/home.ts';
 import { type Identity, loadIdentity } from './disk/identity.ts';
 import { openTrustStore, type TrustStore } from './disk/trust.ts';
-import { deviceName } from './net/names.ts';
+import { deviceName } from './protocol/names.ts';
 
 /** What each function of the library can be told. */
 export interface CommonOptions {

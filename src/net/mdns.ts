@@ -1,13 +1,13 @@
 import { isIP } from 'node:net';
 import Bonjour from 'bonjour-service';
 import * as v from 'valibot';
-import { clip } from '../protocol/names.ts';
+import { clip, deviceName } from '../protocol/names.ts';
 import { candidates } from './addresses.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { guardedSocket } from './guard.ts';
 import { latest } from './latest.ts';
 import { followLinks, type Link, type LinkOptions, ownAddresses } from './links.ts';
-import { deviceName, RUN } from './names.ts';
+import { RUN } from './run.ts';
 import type { Sighting } from './watch.ts';
 
 /** `_drop-lan._tcp.local`: where processes of `drop` are announced and looked for. */

@@ -260,7 +260,7 @@ class Wire implements Connection {
 
   write(...parts: Uint8Array[]): Promise<void> {
     const socket = this.#socket;
-    if (this.#failure ?? this.#ending)
+    if (this.#failure !== undefined || this.#ending !== undefined)
       return Promise.reject(this.#failure ?? new DropError('disconnected'));
     if (this.#corked === undefined) {
       this.#corked = 0;

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { instanceName } from '../../src/net/mdns.ts';
-import { newRun } from '../../src/net/names.ts';
+import { newRun } from '../../src/net/run.ts';
 import {
   compressionBomb,
   forgedGoodbye,

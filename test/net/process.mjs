@@ -12,7 +12,7 @@ import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import { createInterface } from 'node:readline';
 import { announce, browse } from '../../dist/net/mdns.js';
-import { newRun } from '../../dist/net/names.js';
+import { newRun } from '../../dist/net/run.js';
 import { watchPeers } from '../../dist/net/watch.js';
 
 const [, , command, ...rest] = process.argv;

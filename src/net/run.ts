@@ -1,7 +1,5 @@
 import { randomBytes } from 'node:crypto';
 
-export { deviceName } from '../protocol/names.ts';
-
 /** A process of `drop`: 16 hex digits, drawn anew each time, so that nobody is followed by them. */
 export const RUN = /^[0-9a-f]{16}$/;
 

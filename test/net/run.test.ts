@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { newRun, RUN } from '../../src/net/names.ts';
+import { newRun, RUN } from '../../src/net/run.ts';
 
 test('each run is another one', () => {
   const runs = Array.from({ length: 100 }, newRun);
