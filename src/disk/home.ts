@@ -1,11 +1,12 @@
-import { mkdir, readFile, stat } from 'node:fs/promises';
+import { mkdir, readFile, realpath, stat } from 'node:fs/promises';
 import { homedir, hostname } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
 import envPaths from 'env-paths';
 import { DropError } from '../errors.ts';
 import { MAX_DEVICE_NAME } from '../protocol/limits.ts';
 import { clip } from '../protocol/names.ts';
-import { diskFailure } from './failure.ts';
+import { diskFailure, isSystemError } from './failure.ts';
+import { syncFolder } from './sync.ts';
 
 /** Where identity and trust store lie if nobody says otherwise: in the platform's place for data. */
 export function defaultHome(): string {
@@ -31,14 +32,25 @@ export async function openHome(home: string): Promise<void> {
   }
 }
 
-/** Where files land if nobody says otherwise: the folder for downloads, else the home folder. */
+/**
+ * Where files land if nobody says otherwise: the folder for downloads, which is made if there is
+ * none. Never the home folder itself: too much in there is obeyed by one program or another.
+ */
 export async function defaultDownloads(
   person: string = homedir(),
   config: string = process.env.XDG_CONFIG_HOME || join(person, '.config'),
 ): Promise<string> {
-  for (const folder of [await xdgDownloads(person, config), join(person, 'Downloads')])
-    if (folder !== undefined && (await isFolder(folder))) return folder;
-  return person;
+  const named = await xdgDownloads(person, config);
+  if (named !== undefined) return named;
+  const folder = join(person, 'Downloads');
+  try {
+    await mkdir(folder, { mode: 0o755 });
+    await syncFolder(person);
+  } catch (error) {
+    // Whatever is there, the inbox says whether it can be stored in.
+    if (!isSystemError(error, 'EEXIST')) throw diskFailure(error, folder);
+  }
+  return folder;
 }
 
 /** What others see this device as if nobody says otherwise. At most `MAX_DEVICE_NAME` bytes. */
@@ -56,7 +68,9 @@ async function xdgDownloads(person: string, config: string): Promise<string | un
   }
   const value = /^\s*XDG_DOWNLOAD_DIR="((?:[^"\\]|\\.)*)"/m.exec(text)?.[1];
   const folder = value?.replace(/\\(.)/g, '$1').replace(/^\$HOME(?=\/|$)/, () => person);
-  return folder !== undefined && isAbsolute(folder) ? resolve(folder) : undefined;
+  if (folder === undefined || !isAbsolute(folder) || !(await isFolder(folder))) return undefined;
+  // The home folder in its place means that there is none.
+  return (await realpath(folder)) === (await realpath(person)) ? undefined : resolve(folder);
 }
 
 async function isFolder(path: string): Promise<boolean> {

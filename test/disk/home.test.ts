@@ -1,7 +1,8 @@
-import { chmodSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { isAbsolute, join, resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { defaultDownloads, defaultHome, defaultName, openHome } from '../../src/disk/home.ts';
+import { openInbox } from '../../src/disk/inbox.ts';
 import { newFolder } from './support.ts';
 
 test('by default the state lies in a folder called drop', () => {
@@ -48,17 +49,42 @@ describe('defaultDownloads', () => {
     ],
     ['Downloads if it is not absolute', 'XDG_DOWNLOAD_DIR="x"', ['x', 'Downloads'], 'Downloads'],
     ['Downloads without such a file', undefined, ['Downloads'], 'Downloads'],
-    ['the home folder if there is neither', undefined, [], ''],
-    ['the home folder if that is what it says', 'XDG_DOWNLOAD_DIR="$HOME/"', ['Downloads'], ''],
+    ['Downloads if there is none yet', undefined, [], 'Downloads'],
+    ['Downloads, not the home folder', 'XDG_DOWNLOAD_DIR="$HOME/"', ['Downloads'], 'Downloads'],
+    ['Downloads, not a link to home', 'XDG_DOWNLOAD_DIR="$HOME/me"', [], 'Downloads'],
   ];
   test.each(cases)('is %s', async (_, line, folders, expected) => {
     const person = newFolder();
     const config = newFolder();
     for (const folder of folders) mkdirSync(join(person, folder));
+    symlinkSync('.', join(person, 'me'));
     if (line)
       writeFileSync(join(config, 'user-dirs.dirs'), `# comment\nXDG_X="$HOME/x"\n${line}\n`);
     const found = await defaultDownloads(person, config);
     expect(found).toBe(resolve(person, expected));
+    expect(statSync(found).isDirectory()).toBe(true);
+  });
+
+  test('is made for others to look into, not to write to', async () => {
+    const person = newFolder();
+    const umask = process.umask(0o002);
+    try {
+      const made = await defaultDownloads(person, person);
+      expect(statSync(made).mode & 0o777).toBe(0o755);
+    } finally {
+      process.umask(umask);
+    }
+  });
+
+  test('fails where it cannot be made, and leaves what is there to the inbox', async () => {
+    const person = newFolder();
+    await expect(defaultDownloads(join(person, 'none'), person)).rejects.toMatchObject({
+      code: 'missing',
+      path: join(person, 'none', 'Downloads'),
+    });
+    writeFileSync(join(person, 'Downloads'), 'mine');
+    const found = await defaultDownloads(person, person);
+    await expect(openInbox(found)).rejects.toMatchObject({ code: 'exists', path: found });
   });
 });
 
