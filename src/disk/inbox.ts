@@ -13,6 +13,7 @@ import {
 } from 'node:fs';
 import { mkdir, realpath, rm, statfs } from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { DropError, type ErrorCode } from '../errors.ts';
 import {
   type Entry,
@@ -36,6 +37,8 @@ export interface InboxOptions {
   readonly umask?: number | undefined;
   /** The name for the first file that is not in a folder, instead of the offered one. */
   readonly as?: string | undefined;
+  /** Memory for folders and links, in bytes. */
+  readonly memory?: number | undefined;
 }
 
 /**
@@ -44,7 +47,7 @@ export interface InboxOptions {
  */
 export async function openInbox(
   folder: string,
-  { platform = platformHere(), umask = process.umask(), as }: InboxOptions = {},
+  { platform = platformHere(), umask = process.umask(), as, memory = MEMORY }: InboxOptions = {},
 ): Promise<Inbox> {
   if (as !== undefined && !(isName(as) && safeName(as, { platform, top: false }) === as))
     throw new DropError('usage', { message: 'The name to save under cannot be a file.', path: as });
@@ -56,20 +59,32 @@ export async function openInbox(
       throw new DropError('exists', { message: 'It is there, but is not a folder.', path: folder });
     const staging = join(path, `.drop-${randomBytes(8).toString('hex')}`);
     await mkdir(staging, { mode: 0o700 });
-    const target: Folder = { path, id, parent: undefined, made: undefined };
-    return new DiskInbox(target, staging, { platform, umask, as });
+    const target: Folder = { parent: undefined, name: path, id, made: undefined };
+    return new DiskInbox(target, staging, { platform, umask, as, memory });
   } catch (error) {
     throw diskFailure(error, folder);
   }
 }
 
+/** The options, decided. */
+interface Settings {
+  readonly platform: Platform;
+  readonly umask: number;
+  readonly as: string | undefined;
+  readonly memory: number;
+}
+
 /** A folder that files may go into. */
 interface Folder {
-  readonly path: string;
+  readonly parent: Folder | undefined;
+  /** Its name in `parent`; the target's is its whole path. */
+  readonly name: string;
   /** Which folder it is, whatever lies at its path later. */
   readonly id: string;
-  readonly parent: Folder | undefined;
-  /** As it was offered, if we made it; the others keep their mode and time. */
+  /**
+   * As it was offered, if we made it. The others were there before: they keep their mode and
+   * time, and what lands directly in them is as careful about its name as in the target.
+   */
   readonly made: FolderEntry | undefined;
 }
 
@@ -91,28 +106,27 @@ class DiskInbox implements Inbox {
   readonly #sync = new FolderSync();
   /** For each folder that we made, that it will be found after a power cut. */
   readonly #anchors = new Map<Folder, Promise<void>>();
+  /** What is left for folders and links, in bytes. */
+  #memory: number;
   #count = 0;
   #closing: Promise<void> | undefined;
 
-  constructor(
-    target: Folder,
-    staging: string,
-    { platform, umask, as }: { platform: Platform; umask: number; as: string | undefined },
-  ) {
+  constructor(target: Folder, staging: string, { platform, umask, as, memory }: Settings) {
     this.#target = target;
     this.#staging = staging;
     this.#platform = platform;
     this.#umask = umask;
     this.#as = as;
+    this.#memory = memory;
   }
 
   async room(): Promise<number> {
     try {
-      const { bavail, blocks, bsize } = await statfs(this.#target.path);
+      const { bavail, blocks, bsize } = await statfs(this.#target.name);
       const reserve = Math.min(RESERVE, RESERVED_SHARE * blocks * bsize);
       return Math.max(0, Math.floor(bavail * bsize - reserve));
     } catch (error) {
-      throw diskFailure(error, this.#target.path);
+      throw diskFailure(error, this.#target.name);
     }
   }
 
@@ -123,10 +137,12 @@ class DiskInbox implements Inbox {
         if (parent === this.#target) this.#asPath ??= entry.path;
         return { want: 'all' };
       case 'link':
+        this.#remember(entry.path, entry.target);
         this.#links.push(entry);
         return { want: 'placed' };
       case 'folder':
         if (this.#folders.has(entry.path)) throw new DropError('protocol', { path: entry.path });
+        this.#remember(entry.path);
         try {
           this.#folders.set(entry.path, this.#makeFolder(entry, parent));
         } catch (error) {
@@ -161,20 +177,28 @@ class DiskInbox implements Inbox {
         failures.set(path, failure.code);
       }
     };
+    /** What is to be made durable, and for whose sake. */
     const touched = new Map<Folder, string>();
     for (const link of this.#links) {
       touched.set(this.#parentOf(link), link.path);
       await attempt(link.path, () => this.#makeLink(link));
+      await setImmediate(); // There may be very many, and the peer wants a sign of life.
     }
     for (const [path, folder] of this.#folders) {
       if (folder.made === undefined) continue;
       touched.set(folder, path);
-      touched.set(folder.parent as Folder, path);
-      await attempt(path, () => this.#finishFolder(folder, folder.made as FolderEntry));
+      const parent = folder.parent as Folder;
+      if (!touched.has(parent)) touched.set(parent, path);
     }
-    await Promise.all(
-      Array.from(touched, ([folder, path]) => attempt(path, () => this.#sync.sync(folder.path))),
-    );
+    const ahead = touched.entries();
+    const work = async (): Promise<void> => {
+      for (const [folder, path] of ahead) {
+        const { made } = folder;
+        if (made !== undefined) await attempt(path, () => this.#finishFolder(folder, made));
+        await attempt(path, () => this.#sync.sync(pathOf(folder)));
+      }
+    };
+    await Promise.all(Array.from({ length: FINISHING }, work));
     return Array.from(failures, ([path, code]) => ({ path, code }));
   }
 
@@ -206,9 +230,9 @@ class DiskInbox implements Inbox {
       giveName(part.path, free) ? free : undefined,
     );
     this.#parts.delete(part);
-    await Promise.all([this.#sync.sync(folder.path), this.#anchor(folder)]);
+    await Promise.all([this.#sync.sync(pathOf(folder)), this.#anchor(folder)]);
     const offered = entry.path.replaceAll('/', sep);
-    return { path, renamed: relative(this.#target.path, path) !== offered };
+    return { path, renamed: relative(this.#target.name, path) !== offered };
   }
 
   /** A name in a folder that we made lasts only if the folder's own name does. */
@@ -217,7 +241,7 @@ class DiskInbox implements Inbox {
     if (made === undefined || parent === undefined) return Promise.resolve();
     let anchor = this.#anchors.get(folder);
     if (anchor === undefined) {
-      const both = Promise.all([this.#sync.sync(parent.path), this.#anchor(parent)]);
+      const both = Promise.all([this.#sync.sync(pathOf(parent)), this.#anchor(parent)]);
       anchor = both.then(() => {});
       this.#anchors.set(folder, anchor);
     }
@@ -227,30 +251,43 @@ class DiskInbox implements Inbox {
   /** Makes a folder, or takes the one that is there: folders of one name are merged. */
   #makeFolder(entry: FolderEntry, parent: Folder): Folder {
     const mode = (entry.mode ?? 0o777) | OWN_WAY_IN;
-    return firstFree(parent, this.#nameFor(entry), (path) => {
+    return firstFree(parent, this.#nameFor(entry), (path, name) => {
       const made = unlessTaken(() => mkdirSync(path, { mode }));
       const id = idOf(path);
       // Two that were offered apart stay apart, even where `A` and `a` are one name.
       if (id === undefined || (!made && this.#folderIds.has(id))) return undefined;
       this.#folderIds.add(id);
-      return { path, id, parent, made: made ? entry : undefined };
+      return { parent, name, id, made: made ? entry : undefined };
     });
   }
 
   #makeLink(entry: LinkEntry): void {
-    // What it points to got its name by the same rule.
-    const target = entry.target.split('/').map((name) => (isName(name) ? this.#safe(name) : name));
+    const target = this.#targetOf(entry);
     firstFree(this.#parentOf(entry), this.#nameFor(entry), (path) =>
-      unlessTaken(() => symlinkSync(target.join('/'), path)) ? path : undefined,
+      unlessTaken(() => symlinkSync(target, path)) ? path : undefined,
     );
+  }
+
+  /** What a link points to got its names by the same rules. */
+  #targetOf({ path, target }: LinkEntry): string {
+    let at = parentOf(path);
+    const names = target.split('/').map((name) => {
+      const folder = this.#folders.get(at);
+      if (name === '..') at = parentOf(at);
+      if (!isName(name)) return name;
+      // Beyond what is not a folder of this transfer there is none either.
+      if (folder !== undefined) at = `${at}/${name}`;
+      return this.#safe(name, folder);
+    });
+    return names.join('/');
   }
 
   #finishFolder(folder: Folder, { mode = 0o777, mtime }: FolderEntry): void {
     const { O_RDONLY, O_DIRECTORY = 0 } = constants;
-    const handle = openSync(folder.path, O_RDONLY | O_DIRECTORY | NO_FOLLOW);
+    const handle = openSync(pathOf(folder), O_RDONLY | O_DIRECTORY | NO_FOLLOW);
     try {
       const found = fstatSync(handle, { bigint: true });
-      if (identify(found) !== folder.id) throw replaced(folder);
+      if (identify(found) !== folder.id) throw replaced(pathOf(folder));
       // In a shared folder, new ones inherit the bit that keeps it shared.
       const inherited = Number(found.mode) & 0o7000;
       setAttributes(handle, { mode: inherited | (mode & ~this.#umask) | OWN_WAY_IN, mtime });
@@ -262,17 +299,27 @@ class DiskInbox implements Inbox {
   #parentOf({ path }: Entry): Folder {
     const parent = parentOf(path);
     const folder = parent === '' ? this.#target : this.#folders.get(parent);
-    if (folder === undefined) throw new DropError('protocol', { path });
+    // It may have been offered when there was no memory left for it.
+    if (folder === undefined)
+      throw new DropError(this.#memory > 0 ? 'protocol' : 'too-many', { path });
     return folder;
   }
 
-  #nameFor({ path }: Entry): string {
-    if (this.#as !== undefined && path === this.#asPath) return this.#as;
-    return this.#safe(nameOf(path), parentOf(path) === '');
+  #nameFor(entry: Entry): string {
+    if (this.#as !== undefined && entry.path === this.#asPath) return this.#as;
+    return this.#safe(nameOf(entry.path), this.#parentOf(entry));
   }
 
-  #safe(name: string, top = false): string {
+  /** A name as it is in a folder. One with a dot may be what a person's tools obey: `.git/hooks`. */
+  #safe(name: string, folder: Folder | undefined): string {
+    const top = folder !== undefined && folder.made === undefined;
     return safeName(name, { platform: this.#platform, top });
+  }
+
+  /** Takes from the memory what is needed until the end. What cannot be made counts all the same. */
+  #remember(path: string, target = ''): void {
+    if (this.#memory <= 0) throw new DropError('too-many', { path });
+    this.#memory -= REMEMBERED + 2 * (path.length + target.length);
   }
 }
 
@@ -283,8 +330,23 @@ const RESERVED_SHARE = 0.05;
 /** What the owner keeps in any folder: there are files to be put into it, and to be removed. */
 const OWN_WAY_IN = 0o700;
 
-/** Names tried for one thing. Bounds the work in a folder that somebody filled on purpose. */
-const MAX_TRIES = 10_000;
+/** Bounds what a sender that offers folders and links only makes us hold; enough for 180,000. */
+const MEMORY = 96 * 1024 ** 2;
+
+/** What a folder takes beside its path, as measured. Texts take at most two bytes a UTF-16 unit. */
+const REMEMBERED = 400;
+
+/** Folders that are finished at once; more would not make the disk any faster. */
+const FINISHING = 16;
+
+/** Names tried one after the other, before the first free number is searched for. */
+const TRIED_IN_ORDER = 8;
+
+/** Names tried for one thing. The last ones are for when others take the same names meanwhile. */
+const MAX_TRIES = 16;
+
+/** Bounds the search; no folder holds as many. */
+const MAX_NUMBER = 2 ** 30;
 
 async function makeTarget(folder: string): Promise<void> {
   try {
@@ -302,22 +364,55 @@ async function makeTarget(folder: string): Promise<void> {
   }
 }
 
-/** Tries `name` in a folder, then the numbered ones, until one can be taken. */
-function firstFree<T>(folder: Folder, name: string, take: (path: string) => T | undefined): T {
+/**
+ * Tries `name` in a folder, then numbered ones, until one can be taken. A few dozen looks are
+ * enough where ten thousand of that name are: whoever filled the folder shall not keep us busy.
+ */
+function firstFree<T>(
+  folder: Folder,
+  name: string,
+  take: (path: string, name: string) => T | undefined,
+): T {
+  const base = pathOf(folder);
   // Somebody else may have put a link there that leads elsewhere.
-  if (idOf(folder.path) !== folder.id) throw replaced(folder);
-  for (let n = 0; n < MAX_TRIES; n++) {
-    const taken = take(join(folder.path, n === 0 ? name : numbered(name, n)));
+  if (idOf(base) !== folder.id) throw replaced(base);
+  const isTaken = (n: number): boolean => isThere(join(base, numbered(name, n)));
+  for (let tries = 0; tries < MAX_TRIES; tries++) {
+    const n = tries < TRIED_IN_ORDER ? tries : freeNumber(isTaken);
+    const free = n === 0 ? name : numbered(name, n);
+    const taken = take(join(base, free), free);
     if (taken !== undefined) return taken;
   }
-  throw new DropError('exists', { path: join(folder.path, name) });
+  throw new DropError('exists', { path: join(base, name) });
 }
 
-function replaced({ path }: Folder): DropError {
+/** The first free number after those tried in order, if there are no gaps; else one of the free. */
+function freeNumber(isTaken: (n: number) => boolean): number {
+  let taken = TRIED_IN_ORDER - 1;
+  let free = TRIED_IN_ORDER;
+  while (free < MAX_NUMBER && isTaken(free)) {
+    taken = free;
+    free *= 2;
+  }
+  while (free - taken > 1) {
+    const middle = Math.floor((taken + free) / 2);
+    if (isTaken(middle)) taken = middle;
+    else free = middle;
+  }
+  return free;
+}
+
+function replaced(path: string): DropError {
   return new DropError('disk', {
     message: 'The folder that it belongs in was moved or replaced.',
     path,
   });
+}
+
+function pathOf(folder: Folder): string {
+  const names: string[] = [];
+  for (let at: Folder | undefined = folder; at !== undefined; at = at.parent) names.push(at.name);
+  return join(...names.reverse());
 }
 
 /** Gives a finished file its name; false if that is taken. Nothing is ever overwritten. */
@@ -363,6 +458,10 @@ function unlessTaken(make: () => void): boolean {
 function idOf(path: string): string | undefined {
   const found = lstatSync(path, { bigint: true, throwIfNoEntry: false });
   return found?.isDirectory() ? identify(found) : undefined;
+}
+
+function isThere(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 }
 
 function identify({ dev, ino }: { readonly dev: bigint; readonly ino: bigint }): string {

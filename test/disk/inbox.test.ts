@@ -36,6 +36,10 @@ function folder(path: string, mode?: number): Entry {
   return { kind: 'folder', path, mtime: MTIME, mode };
 }
 
+function link(path: string, target: string): Entry {
+  return { kind: 'link', path, target };
+}
+
 /** Stores a file as a receiver would, in pieces whose memory is used again. */
 async function put(
   inbox: Inbox,
@@ -357,6 +361,49 @@ describe('a folder', () => {
     expect(statSync(join(target, 'f')).mode & 0o777).toBe(0o750);
   });
 
+  test('that was there before gets nothing that begins with a dot, a dash or a tilde', async () => {
+    const target = newFolder();
+    mkdirSync(join(target, 'proj/.git/hooks'), { recursive: true });
+    mkdirSync(join(target, 'proj/sub'));
+    const offered = [
+      folder('proj'),
+      folder('proj/.git'),
+      folder('proj/.git/hooks'),
+      file('proj/.git/hooks/pre-commit', 0, { mode: 0o755 }),
+      file('proj/.envrc'),
+      folder('proj/sub'),
+      file('proj/sub/-rf'),
+      folder('proj/sub/.vscode'),
+      folder('proj/sub/new'),
+      file('proj/sub/new/~x'),
+    ];
+    expect(await putAll(target, offered)).toEqual([]);
+    const once = {
+      proj: '/',
+      'proj/.git': '/',
+      'proj/.git/hooks': '/',
+      'proj/_.git': '/',
+      'proj/_.git/hooks': '/',
+      'proj/_.git/hooks/pre-commit': 'proj/.git/hooks/pre-commit',
+      'proj/_.envrc': 'proj/.envrc',
+      'proj/sub': '/',
+      'proj/sub/_-rf': 'proj/sub/-rf',
+      'proj/sub/_.vscode': '/',
+      'proj/sub/new': '/',
+      'proj/sub/new/~x': 'proj/sub/new/~x',
+    };
+    expect(tree(target)).toEqual(once);
+    // What an earlier transfer made was there before, too.
+    expect(await putAll(target, offered)).toEqual([]);
+    expect(tree(target)).toEqual({
+      ...once,
+      'proj/_.git/hooks/pre-commit (1)': 'proj/.git/hooks/pre-commit',
+      'proj/_ (1).envrc': 'proj/.envrc',
+      'proj/sub/_-rf (1)': 'proj/sub/-rf',
+      'proj/sub/new/_~x': 'proj/sub/new/~x',
+    });
+  });
+
   test('gets another name where a file or a link is, and its files with it', async () => {
     const target = newFolder();
     const elsewhere = newFolder();
@@ -403,7 +450,7 @@ describe('a folder', () => {
       folder('f/private', 0o700),
       folder('f/open', 0o777),
       file('f/open/x'),
-      { kind: 'link', path: 'f/open/l', target: 'x' },
+      link('f/open/l', 'x'),
       folder('f/none'),
     ]);
     expect(failures).toEqual([]);
@@ -446,7 +493,7 @@ describe('a folder', () => {
     expect(await failureOf(put(inbox, file('f/x', 1), 'x'))).toMatchObject({ code: 'disk' });
     expect(await failureOf(put(inbox, file('f/g/x', 1), 'x'))).toMatchObject({ code: 'disk' });
     expect(await failureOf(inbox.place(folder('f/h')))).toMatchObject({ code: 'disk' });
-    await inbox.place({ kind: 'link', path: 'f/g/l', target: 'x' });
+    await inbox.place(link('f/g/l', 'x'));
     expect(await inbox.finish()).toContainEqual({ path: 'f/g/l', code: 'disk' });
     await inbox.close();
     expect(tree(elsewhere)).toEqual({ g: '/' });
@@ -495,7 +542,7 @@ describe('a link', () => {
       ['f/dangling', 'nowhere'],
       ['f/esc', 'a\x1bb/x'],
     ];
-    for (const [path, to] of links) await inbox.place({ kind: 'link', path, target: to });
+    for (const [path, to] of links) await inbox.place(link(path, to));
     expect(readdirSync(join(target, 'f')).sort()).toEqual(['g', 'taken']);
     expect(await inbox.finish()).toEqual([]);
     await inbox.close();
@@ -511,13 +558,35 @@ describe('a link', () => {
     });
   });
 
+  test('points to what got another name under that name', async () => {
+    const target = newFolder();
+    mkdirSync(join(target, 'f'));
+    const failures = await putAll(target, [
+      folder('f'),
+      folder('f/.g'),
+      folder('f/.g/.h'),
+      file('f/.x'),
+      link('f/x', '.x'),
+      link('f/h', './.g/.h'),
+      link('f/.g/.up', '../.x'),
+      link('f/none', '.none/.x'),
+    ]);
+    expect(failures).toEqual([]);
+    expect(tree(target)).toEqual({
+      f: '/',
+      'f/_.g': '/',
+      'f/_.g/.h': '/',
+      'f/_.g/.up': '-> ../_.x',
+      'f/_.x': 'f/.x',
+      'f/h': '-> ./_.g/.h',
+      'f/none': '-> _.none/.x',
+      'f/x': '-> _.x',
+    });
+  });
+
   test('left by one transfer is not followed by the next', async () => {
     const target = newFolder();
-    const first: Entry[] = [
-      folder('f'),
-      folder('f/real'),
-      { kind: 'link', path: 'f/l', target: 'real' },
-    ];
+    const first: Entry[] = [folder('f'), folder('f/real'), link('f/l', 'real')];
     await putAll(target, first);
     await putAll(target, [folder('f'), folder('f/l'), file('f/l/x')]);
     expect(tree(target)).toEqual({
@@ -527,6 +596,60 @@ describe('a link', () => {
       'f/l (1)': '/',
       'f/l (1)/x': 'f/l/x',
     });
+  });
+});
+
+describe('a sender that never ends', () => {
+  const long = 'n'.repeat(250);
+
+  test.each([
+    ['folders', (i: number) => folder(`f/${i}-${long}`), 110],
+    ['links', (i: number) => link(`f/${i}`, 'x'), 240],
+    ['links that point far', (i: number) => link(`f/${i}`, `${long}/${long}/${i}`), 70],
+  ])('has a few %s remembered; more fail, and nothing else does', async (_, entryOf, few) => {
+    const target = newFolder();
+    const inbox = await openInbox(target, { memory: 100_000 });
+    await inbox.place(folder('f'));
+    const failures = [];
+    for (let i = 0; i < 500; i++) failures.push(await failureOf(inbox.place(entryOf(i))));
+    const placed = failures.indexOf(failures.find((failure) => failure !== undefined));
+    expect(placed).toBeGreaterThan(few - 20);
+    expect(placed).toBeLessThan(few + 20);
+    for (let i = placed; i < 500; i++)
+      expect(failures[i]).toMatchObject({ code: 'too-many', path: entryOf(i).path });
+    const inside = file(`${entryOf(499).path}/x`);
+    expect(await failureOf(inbox.place(inside))).toMatchObject({ code: 'too-many' });
+    await put(inbox, file('f/x', 1), 'x');
+    expect(await inbox.finish()).toEqual([]);
+    await inbox.close();
+    expect(readdirSync(join(target, 'f'))).toHaveLength(placed + 1);
+  });
+
+  test('leaves time for others while its links and folders are finished', async () => {
+    const target = newFolder();
+    const inbox = await openInbox(target);
+    const paths = Array.from({ length: 60 }, (_, i) => `f/${i}`);
+    await inbox.place(folder('f'));
+    for (const path of paths) {
+      await inbox.place(folder(path));
+      await inbox.place(link(`${path}/l`, 'x'));
+    }
+    /** At each turn of the event loop, how many links are made, and folders finished. */
+    const seen: [number, number][] = [];
+    const look = (): void => {
+      const times = paths.map((path) => statSync(join(target, path)).mtimeMs);
+      seen.push([
+        paths.filter((path) => readdirSync(join(target, path)).length > 0).length,
+        times.filter((time) => Math.abs(time - MTIME) <= 1).length,
+      ]);
+      if (seen.at(-1)?.[1] !== paths.length) looking = setImmediate(look);
+    };
+    let looking = setImmediate(look);
+    expect(await inbox.finish()).toEqual([]);
+    clearImmediate(looking);
+    await inbox.close();
+    expect(seen.some(([links]) => links > 0 && links < paths.length)).toBe(true);
+    expect(seen.some(([, folders]) => folders > 0 && folders < paths.length)).toBe(true);
   });
 });
 
