@@ -175,12 +175,14 @@ export class Words {
     }
   }
 
-  /** A line for one file, as long as there are not too many of them. */
+  /** A line for one file, as long as there are not too many of them; failures are counted apart. */
   #named(told: Told, weight: Line['weight'], text: string): readonly Line[] {
-    told.named += 1;
-    if (this.#options.verbose || told.named <= NAMED) return [{ weight, text }];
-    if (told.named > NAMED + 1) return [];
-    return [{ weight, text: 'There are more files; from here on they are counted, not named.' }];
+    const which = weight === 'trouble' ? 'failures' : 'named';
+    told[which] += 1;
+    if (this.#options.verbose || told[which] <= NAMED) return [{ weight, text }];
+    if (told[which] > NAMED + 1) return [];
+    const what = which === 'failures' ? 'failures' : 'files';
+    return [{ weight, text: `There are more ${what}; from here on they are counted, not named.` }];
   }
 
   #summary(summary: Summary, told: Told): Line | undefined {
@@ -208,7 +210,7 @@ export class Words {
   #told(transfer: string): Told {
     let told = this.#transfers.get(transfer);
     if (told === undefined) {
-      told = { named: 0, leftOut: 0 };
+      told = { named: 0, failures: 0, leftOut: 0 };
       this.#transfers.set(transfer, told);
     }
     return told;
@@ -221,8 +223,9 @@ export class Words {
 
 /** What was said of one transfer so far. */
 interface Told {
-  /** Files that got a line, or would have. */
+  /** Files that got a line, or would have, and those that failed. */
   named: number;
+  failures: number;
   leftOut: number;
   extent?: Extent;
 }

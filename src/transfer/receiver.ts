@@ -176,7 +176,8 @@ export async function runReceiver(
       } catch (error) {
         const code = faultOf(error);
         failed.push({ entry: number, code });
-        if (entry.kind === 'folder') lost.set(entry.path, code);
+        // An inbox that is full of folders answers for what is in them itself.
+        if (entry.kind === 'folder' && code !== 'too-many') lost.set(entry.path, code);
         tell({ type: 'failed', path: entry.path, code });
       }
     }

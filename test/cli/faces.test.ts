@@ -93,6 +93,18 @@ describe('a receiver reads', () => {
     expect(lines.at(-1)).toBe('Received 1000 files (2.1 MB) from "Bob" in 3.0 s.');
   });
 
+  test('what failed, however many were saved before it', () => {
+    const many = Array.from({ length: 1000 }, (_, n) => saved(`/in/${n}`));
+    const failed: ShownEvent = {
+      ...of,
+      event: 'error',
+      code: 'corrupt',
+      message: 'No.',
+      path: 'x',
+    };
+    expect(told([...many, failed])).toContain('Failed: x: No.');
+  });
+
   test('what failed, bounded like the rest, and that it is incomplete', () => {
     const failed: ShownEvent = {
       ...of,
