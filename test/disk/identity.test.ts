@@ -15,7 +15,8 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { loadIdentity } from '../../src/disk/identity.ts';
 import { isPeerId, peerIdOf } from '../../src/peer-id.ts';
-import { isRoot, newFolder } from './support.ts';
+import { describeWith } from '../support/skip.ts';
+import { newFolder } from './support.ts';
 
 test('the first use makes a P-256 key and a certificate that names nobody and does not age', async () => {
   const home = newFolder();
@@ -104,9 +105,8 @@ describe('an identity is refused, and left as it is,', () => {
     expect(statSync(path).mtimeMs).toBe(before);
   });
 
-  test.skipIf(!isRoot)(
-    'when it belongs to somebody else (only root can give it away)',
-    async () => {
+  describeWith(['root'], 'since only root can give a file away', () => {
+    test('when it belongs to somebody else', async () => {
       const home = newFolder();
       await loadIdentity(home);
       chownSync(join(home, 'identity.pem'), 65534, 65534);
@@ -114,8 +114,8 @@ describe('an identity is refused, and left as it is,', () => {
         code: 'identity',
         message: expect.stringMatching(/another user/),
       });
-    },
-  );
+    });
+  });
 });
 
 test('a home that is not there fails as missing and makes nothing', async () => {

@@ -23,7 +23,8 @@ import { openInbox } from '../../src/disk/inbox.ts';
 import type { Entry, FileEntry } from '../../src/protocol/manifest.ts';
 import type { Inbox, Stored } from '../../src/transfer/receiver.ts';
 import { sha256 } from '../support/memory.ts';
-import { asUser, failureOf, isRoot, newFolder, newFolderOfUser, openHandles } from './support.ts';
+import { describeWith } from '../support/skip.ts';
+import { asUser, failureOf, newFolder, newFolderOfUser, openHandles } from './support.ts';
 
 const MiB = 1024 * 1024;
 const MTIME = 1_700_000_000_123;
@@ -653,7 +654,7 @@ describe('a sender that never ends', () => {
   });
 });
 
-describe.skipIf(!isRoot)('on a small disk (only root can mount one)', () => {
+describeWith(['root', 'mount'], 'on a small disk', () => {
   function onDisk(options: string, run: (target: string) => Promise<void>): Promise<void> {
     const target = newFolder();
     execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'none', target]);

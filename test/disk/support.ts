@@ -16,7 +16,7 @@ afterEach(() => {
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
 });
 
-export const isRoot = process.getuid?.() === 0;
+const isRoot = process.getuid?.() === 0;
 
 /** Runs as a user whom permissions concern: root drops to one meanwhile. */
 export async function asUser<T>(run: () => Promise<T>): Promise<T> {

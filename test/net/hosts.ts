@@ -2,12 +2,6 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 
-/** Why no hosts can be made here, for the names of the tests that need them; null if they can. */
-export const noHosts: string | null =
-  process.platform !== 'linux' || process.getuid?.() !== 0
-    ? 'needs network namespaces, that is, root on Linux'
-    : null;
-
 /** Hosts that see each other over bridges, and nothing else: nothing of it touches this machine. */
 export interface Hosts {
   host(name: string): Host;

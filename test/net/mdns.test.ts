@@ -1,6 +1,7 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { instanceName } from '../../src/net/mdns.ts';
 import { newRun } from '../../src/net/run.ts';
+import { describeWith } from '../support/skip.ts';
 import {
   compressionBomb,
   forgedGoodbye,
@@ -8,7 +9,7 @@ import {
   manyQuestions,
   pointerLoop,
 } from './hostile.ts';
-import { type Hosts, makeHosts, noHosts } from './hosts.ts';
+import { type Hosts, makeHosts } from './hosts.ts';
 
 const TYPE = '_drop-lan._tcp.local';
 
@@ -24,7 +25,7 @@ test.each([['Ana'], [''], ['é'.repeat(40)], ['😀'.repeat(20)], ['a.b.'.repeat
   },
 );
 
-describe.skipIf(noHosts)(noHosts ? `between hosts (${noHosts})` : 'between hosts', () => {
+describeWith(['root', 'ip', 'sysctl'], 'between hosts', () => {
   let hosts: Hosts;
   beforeEach(() => {
     hosts = makeHosts();
