@@ -67,6 +67,18 @@ export const ERRORS = {
     message: 'The other side could not store it.',
     hint: 'Look at the screen there: its disk may be full or its folder not writable.',
   },
+  'peer-full': {
+    exit: 5,
+    message: 'There is not enough room on the disk there.',
+    hint: 'Make room there and run the same command again.',
+  },
+  unrepeatable: {
+    exit: 5,
+    wire: 7,
+    heard: 'peer-source',
+    message: 'A part of it was lost, and standard input cannot be read again.',
+    hint: 'Run the whole command again.',
+  },
   'peer-source': { exit: 5, message: 'The other side could not read it.' },
 
   'wrong-code': {
@@ -145,7 +157,7 @@ export const ERRORS = {
   'disk-full': {
     exit: 8,
     wire: 30,
-    heard: 'peer-disk',
+    heard: 'peer-full',
     message: 'There is not enough room on the disk.',
     hint: 'Make room and run the same command again.',
   },
@@ -157,6 +169,13 @@ export const ERRORS = {
   },
   missing: { exit: 8, wire: 32, heard: 'peer-source', message: 'There is no such file or folder.' },
   exists: { exit: 8, wire: 33, heard: 'peer-disk', message: 'It exists already.' },
+  'too-many-open': {
+    exit: 8,
+    wire: 36,
+    heard: 'peer-disk',
+    message: 'The system lets this program open no more files.',
+    hint: 'Raise the limit (ulimit -n), or end what holds so many open.',
+  },
   disk: { exit: 8, wire: 34, heard: 'peer-disk', message: 'The disk failed.' },
   unreadable: { exit: 8, wire: 35, heard: 'peer-source', message: 'It cannot be read.' },
   identity: {

@@ -1,6 +1,6 @@
 import { DropError } from '../errors.ts';
 import { MAX_OPEN_ENTRIES, MAX_ROOT_UNITS, MAX_ROOTS } from './limits.ts';
-import { type Entry, type FileEntry, Roots } from './manifest.ts';
+import { type DataEntry, type Entry, hasData, Roots, sizeOf } from './manifest.ts';
 import type { MessageOf } from './message.ts';
 
 /**
@@ -40,16 +40,35 @@ export class Ledger {
   offer({ entries, files, bytes }: MessageOf<'offer'>): void {
     for (const entry of entries) {
       ensure(this.#roots.holds(entry.path), 'an entry outside the offered roots');
-      this.#open.set(this.#offered++, { entry, at: undefined, closed: false, settled: false });
+      this.#open.set(this.#offered++, {
+        entry,
+        digest: 'unasked',
+        at: undefined,
+        arrived: 0,
+        closed: false,
+        settled: false,
+      });
       this.#unsent += 1;
-      if (entry.kind === 'file') {
-        this.#files += 1;
-        this.#bytes += entry.size;
-      }
+      if (hasData(entry)) this.#files += 1;
+      this.#bytes += sizeOf(entry);
     }
     ensure(this.#open.size <= MAX_OPEN_ENTRIES, 'too many open entries');
     ensure(files === this.#files && bytes === this.#bytes, 'totals that do not add up');
     ensure(Number.isSafeInteger(bytes), 'too many bytes');
+  }
+
+  /** The receiver wants to know what is in a file before it decides on it. */
+  compare({ entry }: MessageOf<'compare'>): void {
+    const row = this.#row(entry);
+    ensure(row.entry.kind === 'file' && row.at === undefined, 'only offered files are compared');
+    ensure(row.digest === 'unasked', 'compared twice');
+    row.digest = 'asked';
+  }
+
+  digest({ entry }: MessageOf<'digest'>): void {
+    const row = this.#row(entry);
+    ensure(row.digest === 'asked', 'a digest that nobody asked for');
+    row.digest = 'said';
   }
 
   want({ count, skip, kept, failed }: MessageOf<'want'>): void {
@@ -60,6 +79,7 @@ export class Ledger {
       ensure(number >= first && number < this.#decided, 'a decision out of place');
       const row = this.#row(number);
       ensure(row.at === undefined, 'two decisions on one entry');
+      ensure(row.digest !== 'asked', 'a decision before the answer');
       return row;
     };
     const settle = (number: number): void => {
@@ -71,18 +91,19 @@ export class Ledger {
       settle(entry);
     }
     for (const { entry } of skip) {
-      ensure(pick(entry).entry.kind === 'file', 'only files can be skipped');
+      ensure(hasData(pick(entry).entry), 'only files can be skipped');
       settle(entry);
     }
     for (const { entry, size } of kept) {
       const row = pick(entry);
-      ensure(row.entry.kind === 'file' && size <= row.entry.size, 'kept more than there is');
+      ensure(fits(row, size), 'kept more than there is');
       row.at = size;
     }
     for (let number = first; number < this.#decided; number++) {
       const row = this.#open.get(number);
       if (row === undefined) continue;
-      if (row.entry.kind === 'file') row.at ??= 0;
+      ensure(row.digest !== 'asked', 'a decision before the answer');
+      if (hasData(row.entry)) row.at ??= 0;
       else settle(number);
     }
   }
@@ -93,19 +114,27 @@ export class Ledger {
     const starts = entry !== this.#current && offset === 0;
     ensure(starts || offset === row.at, 'a chunk out of order');
     row.at = offset + bytes.length;
-    ensure(row.at <= row.entry.size, 'more bytes than offered');
+    ensure(fits(row, row.at), 'more bytes than offered');
     this.#current = entry;
   }
 
   end({ entry }: MessageOf<'end'>): void {
     const row = this.#sending(entry);
-    ensure(row.at === row.entry.size, 'fewer bytes than offered');
+    ensure(row.entry.kind === 'stream' || row.at === row.entry.size, 'fewer bytes than offered');
     this.#close(entry, row);
   }
 
   /** The sender cannot send the rest of a file. */
   abandon({ entry }: MessageOf<'failed'>): void {
     this.#close(entry, this.#sending(entry));
+  }
+
+  /** The receiver has so much of a stream. */
+  arrived({ entry, offset }: MessageOf<'arrived'>): void {
+    const row = this.#row(entry);
+    ensure(row.entry.kind === 'stream' && row.at !== undefined, 'only streams arrive in part');
+    ensure(offset > row.arrived && offset <= row.at && !row.settled, 'more arrived than was sent');
+    row.arrived = offset;
   }
 
   stored({ entry }: MessageOf<'stored'>): void {
@@ -137,14 +166,14 @@ export class Ledger {
     return row;
   }
 
-  #sending(number: number): Row & { entry: FileEntry } {
+  #sending(number: number): Wanted {
     const row = this.#row(number);
     ensure(row.at !== undefined && !row.closed, 'a file that is not wanted');
     ensure(
       number === this.#current || (this.#current === this.#finished && number > this.#finished),
       'files out of order',
     );
-    return row as Row & { entry: FileEntry };
+    return row as Wanted;
   }
 
   #close(number: number, row: Row): void {
@@ -163,10 +192,20 @@ export class Ledger {
 
 interface Row {
   readonly entry: Entry;
+  /** Whether the receiver wanted to know it before it decides. */
+  digest: 'unasked' | 'asked' | 'said';
   /** Where the next chunk of a wanted file starts; of what is not wanted, nothing. */
   at: number | undefined;
+  /** How much of a stream the receiver has. */
+  arrived: number;
   closed: boolean;
   settled: boolean;
+}
+
+type Wanted = Row & { readonly entry: DataEntry; at: number };
+
+function fits({ entry }: Row, size: number): boolean {
+  return entry.kind === 'stream' || (entry.kind === 'file' && size <= entry.size);
 }
 
 export function ensure(condition: boolean, detail: string): asserts condition {

@@ -7,7 +7,7 @@ import { MAX_DEPTH, MAX_NAME, MAX_PATH, MAX_TARGET } from './limits.ts';
  * One thing of an offer. `path` is relative, its names joined with `/`, and starts with the
  * name of a root. It is what the sender calls it: where it lands is the receiver's business.
  */
-export type Entry = FileEntry | FolderEntry | LinkEntry;
+export type Entry = FileEntry | StreamEntry | FolderEntry | LinkEntry;
 
 export interface FileEntry {
   readonly kind: 'file';
@@ -19,6 +19,16 @@ export interface FileEntry {
   /** POSIX permission bits, at most 0o777; without them where the sender has none. */
   readonly mode?: number | undefined;
 }
+
+/** A file that is read as it is made: nobody knows how much it will be, and it is read once. */
+export interface StreamEntry {
+  readonly kind: 'stream';
+  readonly path: string;
+  readonly mode?: number | undefined;
+}
+
+/** What has bytes to send. */
+export type DataEntry = FileEntry | StreamEntry;
 
 export interface FolderEntry {
   readonly kind: 'folder';
@@ -43,6 +53,7 @@ const Mode = v.optional(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValu
 export const EntrySchema = v.pipe(
   v.variant('kind', [
     v.strictObject({ kind: v.literal('file'), path: Path, size: Size, mtime: Time, mode: Mode }),
+    v.strictObject({ kind: v.literal('stream'), path: Path, mode: Mode }),
     v.strictObject({ kind: v.literal('folder'), path: Path, mtime: Time, mode: Mode }),
     v.strictObject({ kind: v.literal('link'), path: Path, target: v.string() }),
   ]),
@@ -51,6 +62,15 @@ export const EntrySchema = v.pipe(
     'link that leaves its root',
   ),
 );
+
+export function hasData(entry: Entry): entry is DataEntry {
+  return entry.kind === 'file' || entry.kind === 'stream';
+}
+
+/** Bytes, as far as they are known before it is sent. */
+export function sizeOf(entry: Entry): number {
+  return entry.kind === 'file' ? entry.size : 0;
+}
 
 /** Whether `name` can be one part of an offered path. */
 export function isName(name: string): boolean {

@@ -41,6 +41,15 @@ export type Message =
   | { readonly type: 'confirm'; readonly tag: Uint8Array }
   // The transfer.
   | { readonly type: 'intro'; readonly name: string }
+  | {
+      readonly type: 'begin';
+      /** The transfer that broke off and is to go on under the yes that it has; else null. */
+      readonly continues: string | null;
+      /** Whether files are compared by their content, whatever their sizes and times say. */
+      readonly checksum: boolean;
+    }
+  /** Whether that transfer goes on; if not, everything is offered anew. */
+  | { readonly type: 'begun'; readonly continues: boolean }
   | { readonly type: 'roots'; readonly names: readonly string[]; readonly final: boolean }
   | {
       readonly type: 'offer';
@@ -51,6 +60,10 @@ export type Message =
       readonly final: boolean;
     }
   | { readonly type: 'accept'; readonly transfer: string }
+  /** What is the digest of this file? It may lie here already. */
+  | { readonly type: 'compare'; readonly entry: number }
+  /** Null: it cannot be read. */
+  | { readonly type: 'digest'; readonly entry: number; readonly digest: Uint8Array | null }
   | {
       readonly type: 'want';
       /** How many further entries are decided: the first so many that were not yet. */
@@ -68,6 +81,8 @@ export type Message =
       readonly bytes: Uint8Array;
     }
   | { readonly type: 'end'; readonly entry: number; readonly digest: Uint8Array }
+  /** So much of a stream is written, and will not be asked for again. */
+  | { readonly type: 'arrived'; readonly entry: number; readonly offset: number }
   | { readonly type: 'stored'; readonly entry: number }
   | { readonly type: 'failed'; readonly entry: number; readonly code: ErrorCode }
   | { readonly type: 'done' }
@@ -80,8 +95,11 @@ export type Message =
 export type MessageType = Message['type'];
 export type MessageOf<T extends MessageType> = Extract<Message, { type: T }>;
 
-/** Why a file needs not be sent. */
-export type SkipReason = 'unchanged' | 'identical' | 'conflict';
+/**
+ * Why a file needs not be sent: one of its size and time is there, or one of its content; one of
+ * other content is there and stays; or it was `stored` by this very transfer before it broke off.
+ */
+export type SkipReason = 'unchanged' | 'identical' | 'conflict' | 'stored';
 
 /** The start of a file that the receiver still has from a broken transfer. */
 export interface Kept {
@@ -121,6 +139,7 @@ const TERMS: readonly Terms[] = ['known', 'code', 'open', 'closed'];
 const SHARE = 32;
 const TAG = 64;
 const DIGEST = 32;
+const OFFSET = 8;
 
 const EntryNumber = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(0xffff_ffff));
 const Count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
@@ -131,6 +150,7 @@ const DeviceName = v.pipe(
   v.check((name) => utf8(name).length <= MAX_DEVICE_NAME),
 );
 const Digest = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/), v.transform(fromHex));
+const TransferId = v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/));
 const Wire = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(255), v.transform(fromWire));
 
 const CODECS: { readonly [T in Exclude<MessageType, 'chunk'>]: Codec<MessageOf<T>> } = {
@@ -200,11 +220,7 @@ const CODECS: { readonly [T in Exclude<MessageType, 'chunk'>]: Codec<MessageOf<T
       final: v.boolean(),
     }),
   ),
-  accept: json(
-    0x13,
-    'accept',
-    v.strictObject({ transfer: v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/)) }),
-  ),
+  accept: json(0x13, 'accept', v.strictObject({ transfer: TransferId })),
   want: json(
     0x14,
     'want',
@@ -213,7 +229,7 @@ const CODECS: { readonly [T in Exclude<MessageType, 'chunk'>]: Codec<MessageOf<T
       skip: v.array(
         v.strictObject({
           entry: EntryNumber,
-          reason: v.picklist(['unchanged', 'identical', 'conflict']),
+          reason: v.picklist(['unchanged', 'identical', 'conflict', 'stored']),
         }),
       ),
       kept: v.array(v.strictObject({ entry: EntryNumber, size: Count, digest: Digest })),
@@ -225,6 +241,30 @@ const CODECS: { readonly [T in Exclude<MessageType, 'chunk'>]: Codec<MessageOf<T
       failed: failed.map(({ entry, code }) => ({ entry, code: toWire(code) })),
     }),
   ),
+  begin: json(
+    0x15,
+    'begin',
+    v.strictObject({ continues: v.nullable(TransferId), checksum: v.boolean() }),
+  ),
+  begun: json(0x16, 'begun', v.strictObject({ continues: v.boolean() })),
+  compare: {
+    kind: 0x17,
+    encode: ({ entry }) => u32(entry),
+    decode: (body) => ({ type: 'compare', entry: view(exactly(body, 4)).getUint32(0) }),
+  },
+  digest: {
+    kind: 0x18,
+    encode: ({ entry, digest }) => concat(u32(entry), digest ?? new Uint8Array(0)),
+    decode(body) {
+      const none = body.length === 4;
+      if (!none) exactly(body, 4 + DIGEST);
+      return {
+        type: 'digest',
+        entry: view(body).getUint32(0),
+        digest: none ? null : body.subarray(4),
+      };
+    },
+  },
   end: {
     kind: 0x21,
     encode: ({ entry, digest }) => concat(u32(entry), digest),
@@ -255,6 +295,20 @@ const CODECS: { readonly [T in Exclude<MessageType, 'chunk'>]: Codec<MessageOf<T
     kind: 0x25,
     encode: ({ missed }) => u32(missed),
     decode: (body) => ({ type: 'complete', missed: view(exactly(body, 4)).getUint32(0) }),
+  },
+  arrived: {
+    kind: 0x26,
+    encode({ entry, offset }) {
+      const body = new Uint8Array(4 + OFFSET);
+      view(body).setUint32(0, entry);
+      view(body).setBigUint64(4, BigInt(offset));
+      return body;
+    },
+    decode(body) {
+      exactly(body, 4 + OFFSET);
+      const offset = safe(view(body).getBigUint64(4));
+      return { type: 'arrived', entry: view(body).getUint32(0), offset };
+    },
   },
 };
 

@@ -33,21 +33,37 @@ const RULES: Record<
 > = {
   sender: {
     start: { intro: 'named' },
-    named: { roots: 'named', 'last roots': 'offering' },
+    named: { begin: 'begun' },
+    begun: { roots: 'begun', 'last roots': 'offering' },
     offering: {
       offer: 'offering',
       'last offer': 'sending',
+      digest: 'offering',
       chunk: 'offering',
       end: 'offering',
       failed: 'offering',
     },
-    sending: { chunk: 'sending', end: 'sending', failed: 'sending', done: 'done' },
+    sending: {
+      digest: 'sending',
+      chunk: 'sending',
+      end: 'sending',
+      failed: 'sending',
+      done: 'done',
+    },
     done: {},
   },
   receiver: {
     start: { intro: 'named' },
-    named: { accept: 'accepted' },
-    accepted: { want: 'accepted', stored: 'accepted', failed: 'accepted', complete: 'over' },
+    named: { begun: 'begun', accept: 'accepted' },
+    begun: { accept: 'accepted' },
+    accepted: {
+      compare: 'accepted',
+      want: 'accepted',
+      arrived: 'accepted',
+      stored: 'accepted',
+      failed: 'accepted',
+      complete: 'over',
+    },
     over: {},
   },
 };
@@ -65,6 +81,8 @@ export class Session {
   #intent: Intent = 'look';
   readonly #transcript: Uint8Array[] = [];
   readonly #state: Record<Role, string> = { sender: 'start', receiver: 'start' };
+  /** Whether the sender wants to go on with a transfer, which the receiver must answer first. */
+  #continues = false;
   #over = false;
 
   constructor(part: Part) {
@@ -151,7 +169,16 @@ export class Session {
   #count(role: Role, message: Message): void {
     const ledger = this.#ledger;
     switch (message.type) {
+      case 'begin':
+        this.#continues = message.continues !== null;
+        break;
+      case 'begun':
+        ensure(this.#state.sender === 'begun', 'an answer before the question');
+        ensure(this.#continues, 'nothing was to go on');
+        this.#continues = false;
+        break;
       case 'roots':
+        ensure(!this.#continues, 'an offer before it is known what goes on');
         ledger.roots(message);
         break;
       case 'offer':
@@ -159,6 +186,12 @@ export class Session {
         break;
       case 'accept':
         ensure(/offering|sending/.test(this.#state.sender), 'an answer before the roots');
+        break;
+      case 'compare':
+        ledger.compare(message);
+        break;
+      case 'digest':
+        ledger.digest(message);
         break;
       case 'want':
         ledger.want(message);
@@ -171,6 +204,9 @@ export class Session {
         break;
       case 'failed':
         role === 'sender' ? ledger.abandon(message) : ledger.reject(message);
+        break;
+      case 'arrived':
+        ledger.arrived(message);
         break;
       case 'stored':
         ledger.stored(message);

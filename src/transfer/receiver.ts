@@ -1,28 +1,33 @@
 import { DropError, type ErrorCode } from '../errors.ts';
 import type { Extent } from '../events.ts';
 import { MAX_BATCH, MAX_OPEN_ENTRIES } from '../protocol/limits.ts';
-import { type Entry, type FileEntry, parentOf } from '../protocol/manifest.ts';
+import { type DataEntry, type Entry, hasData, parentOf, sizeOf } from '../protocol/manifest.ts';
 import type { Kept, MessageOf, SkipReason } from '../protocol/message.ts';
 import type { Channel } from './channel.ts';
 import { Condition, together } from './condition.ts';
-import { EVERYTHING, Grant } from './grant.ts';
+import { EVERYTHING } from './grant.ts';
+import type { Reception } from './reception.ts';
 import type { Tell } from './report.ts';
 
 /** Where files land. */
 export interface Inbox {
+  /** Whether nothing that was offered can be here already, as a whole or in part. */
+  readonly fresh: boolean;
+
   /** Bytes that may still be stored here, the reserve already taken off. */
   room(): Promise<number>;
 
   /**
    * Decides where an offered entry goes. A folder is made at once, a link is remembered for
    * `finish`; for a file it says what is wanted of it. Entries come in the order in which they
-   * were offered, each folder before what it holds. Throws a `DropError` if this entry cannot
-   * be placed; the others are not concerned.
+   * were offered, each folder before what it holds; but several files may be placed at once.
+   * `digest` asks the sender for the SHA-256 of the file, null if it cannot tell. Throws a
+   * `DropError` if this entry cannot be placed; the others are not concerned.
    */
-  place(entry: Entry): Promise<Placement>;
+  place(entry: Entry, digest: () => Promise<Uint8Array | null>): Promise<Placement>;
 
-  /** Begins a file, or goes on after the `from` bytes that were kept of it. */
-  open(entry: FileEntry, from: number): Promise<IncomingFile>;
+  /** Begins a file, or goes on after the `from` bytes that `place` has said to be kept of it. */
+  open(entry: DataEntry, from: number): Promise<IncomingFile>;
 
   /**
    * Makes the links and sets the times and modes of the folders, last of all. Returns what it
@@ -30,31 +35,35 @@ export interface Inbox {
    */
   finish(): Promise<{ path: string; code: ErrorCode }[]>;
 
-  /** Removes what is not stored. Safe to call twice, and after `finish`. */
+  /** Ends it. Safe to call twice, and after `finish`; no file may be open any more. */
   close(): Promise<void>;
 }
 
 export type Placement =
   | { readonly want: 'all' }
-  /** The verified start of it lies here from a broken transfer. */
+  /** The start of it lies here from a broken transfer. */
   | { readonly want: 'rest'; readonly size: number; readonly digest: Uint8Array }
-  | { readonly want: 'nothing'; readonly reason: SkipReason }
+  | { readonly want: 'nothing'; readonly reason: Exclude<SkipReason, 'stored'> }
   /** A folder or a link: nothing to send. */
   | { readonly want: 'placed' };
 
 /** A file on its way to the disk. Nothing of it is visible under its name before `commit` ends. */
 export interface IncomingFile {
+  /** How many bytes of it are written, so that they outlive this process. */
+  readonly written: number;
   /** Takes the next bytes; they may be overwritten once the promise is fulfilled. */
   write(bytes: Uint8Array): Promise<void>;
-
   /**
-   * Gives the file its name, once it is written, synced and equal to `digest` (SHA-256);
-   * resolves when the name itself is durable. Throws `corrupt` if it is not equal. Many
-   * commits may run at once.
+   * Compares all that came with the digest, makes it durable and gives it its name; only then
+   * it is stored. Throws `corrupt` if it is not what was sent.
    */
   commit(digest: Uint8Array): Promise<Stored>;
-
-  /** Leaves the file unfinished. */
+  /**
+   * Ends it, and keeps what came, as far as that is possible, for when the same peer offers the
+   * same file again. Never throws; safe to call once it has ended in any way.
+   */
+  keep(): Promise<void>;
+  /** Ends it, and removes what came. */
   discard(): Promise<void>;
 }
 
@@ -67,12 +76,12 @@ export interface Stored {
 }
 
 export interface Host {
-  /** Names this transfer: 32 hex digits, drawn at random. */
-  readonly transfer: string;
   /** Whether everything is taken without a question; `ask` only hears of it, at once. */
   readonly freely: boolean;
+  /** The reception that `continues` names, if it may go on; else a new one. */
+  reception(continues: string | null): Promise<Reception>;
   /** Opens the inbox: only after a yes does anything appear on the disk. */
-  open(): Promise<Inbox>;
+  open(how: { readonly roots: readonly string[]; readonly checksum: boolean }): Promise<Inbox>;
   /**
    * Whether the offer is taken, or why not. Asked again when it outgrows what was granted.
    * The signal says that nobody waits for the answer any more.
@@ -83,116 +92,170 @@ export interface Host {
 /** How many files may be on their way from written to stored at once; syncing them takes the time. */
 const COMMITS = 64;
 
+/** How much of a stream comes before the sender learns that it is written, in bytes. */
+const ARRIVED_EVERY = 4 * 1024 * 1024;
+
 /**
- * Receives what a sender offers into an inbox: decides on it batch by batch, writes what
+ * Receives over one connection what a sender offers: decides on it batch by batch, writes what
  * comes, and says of each file that it is stored only when it is. Returns when everything is
- * settled and the sender was told so.
+ * settled and the sender was told so. If the connection breaks, what came is kept, and the
+ * reception may go on over another.
  */
 export async function runReceiver(
   channel: Channel,
-  { transfer, freely, ask, open }: Host,
+  { freely, reception: find, ask, open }: Host,
   tell: Tell,
 ): Promise<void> {
   const progress = new Condition();
-  const roots: string[] = [];
-  /** What is offered and not yet decided. */
+  /** What is offered and not yet decided, and the number of the first of it. */
   const undecided: Entry[] = [];
-  let entries = 0;
-  let totals = { files: 0, bytes: 0, final: false };
   let decided = 0;
+  let offered = { files: 0, bytes: 0, sized: true, final: false };
   /** Bytes that are wanted and not yet written. */
   let owed = 0;
-  /** Folders that could not be made: nothing in them can. */
-  const lost = new Map<string, ErrorCode>();
   /** What is wanted and not yet settled, by number. */
   const jobs = new Map<number, Job>();
   const commits = new Set<Promise<void>>();
   /** The first failure of a commit that is more than that of its file. */
   let broken: { readonly error: unknown } | undefined;
-  let opened: Inbox | undefined;
+  /** What the sender said of files that were compared. */
+  const digests = new Map<number, Uint8Array | null>();
 
+  const { continues, checksum } = await channel.hear('begin');
+  const reception = await find(continues);
+  const continued = continues === reception.transfer;
+  if (continues !== null) await channel.say({ type: 'begun', continues: continued });
+  reception.connected();
+  const roots: string[] = [];
+  let introduced = false;
   try {
     await together(channel, progress, decideAll(), hearAll());
   } finally {
     await Promise.all(commits);
-    await opened?.close();
+    reception.broken([...jobs.values()].map(({ entry }) => entry));
+    await Promise.all(Array.from(jobs.values(), ({ file }) => file?.keep()));
   }
 
   async function decideAll(): Promise<void> {
-    const grant = new Grant();
-    await askFor(grant);
-    opened = await open();
-    if (totals.final && totals.bytes > (await opened.room())) throw new DropError('disk-full');
+    const { grant, transfer } = reception;
+    if (continued) await progress.until(() => introduced);
+    else await askForYes();
+    reception.inbox ??= await open({ roots, checksum });
+    const { inbox } = reception;
+    if (inbox.fresh && !continued && offered.final && offered.bytes > (await inbox.room()))
+      throw new DropError('disk-full');
     await channel.say({ type: 'accept', transfer });
-    tell({ type: 'accepted', transfer });
+    tell({ type: 'accepted', transfer, continued });
     for (;;) {
-      await progress.until(() => undecided.length > 0 || totals.final);
+      await progress.until(() => undecided.length > 0 || offered.final);
       const batch = undecided.slice(0, MAX_BATCH);
-      const beyond = batch.findIndex((entry) => !grant.takes(entry));
+      const beyond = batch.findIndex((entry) => !reception.isOld(entry) && !grant.takes(entry));
       if (beyond >= 0) batch.splice(beyond);
-      undecided.splice(0, batch.length);
-      if (batch.length > 0) await decide(batch, opened);
-      else if (undecided.length > 0) await askFor(grant);
+      if (batch.length > 0) await decide(batch, inbox);
+      else if (undecided.length > 0) await askForYes();
       else return;
     }
   }
 
   /** Asks when there is something to show: the whole offer, or as much as a sender may offer. */
-  async function askFor(grant: Grant): Promise<void> {
+  async function askForYes(): Promise<void> {
     const full = MAX_OPEN_ENTRIES - MAX_BATCH;
     await progress.until(
-      () => totals.final || channel.session.open > full || (freely && entries > 0),
+      () => offered.final || channel.session.open > full || (freely && undecided.length > 0),
     );
-    const shown = { entries, ...totals };
-    const answer = await ask({ roots, ...totals }, progress.signal);
+    const shown = { entries: reception.entries, bytes: offered.bytes };
+    const answer = await ask({ roots, ...offered }, progress.signal);
     if (answer !== 'yes') throw new DropError(answer);
-    grant.renew(freely ? EVERYTHING : shown);
+    reception.roots ??= roots;
+    reception.grant.renew(freely ? EVERYTHING : shown);
   }
 
   async function decide(batch: readonly Entry[], inbox: Inbox): Promise<void> {
     const room = await inbox.room();
+    const placements = await placeAll(batch, inbox);
     const skip: { entry: number; reason: SkipReason }[] = [];
     const kept: Kept[] = [];
     const failed: { entry: number; code: ErrorCode }[] = [];
-    for (const entry of batch) {
-      const number = decided++;
-      try {
-        const code = lost.get(parentOf(entry.path));
-        if (code !== undefined) throw new DropError(code);
-        const placement = await inbox.place(entry);
-        if (entry.kind !== 'file') continue;
-        if (placement.want === 'nothing') {
-          skip.push({ entry: number, reason: placement.reason });
-          tell({ type: 'skipped', file: entry, reason: placement.reason });
+    for (const [i, entry] of batch.entries()) {
+      const number = decided + i;
+      const { placement, code, old } = placements[i] as Placed;
+      const reject = (why: ErrorCode): void => {
+        failed.push({ entry: number, code: why });
+        if (!old) settleFailed(entry, why);
+      };
+      if (code !== undefined) reject(code);
+      else if (!hasData(entry)) reception.settle(entry, 'placed');
+      else if (placement.want === 'nothing') {
+        skip.push({ entry: number, reason: placement.reason });
+        if (old || placement.reason === 'stored') continue;
+        reception.settle(entry, { skipped: placement.reason });
+        tell({ type: 'skipped', entry, reason: placement.reason });
+      } else {
+        const { size: has = 0, digest } = placement.want === 'rest' ? placement : {};
+        const left = Math.max(0, sizeOf(entry) - has);
+        // What is promised already and not yet written takes of the same room.
+        if (owed + left > room) {
+          reject('disk-full');
           continue;
         }
-        const left = entry.size - (placement.want === 'rest' ? placement.size : 0);
-        // What is promised already and not yet written takes of the same room.
-        if (owed + left > room) throw new DropError('disk-full');
         owed += left;
-        if (placement.want === 'rest')
-          kept.push({ entry: number, size: placement.size, digest: placement.digest });
-        jobs.set(number, { file: entry, inbox, left, rejected: false });
-      } catch (error) {
-        const code = faultOf(error);
-        failed.push({ entry: number, code });
-        // An inbox that is full of folders answers for what is in them itself.
-        if (entry.kind === 'folder' && code !== 'too-many') lost.set(entry.path, code);
-        tell({ type: 'failed', path: entry.path, code });
+        if (digest !== undefined) kept.push({ entry: number, size: has, digest });
+        jobs.set(number, { entry, inbox, at: has, arrived: has, left, rejected: false });
       }
     }
+    undecided.splice(0, batch.length);
+    decided += batch.length;
     await channel.say({ type: 'want', count: batch.length, skip, kept, failed });
   }
 
+  /** Where each entry of a batch goes. Files are looked at together, as they may be compared. */
+  async function placeAll(batch: readonly Entry[], inbox: Inbox): Promise<Placed[]> {
+    const placed: Promise<Placed>[] = [];
+    for (const [i, entry] of batch.entries()) {
+      const before = reception.outcomeOf(entry);
+      const placing =
+        before === undefined ? place(entry, decided + i, inbox) : Promise.resolve(asBefore(before));
+      placing.catch(() => {}); // It is awaited below, with the others.
+      placed.push(placing);
+      // What lies in a folder can only be placed once that is there.
+      if (!hasData(entry)) await placing;
+    }
+    return Promise.all(placed);
+  }
+
+  async function place(entry: Entry, number: number, inbox: Inbox): Promise<Placed> {
+    try {
+      const lost = reception.lost.get(parentOf(entry.path));
+      if (lost !== undefined) throw new DropError(lost);
+      return { placement: await inbox.place(entry, () => digestOf(number)) };
+    } catch (error) {
+      const code = faultOf(error);
+      // An inbox that is full of folders answers for what is in them itself.
+      if (entry.kind === 'folder' && code !== 'too-many') reception.lost.set(entry.path, code);
+      return { placement: { want: 'placed' }, code };
+    }
+  }
+
+  /** Asks the sender what is in a file. */
+  async function digestOf(number: number): Promise<Uint8Array | null> {
+    await channel.say({ type: 'compare', entry: number });
+    await progress.until(() => digests.has(number));
+    const digest = digests.get(number) ?? null;
+    digests.delete(number);
+    return digest;
+  }
+
   async function hearAll(): Promise<void> {
+    await hearRoots();
     for (;;) {
-      const message = await channel.hear('roots', 'offer', 'chunk', 'end', 'failed', 'done');
+      const message = await channel.hear('offer', 'digest', 'chunk', 'end', 'failed', 'done');
       switch (message.type) {
-        case 'roots':
-          roots.push(...message.names);
-          break;
         case 'offer':
           hearOffer(message);
+          break;
+        case 'digest':
+          digests.set(message.entry, message.digest);
+          progress.changed();
           break;
         case 'chunk':
           await take(message);
@@ -209,11 +272,24 @@ export async function runReceiver(
     }
   }
 
-  function hearOffer(offer: MessageOf<'offer'>): void {
-    undecided.push(...offer.entries);
-    entries += offer.entries.length;
-    totals = { files: offer.files, bytes: offer.bytes, final: offer.final };
-    tell({ type: 'offered', ...totals });
+  async function hearRoots(): Promise<void> {
+    for (let final = false; !final; ) {
+      const message = await channel.hear('roots');
+      roots.push(...message.names);
+      final = message.final;
+    }
+    if (continued && !sameList(roots, reception.roots ?? []))
+      throw new DropError('protocol', { message: 'What goes on is not what was accepted.' });
+    introduced = true;
+    progress.changed();
+  }
+
+  function hearOffer({ entries, final }: MessageOf<'offer'>): void {
+    undecided.push(...entries);
+    reception.hearOffer(entries);
+    const { files, bytes, sized } = reception;
+    offered = { files, bytes, sized, final };
+    tell({ type: 'offered', ...offered });
     progress.changed();
   }
 
@@ -223,18 +299,29 @@ export async function runReceiver(
     try {
       const file = await openJob(job, offset);
       await file.write(bytes);
-      owed -= bytes.length;
-      job.left -= bytes.length;
+      job.at += bytes.length;
+      if (job.entry.kind === 'file') {
+        owed -= bytes.length;
+        job.left -= bytes.length;
+      }
       tell({ type: 'moved', bytes: bytes.length });
+      if (job.entry.kind === 'stream') await confirm(number, job, file);
     } catch (error) {
       await reject(number, job, error);
     }
   }
 
+  /** Tells how much of a stream is written, which has no size that could have been looked at before. */
+  async function confirm(number: number, job: Job, { written }: IncomingFile): Promise<void> {
+    if (written < job.arrived + ARRIVED_EVERY) return;
+    if ((await job.inbox.room()) <= owed) throw new DropError('disk-full');
+    job.arrived = written;
+    await channel.say({ type: 'arrived', entry: number, offset: written });
+  }
+
   async function store({ entry: number, digest }: MessageOf<'end'>): Promise<void> {
     const job = jobOf(number);
-    jobs.delete(number);
-    if (job.rejected) return;
+    if (job.rejected) return void jobs.delete(number);
     const commit = commitJob(number, job, digest)
       .catch((error: unknown) => {
         broken ??= { error };
@@ -246,15 +333,19 @@ export async function runReceiver(
   }
 
   async function commitJob(number: number, job: Job, digest: Uint8Array): Promise<void> {
+    const { entry } = job;
     try {
       // Where no chunk came, all of it was kept, or there is nothing to it.
-      const file = await openJob(job, job.file.size);
+      const file = await openJob(job, job.at);
       const where = await file.commit(digest);
-      await channel.say({ type: 'stored', entry: number });
-      tell({ type: 'stored', file: job.file, digest, where });
+      jobs.delete(number);
+      reception.settle(entry, 'stored');
+      tell({ type: 'stored', entry, size: job.at, digest, where });
     } catch (error) {
-      await reject(number, job, error);
+      jobs.delete(number);
+      return reject(number, job, error);
     }
+    await channel.say({ type: 'stored', entry: number });
   }
 
   /** The sender cannot send the rest of a file. */
@@ -266,23 +357,36 @@ export async function runReceiver(
 
   /** We cannot store a file; what still comes of it is let go by. */
   async function reject(number: number, job: Job, error: unknown): Promise<void> {
+    const code = faultOf(error);
     job.rejected = true;
-    await giveUp(number, job, faultOf(error));
+    await giveUp(number, job, code);
   }
 
   async function giveUp(number: number, job: Job, code: ErrorCode): Promise<void> {
     owed -= job.left;
-    await job.incoming?.discard();
-    tell({ type: 'failed', path: job.file.path, code });
+    await (WORTHLESS.has(code) ? job.file?.discard() : job.file?.keep());
+    settleFailed(job.entry, code);
     await channel.say({ type: 'failed', entry: number, code });
   }
 
+  function settleFailed(entry: Entry, code: ErrorCode): void {
+    reception.settle(entry, { failed: code });
+    tell({ type: 'failed', path: entry.path, code });
+  }
+
   async function openJob(job: Job, offset: number): Promise<IncomingFile> {
-    if (job.incoming === undefined) {
-      tell({ type: 'started', file: job.file, from: offset });
-      job.incoming = await job.inbox.open(job.file, offset);
+    if (job.file === undefined) {
+      if (job.entry.kind === 'file') {
+        // The sender may start over although something was kept.
+        const left = job.entry.size - offset;
+        owed += left - job.left;
+        job.left = left;
+      }
+      job.at = offset;
+      tell({ type: 'started', entry: job.entry, from: offset });
+      job.file = await job.inbox.open(job.entry, offset);
     }
-    return job.incoming;
+    return job.file;
   }
 
   function jobOf(number: number): Job {
@@ -294,7 +398,7 @@ export async function runReceiver(
   async function finish(): Promise<void> {
     await Promise.all(commits);
     if (broken) throw broken.error;
-    const missed = (await opened?.finish()) ?? [];
+    const missed = (await reception.inbox?.finish()) ?? [];
     for (const { path, code } of missed) tell({ type: 'failed', path, code });
     await channel.say({ type: 'complete', missed: missed.length });
   }
@@ -302,13 +406,32 @@ export async function runReceiver(
 
 /** One file on its way. */
 interface Job {
-  readonly file: FileEntry;
+  readonly entry: DataEntry;
   readonly inbox: Inbox;
-  /** Bytes that are not yet written. */
+  /** How far it has come, and how much of that a stream's sender was told. */
+  at: number;
+  arrived: number;
+  /** Bytes that are not yet written, as far as that is known. */
   left: number;
-  incoming?: IncomingFile;
+  file?: IncomingFile;
   /** We gave it up. */
   rejected: boolean;
+}
+
+/** What became of one entry of a batch. */
+interface Placed {
+  readonly placement: Placement | { readonly want: 'nothing'; readonly reason: 'stored' };
+  readonly code?: ErrorCode;
+  /** It was decided before the connection broke. */
+  readonly old?: boolean;
+}
+
+function asBefore(outcome: NonNullable<ReturnType<Reception['outcomeOf']>>): Placed {
+  if (outcome === 'placed') return { placement: { want: 'placed' }, old: true };
+  if (outcome === 'stored') return { placement: { want: 'nothing', reason: 'stored' }, old: true };
+  if ('failed' in outcome)
+    return { placement: { want: 'placed' }, code: outcome.failed, old: true };
+  return { placement: { want: 'nothing', reason: outcome.skipped }, old: true };
 }
 
 /** The code of a failure that concerns one entry; anything else is not for here. */
@@ -318,3 +441,10 @@ function faultOf(error: unknown): ErrorCode {
 }
 
 const OF_THE_WHOLE: ReadonlySet<ErrorCode> = new Set(['disconnected', 'protocol', 'cancelled']);
+
+/** After these nothing that came is the start of anything. */
+const WORTHLESS: ReadonlySet<ErrorCode> = new Set(['changed', 'corrupt']);
+
+function sameList(one: readonly string[], other: readonly string[]): boolean {
+  return one.length === other.length && one.every((item, i) => item === other[i]);
+}

@@ -1,5 +1,5 @@
 import type { ErrorCode } from '../errors.ts';
-import type { FileEntry } from '../protocol/manifest.ts';
+import type { DataEntry } from '../protocol/manifest.ts';
 import type { SkipReason } from '../protocol/message.ts';
 
 /** What happens in a transfer, as both stories tell it to whoever holds them. */
@@ -9,21 +9,32 @@ export type Report =
       readonly type: 'offered';
       readonly files: number;
       readonly bytes: number;
+      /** False if there is a stream among them, of which nobody knows how much it will be. */
+      readonly sized: boolean;
       readonly final: boolean;
     }
-  | { readonly type: 'accepted'; readonly transfer: string }
+  /** `continued`: under the yes that it had before the connection broke. */
+  | { readonly type: 'accepted'; readonly transfer: string; readonly continued: boolean }
+  /** The receiver knows nothing of what was sent before: everything is offered anew. */
+  | { readonly type: 'restarted' }
   /** A file is on its way, its first `from` bytes being there already. */
-  | { readonly type: 'started'; readonly file: FileEntry; readonly from: number }
+  | { readonly type: 'started'; readonly entry: DataEntry; readonly from: number }
   | { readonly type: 'moved'; readonly bytes: number }
   | {
       readonly type: 'stored';
-      readonly file: FileEntry;
+      readonly entry: DataEntry;
+      /** Bytes. */
+      readonly size: number;
       readonly digest: Uint8Array;
       /** The receiver knows where it lies, and whether it had to get another name. */
       readonly where?: { readonly path: string; readonly renamed: boolean };
     }
   /** A file that needs not be sent. */
-  | { readonly type: 'skipped'; readonly file: FileEntry; readonly reason: SkipReason }
+  | {
+      readonly type: 'skipped';
+      readonly entry: DataEntry;
+      readonly reason: Exclude<SkipReason, 'stored'>;
+    }
   /** A socket, device or the like, which cannot be sent. */
   | { readonly type: 'ignored'; readonly path: string }
   | { readonly type: 'failed'; readonly path: string; readonly code: ErrorCode }

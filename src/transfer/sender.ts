@@ -1,8 +1,7 @@
 import { DropError, type ErrorCode } from '../errors.ts';
-import { equal } from '../protocol/bytes.ts';
 import { MAX_BATCH, MAX_CONTROL, MAX_OPEN_ENTRIES } from '../protocol/limits.ts';
-import type { Entry, FileEntry } from '../protocol/manifest.ts';
-import type { Kept, Message, MessageOf } from '../protocol/message.ts';
+import { type DataEntry, type Entry, type FileEntry, hasData, sizeOf } from '../protocol/manifest.ts';
+import type { Kept, Message, MessageOf, SkipReason } from '../protocol/message.ts';
 import type { Channel } from './channel.ts';
 import { Condition, together } from './condition.ts';
 import type { Tell } from './report.ts';
@@ -14,20 +13,34 @@ export interface Outbox {
 
   /**
    * Walks everything, each folder before what it holds, reading no further ahead than it is
-   * asked. What cannot be offered comes as `Unsendable` and never ends the walk.
+   * asked. What cannot be offered comes as `Unsendable` and never ends the walk. It may be
+   * walked again, for a receiver that knows nothing of what was offered before.
    */
   entries(): AsyncIterable<Entry | Unsendable>;
 
   /**
-   * The bytes of a file from `from` on, in blocks of at most `MAX_CHUNK`; in the end the
-   * SHA-256 of the whole file, `from` or not. A block may be overwritten once
-   * `BLOCKS_IN_FLIGHT` further ones were asked for. Throws `changed` if the file is not the
-   * one that was offered or is written to meanwhile, `missing` or `unreadable` otherwise.
+   * The bytes of a file in blocks of at most `MAX_CHUNK`: those after what the receiver kept, if
+   * that is the start of it, else all; in the end the SHA-256 of the whole file. A block may be
+   * overwritten once `BLOCKS_IN_FLIGHT` further ones were asked for. Throws `changed` if the file
+   * is not the one that was offered or is written to meanwhile, `missing` or `unreadable`
+   * otherwise; `unrepeatable` if a stream would have to be read twice.
    */
-  read(entry: FileEntry, from: number): AsyncGenerator<Uint8Array, Uint8Array, undefined>;
+  read(entry: DataEntry, kept: Kept | undefined): AsyncGenerator<Block, Uint8Array, undefined>;
 
-  /** The SHA-256 of the first `size` bytes of a file, to see whether a peer kept the same. */
-  digest(entry: FileEntry, size: number): Promise<Uint8Array>;
+  /** The receiver has so much of a stream, and will not ask for it again. */
+  arrived(entry: DataEntry, offset: number): void;
+
+  /** The SHA-256 of a whole file. Throws like `read`. */
+  digest(entry: FileEntry): Promise<Uint8Array>;
+
+  /** Ends it: what is still open is closed. */
+  close(): Promise<void>;
+}
+
+/** Bytes of a file, and where in it they lie. */
+export interface Block {
+  readonly offset: number;
+  readonly bytes: Uint8Array;
 }
 
 /** Something found on the walk that will not be sent, and why. */
@@ -46,17 +59,108 @@ const OF_ONE_FILE: ReadonlySet<ErrorCode> = new Set([
   'changed',
   'missing',
   'unreadable',
+  'unrepeatable',
   'not-permitted',
+  'too-many-open',
   'disk',
 ]);
 
 /**
- * Sends everything in the outbox: offers it batch by batch, sends what the receiver wants of
- * it, and listens all the while to what the receiver says of it. Returns when the receiver has
- * said that it is complete; what was not delivered was told as `failed`.
+ * What is to be delivered to one receiver, and how far that has come. It outlives connections:
+ * when one breaks, what was not settled is offered again, before the rest, on the next.
  */
-export async function runSender(channel: Channel, outbox: Outbox, tell: Tell): Promise<void> {
+export class Delivery {
+  readonly outbox: Outbox;
+  readonly checksum: boolean;
+  /** The receiver's name for it, once it has accepted. */
+  transfer: string | null = null;
+  #walk: AsyncIterator<Entry | Unsendable>;
+  #walked = false;
+  /** What is to be offered next. */
+  #ahead: Entry[] = [];
+  /** What was sent before the connection broke; the receiver may have stored it. */
+  readonly #sent = new Map<Entry, Sent>();
+  /** How much was found so far: files, and their bytes. */
+  files = 0;
+  bytes = 0;
+  /** Whether the bytes are all that there will be; those of a stream come on top. */
+  sized = true;
+
+  constructor(outbox: Outbox, { checksum = false }: { checksum?: boolean | undefined } = {}) {
+    this.outbox = outbox;
+    this.checksum = checksum;
+    this.#walk = outbox.entries()[Symbol.asyncIterator]();
+  }
+
+  /** Forgets what was offered: whoever hears it next knows nothing of it. */
+  restart(): void {
+    this.transfer = null;
+    this.#walk = this.outbox.entries()[Symbol.asyncIterator]();
+    this.#walked = false;
+    this.#ahead = [];
+    this.#sent.clear();
+    this.files = this.bytes = 0;
+    this.sized = true;
+  }
+
+  /** How many entries, at least one if there are any, can be offered next in one message. */
+  async look(onUnsendable: (found: Unsendable) => void): Promise<number> {
+    while (!this.#walked && this.#ahead.length < MAX_BATCH) {
+      const { value: found, done } = await this.#walk.next();
+      if (done) this.#walked = true;
+      else if (found.kind === 'unsendable') onUnsendable(found);
+      else this.#find(found);
+    }
+    return batchOf(this.#ahead);
+  }
+
+  /** Takes that many. */
+  take(count: number): Entry[] {
+    return this.#ahead.splice(0, count);
+  }
+
+  /** Whether everything is taken. */
+  get exhausted(): boolean {
+    return this.#walked && this.#ahead.length === 0;
+  }
+
+  /** The connection broke: these were offered and not settled, in this order. */
+  again(open: readonly { readonly entry: Entry; readonly sent?: Sent | undefined }[]): void {
+    this.#ahead.unshift(...open.map(({ entry }) => entry));
+    for (const { entry, sent } of open) if (sent !== undefined) this.#sent.set(entry, sent);
+  }
+
+  /** What an entry was when it was sent before the connection broke; it is asked for once. */
+  sentBefore(entry: Entry): Sent | undefined {
+    const sent = this.#sent.get(entry);
+    this.#sent.delete(entry);
+    return sent;
+  }
+
+  #find(entry: Entry): void {
+    this.#ahead.push(entry);
+    if (hasData(entry)) this.files += 1;
+    if (entry.kind === 'stream') this.sized = false;
+    this.bytes += sizeOf(entry);
+  }
+}
+
+/** A file that went out as a whole. */
+interface Sent {
+  readonly digest: Uint8Array;
+  /** Bytes. */
+  readonly size: number;
+}
+
+/**
+ * Delivers over one connection: offers batch by batch, sends what the receiver wants of it, and
+ * listens all the while to what the receiver says of it. Returns when the receiver has said that
+ * it is complete; what was not delivered was told as `failed`. Throws `disconnected` if the
+ * connection breaks; then the same delivery may go on over another.
+ */
+export async function runSender(channel: Channel, delivery: Delivery, tell: Tell): Promise<void> {
   const { session } = channel;
+  const { outbox } = delivery;
   const progress = new Condition();
   /** What is offered and not yet decided, and the number of the first of it. */
   const undecided: Entry[] = [];
@@ -64,51 +168,56 @@ export async function runSender(channel: Channel, outbox: Outbox, tell: Tell): P
   /** What is wanted and not yet settled, by number; and of it, what is still to be sent. */
   const jobs = new Map<number, Job>();
   const toSend: Job[] = [];
+  /** Files whose digest the receiver wants to know. */
+  const toCompare: { readonly number: number; readonly file: FileEntry }[] = [];
   const inFlight: Promise<void>[] = [];
 
+  await begin();
   await sayRoots();
-  await together(channel, progress, offerAll(), sendAll(), hearAll());
+  try {
+    await together(channel, progress, offerAll(), sendAll(), compareAll(), hearAll());
+  } finally {
+    const open = [...jobs.values()].filter((job) => !job.failed);
+    delivery.again([...open, ...undecided.map((entry) => ({ entry }))]);
+  }
+
+  async function begin(): Promise<void> {
+    const { transfer: continues, checksum } = delivery;
+    await channel.say({ type: 'begin', continues, checksum });
+    if (continues === null || (await channel.hear('begun')).continues) return;
+    delivery.restart();
+    tell({ type: 'restarted' });
+  }
 
   async function sayRoots(): Promise<void> {
     const rest = [...outbox.roots];
     do {
-      const names = takeBatch(rest);
+      const names = rest.splice(0, batchOf(rest));
       await channel.say({ type: 'roots', names, final: rest.length === 0 });
     } while (rest.length > 0);
   }
 
   async function offerAll(): Promise<void> {
-    const found: Entry[] = [];
-    let walked = false;
     let files = 0;
     let bytes = 0;
-    for await (const entry of outbox.entries()) {
-      if (entry.kind === 'unsendable') tellUnsendable(entry);
-      else if (found.push(entry) >= MAX_BATCH) await offerBatch();
-    }
-    walked = true;
-    do await offerBatch();
-    while (found.length > 0);
-
-    function tellUnsendable({ path, reason }: Unsendable): void {
-      if (reason === 'unsupported') tell({ type: 'ignored', path });
-      else tell({ type: 'failed', path, code: reason });
-    }
-
-    async function offerBatch(): Promise<void> {
-      const entries = takeBatch(found);
-      await progress.until(() => session.open + entries.length <= MAX_OPEN_ENTRIES);
-      for (const entry of entries) {
-        undecided.push(entry);
-        if (entry.kind !== 'file') continue;
-        files += 1;
-        bytes += entry.size;
-      }
-      const final = walked && found.length === 0;
+    do {
+      const count = await delivery.look(tellUnsendable);
+      await progress.until(() => session.open + count <= MAX_OPEN_ENTRIES);
+      const entries = delivery.take(count);
+      undecided.push(...entries);
+      files += entries.filter(hasData).length;
+      bytes += entries.reduce((sum, entry) => sum + sizeOf(entry), 0);
+      const final = delivery.exhausted;
       await channel.say({ type: 'offer', entries, files, bytes, final });
-      tell({ type: 'offered', files, bytes, final });
+      const { files: inAll, bytes: ofAll, sized } = delivery;
+      tell({ type: 'offered', files: inAll, bytes: ofAll, sized, final });
       progress.changed();
-    }
+    } while (!delivery.exhausted);
+  }
+
+  function tellUnsendable({ path, reason }: Unsendable): void {
+    if (reason === 'unsupported') tell({ type: 'ignored', path });
+    else tell({ type: 'failed', path, code: reason });
   }
 
   async function sendAll(): Promise<void> {
@@ -123,32 +232,41 @@ export async function runSender(channel: Channel, outbox: Outbox, tell: Tell): P
   }
 
   async function sendFile(job: Job): Promise<void> {
-    const { number: entry, file } = job;
+    const { number, entry } = job;
     const result = await sendBlocks(job);
     if (typeof result !== 'string') {
-      job.digest = result;
-      return pass({ type: 'end', entry, digest: result });
+      job.sent = { digest: result, size: job.at };
+      return pass({ type: 'end', entry: number, digest: result });
     }
-    if (!job.rejected) tell({ type: 'failed', path: file.path, code: result });
+    if (!job.rejected) tell({ type: 'failed', path: entry.path, code: result });
     job.failed = true;
-    return pass({ type: 'failed', entry, code: result });
+    return pass({ type: 'failed', entry: number, code: result });
   }
 
   /** Sends the bytes of a file. Returns the digest of all of them, or why it could not. */
   async function sendBlocks(job: Job): Promise<Uint8Array | ErrorCode> {
-    const { number: entry, file, kept } = job;
+    const { number, entry, kept } = job;
+    const start = (from: number): void => {
+      if (job.begun) return;
+      job.begun = true;
+      job.at = from;
+      tell({ type: 'started', entry, from });
+    };
     let blocks: ReturnType<Outbox['read']> | undefined;
     try {
-      let offset = kept && (await isSame(file, kept)) ? kept.size : 0;
-      tell({ type: 'started', file, from: offset });
-      blocks = outbox.read(file, offset);
+      blocks = outbox.read(entry, kept);
       for (;;) {
         if (job.rejected) return 'cancelled';
-        const { value: bytes, done } = await blocks.next();
-        if (done) return bytes;
-        await pass({ type: 'chunk', entry, offset, bytes });
-        offset += bytes.length;
-        tell({ type: 'moved', bytes: bytes.length });
+        const { value, done } = await blocks.next();
+        // Where no block comes, there is nothing to it, or all of it was kept.
+        if (done) {
+          start(kept?.size ?? 0);
+          return value;
+        }
+        start(value.offset);
+        job.at += value.bytes.length;
+        await pass({ type: 'chunk', entry: number, ...value });
+        tell({ type: 'moved', bytes: value.bytes.length });
       }
     } catch (error) {
       if (error instanceof DropError && OF_ONE_FILE.has(error.code)) return error.code;
@@ -165,23 +283,49 @@ export async function runSender(channel: Channel, outbox: Outbox, tell: Tell): P
     if (inFlight.push(said) >= BLOCKS_IN_FLIGHT) await inFlight.shift();
   }
 
-  /** We go on where the receiver stopped, if what it kept is the start of what we have. */
-  async function isSame(file: FileEntry, kept: Kept): Promise<boolean> {
-    return equal(await outbox.digest(file, kept.size), kept.digest);
+  async function compareAll(): Promise<void> {
+    for (;;) {
+      await progress.until(() => toCompare.length > 0 || session.sent);
+      const next = toCompare.shift();
+      if (next === undefined) return;
+      // One that cannot be read fails when it is wanted.
+      const digest = await outbox.digest(next.file).catch((error: unknown) => {
+        if (error instanceof DropError && OF_ONE_FILE.has(error.code)) return null;
+        throw error;
+      });
+      await channel.say({ type: 'digest', entry: next.number, digest });
+    }
   }
 
   async function hearAll(): Promise<void> {
-    tell({ type: 'accepted', transfer: (await channel.hear('accept')).transfer });
+    const { transfer } = await channel.hear('accept');
+    const continued = transfer === delivery.transfer;
+    delivery.transfer = transfer;
+    tell({ type: 'accepted', transfer, continued });
     for (;;) {
-      const message = await channel.hear('want', 'stored', 'failed', 'complete');
+      const message = await channel.hear(
+        'compare',
+        'want',
+        'arrived',
+        'stored',
+        'failed',
+        'complete',
+      );
       if (message.type === 'complete') {
         if (message.missed > 0) tell({ type: 'missed', count: message.missed });
         return;
       }
-      if (message.type === 'want') hearWant(message);
+      if (message.type === 'compare') hearCompare(message);
+      else if (message.type === 'want') hearWant(message);
+      else if (message.type === 'arrived') hearArrived(message);
       else hearSettled(message);
       progress.changed();
     }
+  }
+
+  function hearCompare({ entry: number }: MessageOf<'compare'>): void {
+    const entry = undecided[number - decided];
+    if (entry?.kind === 'file') toCompare.push({ number, file: entry });
   }
 
   function hearWant({ count, skip, kept, failed }: MessageOf<'want'>): void {
@@ -192,14 +336,17 @@ export async function runSender(channel: Channel, outbox: Outbox, tell: Tell): P
       const number = decided++;
       const code = rejected.get(number);
       const reason = skipped.get(number);
+      const before = delivery.sentBefore(entry);
       if (code !== undefined) tell({ type: 'failed', path: entry.path, code });
-      else if (entry.kind !== 'file') continue;
-      else if (reason !== undefined) tell({ type: 'skipped', file: entry, reason });
+      else if (!hasData(entry)) continue;
+      else if (reason !== undefined) tellSkipped(entry, reason, before);
       else {
         const job: Job = {
           number,
-          file: entry,
+          entry,
           kept: parts.get(number),
+          begun: false,
+          at: 0,
           rejected: false,
           failed: false,
         };
@@ -209,16 +356,29 @@ export async function runSender(channel: Channel, outbox: Outbox, tell: Tell): P
     }
   }
 
+  function tellSkipped(entry: DataEntry, reason: SkipReason, before: Sent | undefined): void {
+    if (reason !== 'stored') return tell({ type: 'skipped', entry, reason });
+    // Its acknowledgement was lost with the connection.
+    if (before === undefined)
+      throw new DropError('protocol', { message: 'It has stored what it was never sent.' });
+    tell({ type: 'stored', entry, ...before });
+  }
+
+  function hearArrived({ entry: number, offset }: MessageOf<'arrived'>): void {
+    const job = jobs.get(number);
+    if (job) outbox.arrived(job.entry, offset);
+  }
+
   function hearSettled(message: MessageOf<'stored'> | MessageOf<'failed'>): void {
     const job = jobs.get(message.entry);
     if (job === undefined) return;
     jobs.delete(message.entry);
     if (message.type === 'stored') {
-      if (job.digest) tell({ type: 'stored', file: job.file, digest: job.digest });
+      if (job.sent) tell({ type: 'stored', entry: job.entry, ...job.sent });
     } else if (!job.failed) {
       // What we could not send is told already; what the receiver could not store is news.
       job.rejected = true;
-      tell({ type: 'failed', path: job.file.path, code: message.code });
+      tell({ type: 'failed', path: job.entry.path, code: message.code });
     }
   }
 }
@@ -226,10 +386,13 @@ export async function runSender(channel: Channel, outbox: Outbox, tell: Tell): P
 /** One file that the receiver wants. */
 interface Job {
   readonly number: number;
-  readonly file: FileEntry;
+  readonly entry: DataEntry;
   readonly kept: Kept | undefined;
-  /** Of the whole file, once it is sent. */
-  digest?: Uint8Array;
+  begun: boolean;
+  /** How far it is sent. */
+  at: number;
+  /** Once all of it is. */
+  sent?: Sent;
   /** We could not send it. */
   failed: boolean;
   /** The receiver gave it up: the rest needs not be sent. */
@@ -237,10 +400,10 @@ interface Job {
 }
 
 /**
- * Takes off the front of a list what fits into one control frame, at least one item. A UTF-16
- * unit of JSON takes at most three bytes.
+ * How many items at the front of a list fit into one control frame, at least one if there is any.
+ * A UTF-16 unit of JSON takes at most three bytes.
  */
-function takeBatch<T>(list: T[]): T[] {
+function batchOf(list: readonly unknown[]): number {
   let room = MAX_CONTROL - 256;
   let count = 0;
   for (const item of list) {
@@ -248,5 +411,5 @@ function takeBatch<T>(list: T[]): T[] {
     if (count > 0 && (room < 0 || count === MAX_BATCH)) break;
     count += 1;
   }
-  return list.splice(0, count);
+  return count;
 }
