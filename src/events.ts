@@ -50,13 +50,27 @@ export type TransferEvent = OfTransfer &
   (
     | { readonly event: 'accepted' }
     | { readonly event: 'declined'; readonly reason?: ErrorCode }
+    /** A part of it is there from before, verified; from here on the rest is sent. */
+    | {
+        readonly event: 'resuming';
+        /** Of the whole transfer: how much is there, and how much there is, null if not known. */
+        readonly bytes: number;
+        readonly total: number | null;
+      }
+    /** The connection is lost, and what came is kept. */
+    | {
+        readonly event: 'reconnecting';
+        readonly reason: ErrorCode;
+        /** The sender only: when the next attempt is made, in milliseconds from now. */
+        readonly next?: number;
+      }
     | {
         readonly event: 'progress';
         /** The file that is on its way now, as it was offered. */
         readonly file: string;
         /** Of the whole transfer, kept bytes included. */
         readonly bytes: number;
-        /** Null until the sender has counted everything. */
+        /** Null until the sender has counted everything, and while a stream is among it. */
         readonly total: number | null;
         /** Files on the disk so far, and in all, like `total`. */
         readonly files: number;
@@ -143,6 +157,8 @@ export type ReceiveEvent =
 export interface Extent {
   readonly files: number;
   readonly bytes: number;
+  /** Whether that is all of their bytes; those of a stream, which nobody knows, come on top. */
+  readonly sized: boolean;
   /** Whether that is all; else the sender is still counting. */
   readonly final: boolean;
   /** The names of what was offered, at most a hundred. */

@@ -36,6 +36,8 @@ export interface ReceiveOptions extends CommonOptions {
   readonly once?: boolean | undefined;
   /** The name under which a single incoming file is saved. */
   readonly as?: string | undefined;
+  /** What happens to a file when another one of its name is there; by default both are kept. */
+  readonly onConflict?: OnConflict | undefined;
   /** Whether new devices are let in, by the code of the `ready` event; true by default. */
   readonly newcomers?: boolean | undefined;
   /**

@@ -16,8 +16,14 @@ export interface SendOptions extends CommonOptions {
   readonly to: Peer | string;
   /** This device, as others see it. */
   readonly name?: string | undefined;
-  /** How long a device that is only named may take to appear, in milliseconds; 10 s by default. */
+  /** How long the device may take to answer at first, in milliseconds; 10 s by default. */
   readonly wait?: number | undefined;
+  /** How long it may be gone after the connection is lost; 120 s by default. */
+  readonly waitAgain?: number | undefined;
+  /** Compares what is there by its content, not by its size and time. */
+  readonly checksum?: boolean | undefined;
+  /** Something to send that is read as it comes, and offered as a file of this name. */
+  readonly stream?: Stream | undefined;
   /** Asked for the code of a new device, at most three times; without it, only known ones will do. */
   readonly code?: AskCode | undefined;
 }
