@@ -1,7 +1,7 @@
-import { DropError } from './errors.ts';
+import { DropError, type ErrorCode } from './errors.ts';
 import type { Device, Summary, TransferEvent } from './events.ts';
 import { toHex } from './protocol/bytes.ts';
-import type { FileEntry } from './protocol/manifest.ts';
+import { type DataEntry, sizeOf } from './protocol/manifest.ts';
 import type { Report } from './transfer/report.ts';
 
 /** How often progress is told, in milliseconds: four times a second. */
@@ -25,10 +25,22 @@ export class Progress {
   #transfer = '';
   #file = '';
   #total: { files: number; bytes: number } | null = null;
+  #sized = true;
+  /** Over the wire, in all connections. */
   #moved = 0;
+  /** Delivered. */
   #files = 0;
   #bytes = 0;
+  /** How far the files have come that are begun and not yet delivered. */
+  readonly #begun = new Map<string, number>();
+  /** The one of them that is on its way now. */
+  #current = '';
+  /** What was there before anything was moved. */
   #resumed = 0;
+  /** Moved before the connection broke and not delivered: what is there of it now was no gift. */
+  #credit = 0;
+  /** Whether it was told in this connection that something is there already. */
+  #told = false;
   #skipped = 0;
   #failed = 0;
   #emittedAt = Number.NEGATIVE_INFINITY;
@@ -56,32 +68,37 @@ export class Progress {
     switch (report.type) {
       case 'offered':
         if (report.final) this.#total = { files: report.files, bytes: report.bytes };
+        this.#sized = report.sized;
         break;
       case 'accepted':
         this.#transfer = report.transfer;
-        this.#say({ event: 'accepted' });
+        if (!report.continued) this.#say({ event: 'accepted' });
         for (const event of this.#early.splice(0)) this.#say(event);
         break;
+      case 'restarted':
+        this.#restart();
+        break;
       case 'started':
-        this.#file = report.file.path;
-        this.#resumed += report.from;
-        this.#tick();
+        this.#start(report.entry, report.from);
         break;
       case 'moved':
         this.#moved += report.bytes;
+        this.#begun.set(this.#current, (this.#begun.get(this.#current) ?? 0) + report.bytes);
         this.#tick();
         break;
       case 'stored':
-        this.#stored(report.file, report);
+        this.#stored(report);
         break;
       case 'skipped':
         this.#skipped += 1;
-        if (report.reason !== 'conflict') {
+        // What is there now is not what was sent.
+        if (report.reason === 'conflict') this.#firstFailure ??= new DropError('incomplete');
+        else {
           this.#files += 1;
-          this.#bytes += report.file.size;
-          this.#resumed += report.file.size;
+          this.#bytes += sizeOf(report.entry);
+          this.#there(sizeOf(report.entry));
         }
-        this.#say({ event: 'skipped', path: report.file.path, reason: report.reason });
+        this.#say({ event: 'skipped', path: report.entry.path, reason: report.reason });
         break;
       case 'ignored':
         this.#skipped += 1;
@@ -97,6 +114,7 @@ export class Progress {
         break;
       case 'failed':
         this.#failed += 1;
+        this.#begun.delete(report.path);
         this.fail(new DropError(report.code, { path: report.path }));
         break;
     }
@@ -112,6 +130,21 @@ export class Progress {
       message,
       ...(hint === undefined ? {} : { hint }),
       ...(path === undefined ? {} : { path }),
+    });
+  }
+
+  /** The connection is lost. `next` is when the next attempt is made, in milliseconds. */
+  lost(reason: ErrorCode, next?: number): void {
+    for (const at of this.#begun.values()) this.#credit += at;
+    this.#begun.clear();
+    this.#samples.length = 0;
+    this.#told = false;
+    this.#emit({
+      event: 'reconnecting',
+      transfer: this.#transfer,
+      peer: this.#peer,
+      reason,
+      ...(next === undefined ? {} : { next }),
     });
   }
 
@@ -136,16 +169,53 @@ export class Progress {
     return summary;
   }
 
-  #stored(file: FileEntry, { digest, where }: Report & { type: 'stored' }): void {
+  /** All is offered again: what is there will be counted as such. */
+  #restart(): void {
+    this.#credit = this.#moved;
+    this.#files = this.#bytes = this.#resumed = this.#skipped = this.#failed = 0;
+    this.#total = null;
+    this.#firstFailure = undefined;
+  }
+
+  #start({ path }: DataEntry, from: number): void {
+    this.#file = this.#current = path;
+    this.#begun.set(path, from);
+    this.#there(from);
+    const bytes = this.#reached();
+    if (!this.#told && from > 0) this.#say({ event: 'resuming', bytes, total: this.#bytesInAll });
+    this.#told ||= from > 0;
+    this.#tick();
+  }
+
+  /** So many bytes need not be moved. */
+  #there(bytes: number): void {
+    const moved = Math.min(this.#credit, bytes);
+    this.#credit -= moved;
+    this.#resumed += bytes - moved;
+  }
+
+  #stored({ entry, size, digest, where }: Report & { type: 'stored' }): void {
     this.#files += 1;
-    this.#bytes += file.size;
+    this.#bytes += size;
+    this.#begun.delete(entry.path);
     this.#say({
       event: 'saved',
-      path: where?.path ?? file.path,
-      bytes: file.size,
+      path: where?.path ?? entry.path,
+      bytes: size,
       digest: `sha256:${toHex(digest)}`,
-      ...(where?.renamed ? { offered: file.path } : {}),
+      ...(where?.renamed ? { offered: entry.path } : {}),
     });
+  }
+
+  /** How much of the whole is there, delivered or on its way. */
+  #reached(): number {
+    let bytes = this.#bytes;
+    for (const at of this.#begun.values()) bytes += at;
+    return bytes;
+  }
+
+  get #bytesInAll(): number | null {
+    return this.#sized && this.#total ? this.#total.bytes : null;
   }
 
   #tick(): void {
@@ -155,7 +225,7 @@ export class Progress {
   #progress(): void {
     const at = this.#now();
     this.#emittedAt = at;
-    const bytes = this.#moved + this.#resumed;
+    const bytes = this.#reached();
     this.#samples.push({ at, bytes: this.#moved });
     if (this.#samples.length > SAMPLES) this.#samples.shift();
     const [oldest] = this.#samples;
@@ -165,7 +235,7 @@ export class Progress {
       event: 'progress',
       file: this.#file,
       bytes,
-      total: this.#total?.bytes ?? null,
+      total: this.#bytesInAll,
       files: this.#files,
       ofFiles: this.#total?.files ?? null,
       rate: Math.round(rate),

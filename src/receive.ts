@@ -1,7 +1,8 @@
-import { randomBytes, randomInt } from 'node:crypto';
+import { randomInt } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
 import { defaultDownloads } from './disk/home.ts';
-import { openInbox } from './disk/inbox.ts';
+import { checkTarget, type OnConflict, openInbox } from './disk/inbox.ts';
+import { openStagings, type Stagings } from './disk/staging.ts';
 import { DropError, type ErrorCode } from './errors.ts';
 import type { Device, Extent, PeerId, ReceiveEvent } from './events.ts';
 import { exchangeNames, keepAlive } from './meet.ts';
@@ -18,6 +19,7 @@ import { Channel } from './transfer/channel.ts';
 import { follow } from './transfer/follow.ts';
 import { type Greeted, greetAsAnnouncer } from './transfer/greeting.ts';
 import { runReceiver } from './transfer/receiver.ts';
+import { type Transfer, Transfers } from './transfers.ts';
 
 /** What a person is asked about. */
 export interface Request extends Extent {
@@ -65,7 +67,9 @@ async function receiveAll(
 ): Promise<void> {
   const { into = await defaultDownloads(), port, once = false, newcomers = true } = options;
   const self = await openSelf(options);
-  await (await openInbox(into)).close(); // So that what is wrong with the folder is said now.
+  await checkTarget(into); // So that what is wrong with the folder is said now.
+  const stagings = await openStagings(self.home);
+  await stagings.clear();
   const [{ listen }, { announce }] = await Promise.all([
     import('./net/tls.ts'),
     import('./net/mdns.ts'),
@@ -74,12 +78,15 @@ async function receiveAll(
   const enough = new AbortController();
   const guard = newcomers ? new CodeGuard(drawCode) : undefined;
   const guests = new Guests();
+  const transfers = new Transfers();
   let shown = guard?.code;
   const house: House = {
     self,
     options: { ...options, into },
     guard,
     guests,
+    stagings,
+    transfers,
     emit,
     showCode() {
       if (guard === undefined || guard.code === shown) return;
@@ -121,6 +128,7 @@ async function receiveAll(
   } finally {
     listener.close();
     await Promise.all([announcer?.close(), ...visits]);
+    await transfers.close();
   }
 }
 
@@ -154,6 +162,8 @@ interface House {
   readonly options: ReceiveOptions & { readonly into: string };
   readonly guard: CodeGuard | undefined;
   readonly guests: Guests;
+  readonly stagings: Stagings;
+  readonly transfers: Transfers;
   readonly emit: (event: ReceiveEvent) => void;
   /** Tells the code, if it is another one than was last told. */
   readonly showCode: () => void;
@@ -203,20 +213,19 @@ async function admit(
   );
 }
 
-/** The visit of a device that is greeted: one transfer. */
+/** The visit of a device that is greeted: one transfer, or one more connection of it. */
 async function visit(
   house: House,
   channel: Channel,
   connection: Connection,
   greeted: Greeted,
 ): Promise<void> {
-  const { self, options, emit } = house;
+  const { self, options, stagings, transfers, emit } = house;
   const id = connection.peer;
   const leave = house.guests.enter(id);
   let peer: Device = { id, name: id.slice(0, 8) };
   let stopBeating = (): void => {};
-  const transfer = randomBytes(16).toString('hex');
-  let progress: Progress | undefined;
+  let transfer: Transfer | undefined;
   try {
     // The time limit of the greeting covers the names, too.
     const itsName = await exchangeNames(channel, self.name, id);
@@ -231,7 +240,8 @@ async function visit(
     house.showCode();
 
     const from = peer;
-    const sums = new Progress(peer, emit, { transfer });
+    const sums = (name: string): Progress => new Progress(from, emit, { transfer: name });
+    const current = transfers.begin(id, sums);
     // Our own computer needs no leave, nor does a device that is trusted to.
     const freely = id === self.identity.id || known?.trust === 'auto';
     // Reading out the code was a yes, to one question.
@@ -239,32 +249,59 @@ async function visit(
     await runReceiver(
       channel,
       {
-        transfer,
         freely,
-        open: () => openInbox(options.into, { as: options.as }),
+        async reception(continues) {
+          transfer = continues === null ? undefined : await transfers.takeUp(id, continues, channel);
+          return (transfer ?? current).reception;
+        },
+        async open({ roots, checksum }) {
+          await transfers.giveWay(id, roots);
+          const { into, as, onConflict } = options;
+          return openInbox(into, { peer: id, stagings, roots, as, checksum, onConflict });
+        },
         async ask(extent, gone) {
-          const request = { transfer, from, ...extent, roots: extent.roots.slice(0, SHOWN_ROOTS) };
+          const name = (transfer ?? current).reception.transfer;
+          const request = {
+            transfer: name,
+            from,
+            ...extent,
+            roots: extent.roots.slice(0, SHOWN_ROOTS),
+          };
           emit({ event: 'request', peer: from, ...request });
           const answer = freely || given ? 'yes' : await answerTo(request, options.accept, gone);
           given = false;
-          if (answer === 'yes') progress = sums;
-          else if (!gone.aborted) emit({ event: 'declined', transfer, peer: from, reason: answer });
+          if (answer !== 'yes' && !gone.aborted)
+            emit({ event: 'declined', transfer: name, peer: from, reason: answer });
+          if (answer === 'yes' && transfer === undefined) {
+            transfer = current;
+            transfers.hold(current, channel);
+          }
           return answer;
         },
       },
-      sums.tell,
+      (report) => (transfer ?? current).sums.tell(report),
     );
-    sums.end();
+    if (transfer === undefined) throw new DropError('protocol');
+    await transfers.end(transfer);
+    transfer.sums.end();
     house.finished();
   } catch (error) {
-    if (error instanceof DropError && progress) {
-      progress.fail(error);
-      progress.end();
-    } else if (error instanceof DropError && error.exit !== 4) emit({ ...failure(error), peer });
+    if (transfer !== undefined) await stopTransfer(transfer, error);
+    else if (error instanceof DropError && error.exit !== 4) emit({ ...failure(error), peer });
     throw error;
   } finally {
     stopBeating();
     leave();
+  }
+
+  async function stopTransfer(stopped: Transfer, error: unknown): Promise<void> {
+    const { reception, sums } = stopped;
+    const lost = error instanceof DropError && error.code === 'disconnected';
+    if (lost && reception.inbox !== undefined) return transfers.release(stopped);
+    await transfers.end(stopped);
+    if (!(error instanceof DropError)) return;
+    sums.fail(error);
+    sums.end();
   }
 }
 

@@ -15,6 +15,8 @@ export interface CommonOptions {
 
 /** Who we are and whom we know. */
 export interface Self {
+  /** The folder where all that is kept of it lies. */
+  readonly home: string;
   readonly identity: Identity;
   readonly trust: TrustStore;
   /** What others see us as. */
@@ -30,6 +32,7 @@ export async function openSelf({
 }): Promise<Self> {
   await openHome(home);
   return {
+    home,
     identity: await loadIdentity(home),
     trust: await openTrustStore(home),
     name: deviceName(name) || 'drop',

@@ -1,15 +1,12 @@
-import { discover, peerOf } from './discover.ts';
+import { Contact } from './contact.ts';
 import { openOutbox } from './disk/outbox.ts';
 import { DropError } from './errors.ts';
-import type { Peer, PeerId, SendEvent, Summary } from './events.ts';
-import { type AskCode, meet, type Target } from './meet.ts';
-import { parseAddress } from './net/addresses.ts';
-import { DEFAULT_PORT } from './net/ports.ts';
+import type { Peer, SendEvent, Summary } from './events.ts';
+import type { AskCode, Meeting } from './meet.ts';
 import { Progress } from './progress.ts';
-import { canMean } from './protocol/names.ts';
-import { type CommonOptions, openSelf, type Self } from './self.ts';
+import { type CommonOptions, openSelf } from './self.ts';
 import { follow } from './transfer/follow.ts';
-import { runSender } from './transfer/sender.ts';
+import { Delivery, runSender } from './transfer/sender.ts';
 
 export interface SendOptions extends CommonOptions {
   /** A peer from `discover`, or a name, an id, its first digits, or HOST[:PORT]. */
@@ -28,10 +25,18 @@ export interface SendOptions extends CommonOptions {
   readonly code?: AskCode | undefined;
 }
 
+/** Bytes that are read once, from standard input for instance. */
+export interface Stream {
+  /** What it is offered as. */
+  readonly name: string;
+  readonly source: AsyncIterable<Uint8Array>;
+}
+
 /**
- * Sends files and folders, and everything in them, to one peer. Ends when all of it is verified
- * on the other disk, with the summary. What was not delivered was told as `error` events and the
- * summary is not `ok`; it throws a `DropError` if the transfer as a whole did not happen.
+ * Sends files and folders, and everything in them, to one peer. When the connection is lost, it
+ * finds the peer again and goes on. Ends when all of it is verified on the other disk, with the
+ * summary. What was not delivered was told as `error` events and the summary is not `ok`; it
+ * throws a `DropError` if the transfer as a whole did not come to its end.
  */
 export function send(
   paths: readonly string[],
@@ -46,136 +51,65 @@ async function sendAll(
   emit: (event: SendEvent) => void,
   signal: AbortSignal,
 ): Promise<Summary> {
-  const outbox = await openOutbox(paths);
-  const self = await openSelf(options);
-  const target = await findTarget(self, options, signal);
-  const { peer, channel, connection, paired, keepAlive } = await meet(
-    self,
-    target,
-    options.code,
-    signal,
-  );
-  if (paired) emit({ event: 'paired', ...peer });
-  emit({ event: 'waiting', ...peer });
+  const { wait = 10_000, waitAgain = 120_000, checksum, stream } = options;
+  const outbox = await openOutbox(paths, { stream });
+  try {
+    const self = await openSelf(options);
+    const contact = new Contact(self, options, signal);
+    let meeting = await contact.first(wait);
+    if (meeting.paired) emit({ event: 'paired', ...meeting.peer });
+    emit({ event: 'waiting', ...meeting.peer });
 
-  const progress = new Progress(peer, emit);
+    const delivery = new Delivery(outbox, { checksum });
+    const progress = new Progress(meeting.peer, emit);
+    try {
+      for (;;) {
+        const loss = await deliver(delivery, meeting, progress, contact, signal);
+        if (loss === undefined) return progress.end();
+        meeting = await contact.again(loss, waitAgain, (reason, next) =>
+          progress.lost(reason, next),
+        );
+      }
+    } catch (error) {
+      if (signal.aborted) throw signal.reason;
+      if (!(error instanceof DropError)) throw error;
+      if (progress.begun) {
+        progress.fail(error);
+        progress.end();
+      } else if (error.exit === 4)
+        emit({ event: 'declined', transfer: '', peer: meeting.peer, reason: error.code });
+      throw error;
+    }
+  } finally {
+    await outbox.close();
+  }
+}
+
+/** Delivers what one connection can. Returns how it was lost, if it was. */
+async function deliver(
+  delivery: Delivery,
+  { channel, connection, keepAlive }: Meeting,
+  progress: Progress,
+  contact: Contact,
+  signal: AbortSignal,
+): Promise<DropError | undefined> {
   const stopBeating = keepAlive();
   const stop = (): void => channel.fail(new DropError('cancelled'));
   signal.addEventListener('abort', stop, { once: true });
+  if (signal.aborted) stop();
   try {
-    await runSender(channel, outbox, progress.tell);
-    return progress.end();
+    await runSender(channel, delivery, (report) => {
+      if (report.type === 'moved' || report.type === 'stored') contact.held();
+      progress.tell(report);
+    });
+    return undefined;
   } catch (error) {
-    if (signal.aborted) throw signal.reason;
-    if (!(error instanceof DropError)) throw error;
-    if (progress.begun) {
-      progress.fail(error);
-      progress.end();
-    } else if (error.exit === 4)
-      emit({ event: 'declined', transfer: '', peer, reason: error.code });
+    if (!signal.aborted && error instanceof DropError && error.code === 'disconnected')
+      return error;
     throw error;
   } finally {
     signal.removeEventListener('abort', stop);
     stopBeating();
     await connection.end();
   }
-}
-
-async function findTarget(self: Self, options: SendOptions, signal: AbortSignal): Promise<Target> {
-  const { to, wait = 10_000 } = options;
-  if (typeof to !== 'string') return targetOf(to);
-  // Whoever names a device that it knows means that one, not another that calls itself so.
-  const known = await self.trust.find(to);
-  const address = parseAddress(to);
-  if (known === undefined && address && looksLikeHost(to))
-    return { name: to, addresses: [{ host: address.host, port: address.port ?? DEFAULT_PORT }] };
-  return targetOf(await waitFor(to, known?.id, wait, options, signal));
-}
-
-/**
- * The device that `to` means, as soon as it is there: the known one, whatever others call
- * themselves, or of those that are not known our own, or the only one.
- */
-async function waitFor(
-  to: string,
-  known: PeerId | undefined,
-  wait: number,
-  options: SendOptions,
-  signal: AbortSignal,
-): Promise<Peer> {
-  const limit = AbortSignal.timeout(wait);
-  const either = AbortSignal.any([signal, limit]);
-  const there = new Map<string, Peer>();
-  const settle = settler();
-  for await (const event of discover({
-    ...options,
-    signal: AbortSignal.any([either, settle.signal]),
-  })) {
-    const peer = peerOf(event);
-    const key = `${peer.id} ${peer.run}`;
-    if (event.state === 'lost') there.delete(key);
-    else if (peer.id === known) return peer;
-    else if (isMeant(peer, to)) there.set(key, peer);
-    if (known !== undefined) continue;
-    if ([...there.values()].some(isProven)) break;
-    // A new device needs not be the only one of that name: others may be about to answer.
-    if (there.size > 0) settle.start();
-  }
-  if (signal.aborted) throw signal.reason;
-  const proven = [...there.values()].filter(isProven);
-  const choice = proven.length > 0 ? proven : [...there.values()];
-  const [only, ...more] = choice;
-  if (only === undefined) throw notFound(to);
-  if (known !== undefined) throw new DropError('wrong-peer');
-  if (more.length > 0)
-    throw new DropError('ambiguous', {
-      message: `Several devices are called "${to}": ${choice.map(({ id }) => id.slice(0, 8)).join(', ')}.`,
-      hint: 'Name the one you mean by these digits: --to ID',
-    });
-  return only;
-}
-
-/** How long to look for more devices of one name, after the first, in milliseconds. */
-const SETTLE = 600;
-
-function settler(): { signal: AbortSignal; start(): void } {
-  const controller = new AbortController();
-  let started = false;
-  return {
-    signal: controller.signal,
-    start() {
-      if (started) return;
-      started = true;
-      setTimeout(() => controller.abort(), SETTLE);
-    },
-  };
-}
-
-function isMeant(peer: Peer, to: string): boolean {
-  if (peer.standing === 'blocked' || peer.standing === 'clone') return false;
-  return canMean(to, peer);
-}
-
-function isProven({ standing }: Peer): boolean {
-  return standing === 'paired' || standing === 'self';
-}
-
-/** A bare word is a device's name; a host is written as an address or with a dot or a port. */
-function looksLikeHost(to: string): boolean {
-  return /[.:]/.test(to) || to === 'localhost';
-}
-
-function targetOf({ id, name, addresses }: Peer): Target {
-  return {
-    id,
-    name,
-    addresses: addresses.flatMap((text) => {
-      const { host, port } = parseAddress(text) ?? {};
-      return host === undefined || port === undefined ? [] : [{ host, port }];
-    }),
-  };
-}
-
-function notFound(to: string): DropError {
-  return new DropError('not-found', { message: `"${to}" is not ready on this network.` });
 }

@@ -1,0 +1,157 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { discover, peerOf } from './discover.ts';
+import { DropError, type ErrorCode } from './errors.ts';
+import type { PeerId } from './events.ts';
+import { type FindOptions, findTarget, targetOf } from './find.ts';
+import { type AskCode, type Meeting, meet, type Target } from './meet.ts';
+import { type Address, formatAddress } from './net/addresses.ts';
+import type { Self } from './self.ts';
+
+export interface ContactOptions extends FindOptions {
+  readonly code?: AskCode | undefined;
+}
+
+/** Hears that an attempt failed, why, and in how many milliseconds the next one is made. */
+export type OnRetry = (reason: ErrorCode, next: number) => void;
+
+/** Holds the contact to one peer: meets it, and meets it again when the connection is lost. */
+export class Contact {
+  readonly #self: Self;
+  readonly #options: ContactOptions;
+  readonly #signal: AbortSignal;
+  #target: Target | undefined;
+  /** When the peer was lost, and how often it was tried since; until something comes of it. */
+  #lost: { readonly at: number; tries: number } | undefined;
+
+  constructor(self: Self, options: ContactOptions, signal: AbortSignal) {
+    this.#self = self;
+    this.#options = options;
+    this.#signal = signal;
+  }
+
+  /** Finds the peer and meets it, within `wait` milliseconds; a person may take longer to type a code. */
+  async first(wait: number): Promise<Meeting> {
+    const until = performance.now() + wait;
+    this.#target = await findTarget(this.#self, this.#options, wait, this.#signal);
+    for (let tries = 0; ; tries++)
+      try {
+        return await this.#meet(this.#target);
+      } catch (error) {
+        const pause = pauseAfter(tries);
+        if (codeOf(error) !== 'unreachable' || performance.now() + pause > until) throw error;
+        await this.#sleep(pause);
+      }
+  }
+
+  /** Something came of the last meeting: what is lost later is another loss. */
+  held(): void {
+    this.#lost = undefined;
+  }
+
+  /**
+   * Meets the same peer again, if it comes back within `wait` milliseconds since it was lost:
+   * where it was, and wherever it is announced by now. Throws `loss` if it does not.
+   */
+  async again(loss: DropError, wait: number, onRetry: OnRetry): Promise<Meeting> {
+    this.#lost ??= { at: performance.now(), tries: 0 };
+    const lost = this.#lost;
+    const search = new AbortController();
+    const signal = AbortSignal.any([this.#signal, search.signal]);
+    /** Cut short when the peer is heard of. */
+    let nap = new AbortController();
+    const sightings = new Map<string, readonly Address[]>();
+    const looking = this.#look(signal, (run, addresses) => {
+      sightings.set(run, addresses);
+      nap.abort();
+    });
+    try {
+      for (let reason = loss.code, heeds = false; ; heeds = true) {
+        const pause = pauseAfter(lost.tries++ - 1);
+        if (performance.now() + pause > lost.at + wait) throw loss;
+        onRetry(reason, Math.round(pause));
+        nap = new AbortController();
+        // One that answers and is lost again at once must not keep both of us busy.
+        await this.#sleep(pause, heeds ? nap.signal : undefined);
+        try {
+          return await this.#meet(this.#whereNow(sightings));
+        } catch (error) {
+          reason = codeOf(error) ?? 'internal';
+          if (!PASSING.has(reason)) throw error;
+        }
+      }
+    } finally {
+      search.abort();
+      await looking;
+    }
+  }
+
+  async #meet(target: Target): Promise<Meeting> {
+    const meeting = await meet(this.#self, target, this.#options.code, this.#signal);
+    // It is this key that we go on with, whatever else answers by that name or address.
+    this.#target = { ...target, id: meeting.peer.id };
+    return meeting;
+  }
+
+  /** Where the peer may be by now: where it was announced last, and where it was. */
+  #whereNow(sightings: ReadonlyMap<string, readonly Address[]>): Target {
+    const target = this.#target as Target;
+    const all = [...[...sightings.values()].flat(), ...target.addresses];
+    const distinct = new Map(all.map((address) => [formatAddress(address), address]));
+    return { ...target, addresses: [...distinct.values()].slice(0, MAX_ADDRESSES) };
+  }
+
+  /** Tells of every place where the peer is announced, until the signal is aborted. */
+  async #look(
+    signal: AbortSignal,
+    onFound: (run: string, addresses: readonly Address[]) => void,
+  ): Promise<void> {
+    const id = this.#target?.id as PeerId;
+    while (!signal.aborted) {
+      try {
+        for await (const event of discover({ ...this.#options, signal }))
+          if (event.id === id && event.state === 'found')
+            onFound(event.run, targetOf(peerOf(event)).addresses);
+      } catch {
+        // There may be no network just now; that is what we wait for.
+      }
+      await sleep(LOOK_AGAIN, undefined, { signal }).catch(() => {});
+    }
+  }
+
+  /** Sleeps until the time is over or it is cut short; throws if all of it is to end. */
+  async #sleep(ms: number, short?: AbortSignal): Promise<void> {
+    const either = short ? AbortSignal.any([short, this.#signal]) : this.#signal;
+    await sleep(ms, undefined, { signal: either }).catch(() => {});
+    if (this.#signal.aborted) throw this.#signal.reason;
+  }
+}
+
+/** What may pass by itself: somebody else may have its address for now. */
+const PASSING: ReadonlySet<ErrorCode> = new Set([
+  'disconnected',
+  'unreachable',
+  'not-found',
+  'no-network',
+  'wrong-peer',
+  'busy',
+]);
+
+/** Addresses that are tried; an attempt at all of them must not take for ever. */
+const MAX_ADDRESSES = 16;
+
+/** Milliseconds until it is looked for again where looking has failed. */
+const LOOK_AGAIN = 1_000;
+
+/** Pauses between attempts, in milliseconds: they double, up to a limit. */
+const FIRST_PAUSE = 250;
+const LONGEST_PAUSE = 8_000;
+
+/** The pause after so many failed attempts, none before the first; many who wait do not come at once. */
+function pauseAfter(tries: number): number {
+  if (tries < 0) return 0;
+  return Math.min(FIRST_PAUSE * 2 ** tries, LONGEST_PAUSE) * (0.8 + 0.4 * Math.random());
+}
+
+function codeOf(error: unknown): ErrorCode | undefined {
+  return error instanceof DropError ? error.code : undefined;
+}

@@ -1,0 +1,124 @@
+import { randomBytes } from 'node:crypto';
+import { DropError } from './errors.ts';
+import type { PeerId } from './events.ts';
+import type { Progress } from './progress.ts';
+import type { Channel } from './transfer/channel.ts';
+import { Reception } from './transfer/reception.ts';
+
+/** One transfer from a peer, over all of its connections. */
+export interface Transfer {
+  readonly peer: PeerId;
+  readonly reception: Reception;
+  readonly sums: Progress;
+}
+
+/** How long an accepted transfer may be without a connection, in milliseconds. */
+const IDLE = 3_600_000;
+
+/** Transfers without a connection: of one peer, and of all. The oldest gives way. */
+const MAX_IDLE_EACH = 4;
+const MAX_IDLE = 32;
+
+/**
+ * The accepted transfers of one receiver. When a connection breaks, its transfer waits for the
+ * sender to come back: under the same yes, for the same peer only.
+ */
+export class Transfers {
+  /** By their ids; those that have waited longest come first. */
+  readonly #held = new Map<string, Held>();
+
+  /** A new one, for the connection of `channel`. */
+  begin(peer: PeerId, sums: (transfer: string) => Progress): Transfer {
+    const transfer = randomBytes(16).toString('hex');
+    return { peer, reception: new Reception(transfer), sums: sums(transfer) };
+  }
+
+  /** An accepted transfer uses this connection, until `release`. */
+  hold(transfer: Transfer, channel: Channel): void {
+    let free = (): void => {};
+    const freed = new Promise<void>((resolve) => {
+      free = resolve;
+    });
+    this.#held.set(transfer.reception.transfer, { transfer, use: { channel, free, freed } });
+  }
+
+  /** The transfer that `peer` wants to go on with over another connection, if there is one. */
+  async takeUp(peer: PeerId, id: string, channel: Channel): Promise<Transfer | undefined> {
+    for (;;) {
+      const held = this.#held.get(id);
+      if (held === undefined || held.transfer.peer !== peer) return undefined;
+      clearTimeout(held.expiry);
+      if (held.use === undefined) {
+        this.hold(held.transfer, channel);
+        return held.transfer;
+      }
+      // The sender may know sooner than we that its connection is lost.
+      held.use.channel.fail(new DropError('disconnected'));
+      await held.use.freed;
+    }
+  }
+
+  /** The connection is lost; the transfer waits for the next. */
+  async release({ reception: { transfer: id }, peer, sums }: Transfer): Promise<void> {
+    const held = this.#held.get(id);
+    if (held?.use === undefined) return;
+    const { free } = held.use;
+    held.use = undefined;
+    held.expiry = setTimeout(() => void this.#expire(held), IDLE);
+    this.#held.delete(id);
+    this.#held.set(id, held);
+    sums.lost('disconnected');
+    free();
+    const idle = [...this.#held.values()].filter(({ use }) => use === undefined);
+    const hers = idle.filter(({ transfer }) => transfer.peer === peer);
+    const [oldest] = hers.length > MAX_IDLE_EACH ? hers : idle.length > MAX_IDLE ? idle : [];
+    if (oldest) await this.#expire(oldest);
+  }
+
+  /** The transfer is over, one way or the other. */
+  async end({ reception: { transfer: id, inbox } }: Transfer): Promise<void> {
+    const held = this.#held.get(id);
+    this.#held.delete(id);
+    await inbox?.close();
+    held?.use?.free();
+  }
+
+  /**
+   * Whoever sends the same again has given up what broke off: what is kept of that is free for
+   * the new transfer.
+   */
+  async giveWay(peer: PeerId, roots: readonly string[]): Promise<void> {
+    for (const held of [...this.#held.values()]) {
+      const { transfer, use } = held;
+      if (use !== undefined || transfer.peer !== peer) continue;
+      if (transfer.reception.roots?.some((root) => roots.includes(root)))
+        await this.#expire(held);
+    }
+  }
+
+  /** Nobody comes back any more. */
+  async close(): Promise<void> {
+    for (const held of [...this.#held.values()]) await this.#expire(held);
+  }
+
+  async #expire({ transfer, expiry }: Held): Promise<void> {
+    clearTimeout(expiry);
+    await this.end(transfer).catch(() => {}); // What cannot be cleared away is cleared later.
+    transfer.sums.fail(new DropError('disconnected'));
+    transfer.sums.end();
+  }
+}
+
+interface Held {
+  readonly transfer: Transfer;
+  /** The connection that it uses now. */
+  use?: Use | undefined;
+  expiry?: NodeJS.Timeout;
+}
+
+interface Use {
+  readonly channel: Channel;
+  /** Says that it is not used any more; who waits for that. */
+  readonly free: () => void;
+  readonly freed: Promise<void>;
+}
