@@ -59,6 +59,22 @@ describeWith(LAB, 'a lab', () => {
     expect(await dial(ana, '10.7.0.2')).toBe('silence');
     bob.loseNothing();
     expect(await dial(ana, '10.7.0.2')).toBe('reached bob');
+    bob.reset(`tcp dport ${PORT}`);
+    expect(await dial(ana, '10.7.0.2')).toBe('ECONNREFUSED');
+    bob.loseNothing();
+    expect(await dial(ana, '10.7.0.2')).toBe('reached bob');
+  });
+
+  test('what goes through an interface is counted', async () => {
+    await using lab = Lab.create();
+    const ana = lab.host('ana', { bridge: 'home', addresses: ['10.7.0.1/24'] });
+    const bob = lab.host('bob', { bridge: 'home', addresses: ['10.7.0.2/24'] });
+    await listen(bob);
+
+    await dial(ana, '10.7.0.2', '1'.repeat(1_000_000));
+    expect(ana.traffic('home').sent).toBeGreaterThan(1_000_000);
+    expect(bob.traffic('home').received).toBeGreaterThan(1_000_000);
+    expect(bob.traffic('home').sent).toBeLessThan(200_000);
   });
 
   test('a limit holds back what leaves in either direction', async () => {

@@ -145,18 +145,25 @@ export class Host {
     execFileSync('tc', ['-n', this.#wires, 'qdisc', 'replace', 'dev', socket, ...bucket]);
   }
 
+  /** Bytes that went through the interface so far. */
+  traffic(name: string): { readonly sent: number; readonly received: number } {
+    const [link] = JSON.parse(this.ip('-json', '-stats', 'link', 'show', 'dev', name));
+    const { tx, rx } = link.stats64;
+    return { sent: tx.bytes, received: rx.bytes };
+  }
+
   /**
    * Loses `tenths` of ten of what arrives and matches, at random: `lose('udp dport 5353', 3)`;
    * all ten make a firewall. Such rules add up, until `loseNothing`.
    */
   lose(match: string, tenths: number): void {
-    if (!this.#filtered) {
-      this.#nft('add table inet lab');
-      this.#nft('add chain inet lab arriving { type filter hook input priority 0 ; }');
-      this.#filtered = true;
-    }
     const chance = tenths >= 10 ? '' : `numgen random mod 10 < ${tenths}`;
-    this.#nft(`add rule inet lab arriving ${match} ${chance} drop`);
+    this.#filter(`${match} ${chance} drop`);
+  }
+
+  /** Answers what arrives and matches with a reset, until `loseNothing`: `reset('meta l4proto tcp')`. */
+  reset(match: string): void {
+    this.#filter(`${match} reject with tcp reset`);
   }
 
   loseNothing(): void {
@@ -193,6 +200,15 @@ export class Host {
       killSignal: 'SIGKILL',
     } as const;
     return finished(spawn(file, rest, { ...limited, stdio: ['ignore', 'pipe', 'pipe'] }));
+  }
+
+  #filter(rule: string): void {
+    if (!this.#filtered) {
+      this.#nft('add table inet lab');
+      this.#nft('add chain inet lab arriving { type filter hook input priority 0 ; }');
+      this.#filtered = true;
+    }
+    this.#nft(`add rule inet lab arriving ${rule}`);
   }
 
   #socket(name: string): string {

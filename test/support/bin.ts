@@ -16,6 +16,15 @@ export interface DropOptions {
   readonly env?: Readonly<Record<string, string>>;
 }
 
+interface ProcessOptions extends DropOptions {
+  /** All of its standard input; else there is none. */
+  readonly input?: string | Uint8Array;
+  /** What runs it, e.g. `['prlimit', '--nofile=40']`. */
+  readonly by?: readonly string[];
+  /** ms that each wait for it may take, where an outage is part of the test. */
+  readonly patience?: number;
+}
+
 /** A line of `--json`. */
 export type JsonEvent = { readonly v: 1 } & (ReceiveEvent | SendEvent | PeerEvent);
 
@@ -23,13 +32,10 @@ type Named<Name extends JsonEvent['event']> = Extract<JsonEvent, { readonly even
 
 /**
  * Runs the built command: `await using receiving = drop(['receive', '--json'])`. What still runs
- * at the end of the block is killed. `input` is all of its standard input; else there is none.
+ * at the end of the block is killed.
  */
-export function drop(
-  args: readonly string[],
-  { input, ...options }: DropOptions & { readonly input?: string | Uint8Array } = {},
-): Drop {
-  return new Drop(args, input, options);
+export function drop(args: readonly string[], options: ProcessOptions = {}): Drop {
+  return new Drop(args, options);
 }
 
 /** The same in a terminal, of 80 columns and 24 rows unless it says otherwise. */
@@ -50,29 +56,26 @@ export class Drop implements AsyncDisposable {
   readonly #given: Home | undefined;
   readonly #args: readonly string[];
   readonly #child: ChildProcess;
-  readonly #changes = new Changes();
+  readonly #changes: Changes;
   readonly #stdout: () => string;
   readonly #stderr: () => string;
-  /** How much of stdout has become events. */
-  #read = 0;
+  /** A line of stdout that has not ended yet. */
+  #line = '';
   #outcome: Outcome | undefined;
 
-  constructor(
-    args: readonly string[],
-    input: string | Uint8Array | undefined,
-    options: DropOptions,
-  ) {
+  constructor(args: readonly string[], options: ProcessOptions) {
     this.#args = args;
     this.#given = options.home;
     this.home = options.home ?? new Home();
-    const { host, cwd = this.home.path } = options;
-    const [file, ...rest] = commandLine(args, host);
+    this.#changes = new Changes(options.patience);
+    const { host, cwd = this.home.path, by = [], input } = options;
+    const [file = '', ...rest] = [...by, ...commandLine(args, host)];
     const [program, ...all] = host?.on(file, rest) ?? [file, ...rest];
     const env = { ...this.home.env, ...options.env };
     this.#child = spawn(program, all, { cwd, env, stdio: ['pipe', 'pipe', 'pipe'] });
     // It may end before it has read everything, and says so by its exit code.
     this.#child.stdin?.on('error', () => {}).end(input);
-    this.#stdout = text(this.#child.stdout, () => this.#hear());
+    this.#stdout = text(this.#child.stdout, (piece) => this.#hear(piece));
     this.#stderr = text(this.#child.stderr, () => this.#changes.announce());
     this.#child.once('close', (code, signal) => {
       this.#outcome = { code, signal, stdout: this.#stdout(), stderr: this.#stderr() };
@@ -147,13 +150,11 @@ export class Drop implements AsyncDisposable {
     if (this.#given === undefined) await this.home[Symbol.asyncDispose]();
   }
 
-  #hear(): void {
+  #hear(piece: string): void {
     if (this.#args.includes('--json')) {
-      const lines = this.#stdout().slice(this.#read).split('\n');
-      for (const line of lines.slice(0, -1)) {
-        this.#read += line.length + 1;
-        this.events.push(JSON.parse(line));
-      }
+      const lines = (this.#line + piece).split('\n');
+      this.#line = lines.pop() ?? '';
+      for (const line of lines) this.events.push(JSON.parse(line));
     }
     this.#changes.announce();
   }

@@ -29,6 +29,11 @@ export function finished(child: ChildProcess): Promise<Outcome> {
 /** Something that tests watch: each announced change is a reason to look again. */
 export class Changes {
   readonly #watching = new Set<() => void>();
+  readonly #patience: number;
+
+  constructor(patience = PATIENCE) {
+    this.#patience = patience;
+  }
 
   announce(): void {
     for (const look of [...this.#watching]) look();
@@ -52,9 +57,9 @@ export class Changes {
       };
       const timer = setTimeout(() => {
         stop();
-        vain.message = `It did not happen within ${PATIENCE} ms. ${seen()}`;
+        vain.message = `It did not happen within ${this.#patience} ms. ${seen()}`;
         reject(vain);
-      }, PATIENCE);
+      }, this.#patience);
       const stop = (): void => {
         clearTimeout(timer);
         this.#watching.delete(attempt);
@@ -66,11 +71,14 @@ export class Changes {
 }
 
 /** Collects what a stream says; ask when it has ended. */
-export function text(stream: NodeJS.ReadableStream | null, onMore = (): void => {}): () => string {
+export function text(
+  stream: NodeJS.ReadableStream | null,
+  onMore: (piece: string) => void = () => {},
+): () => string {
   let all = '';
   stream?.setEncoding('utf8').on('data', (piece: string) => {
     all += piece;
-    onMore();
+    onMore(piece);
   });
   return () => all;
 }
