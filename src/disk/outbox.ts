@@ -12,19 +12,33 @@ import {
 import { type FileHandle, open, readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { DropError, type ErrorCode } from '../errors.ts';
+import { equal } from '../protocol/bytes.ts';
 import { MAX_CHUNK } from '../protocol/limits.ts';
 import {
+  type DataEntry,
   type Entry,
   type FileEntry,
+  isName,
   isPath,
   parentOf,
   rootOf,
+  type StreamEntry,
   staysInside,
 } from '../protocol/manifest.ts';
+import type { Kept } from '../protocol/message.ts';
 import { numbered, type Platform } from '../protocol/names.ts';
-import { BLOCKS_IN_FLIGHT, type Outbox, type Unsendable } from '../transfer/sender.ts';
+import { BLOCKS_IN_FLIGHT, type Block, type Outbox, type Unsendable } from '../transfer/sender.ts';
 import { diskFailure } from './failure.ts';
 import { NO_FOLLOW, NO_WAIT, platformHere } from './platform.ts';
+import { Stream } from './stream.ts';
+
+export interface OutboxOptions {
+  readonly platform?: Platform | undefined;
+  /** One thing more to send: what comes from `source`, offered as a file of this name. */
+  readonly stream?:
+    | { readonly name: string; readonly source: AsyncIterable<Uint8Array> }
+    | undefined;
+}
 
 /**
  * Opens the files and folders at `paths` for sending. A path that is a link is followed. Throws
@@ -32,28 +46,41 @@ import { NO_FOLLOW, NO_WAIT, platformHere } from './platform.ts';
  */
 export async function openOutbox(
   paths: readonly string[],
-  { platform = platformHere() }: { readonly platform?: Platform | undefined } = {},
+  { platform = platformHere(), stream }: OutboxOptions = {},
 ): Promise<Outbox> {
+  if (stream !== undefined && !isName(stream.name))
+    throw new DropError('usage', {
+      message: 'This cannot be the name of a file.',
+      path: stream.name,
+    });
   const sources = new Map<string, string>();
   for (const path of paths) {
     const source = await locate(path);
     const name = offered(basename(source) || NAME_OF_THE_DISK, platform);
     sources.set(freeName(sources, name), source);
   }
-  return new DiskOutbox(sources, platform);
+  if (stream === undefined) return new DiskOutbox(sources, undefined, platform);
+  const name = freeName(sources, offered(stream.name, platform));
+  return new DiskOutbox(sources, new Stream(name, stream.source), platform);
 }
 
 class DiskOutbox implements Outbox {
   readonly roots: readonly string[];
   /** Where each root lies. */
   readonly #sources: ReadonlyMap<string, string>;
+  readonly #stream: Stream | undefined;
   readonly #platform: Platform;
   /** The rings that no read is using. */
   readonly #rings: Ring[] = [];
 
-  constructor(sources: ReadonlyMap<string, string>, platform: Platform) {
-    this.roots = [...sources.keys()];
+  constructor(
+    sources: ReadonlyMap<string, string>,
+    stream: Stream | undefined,
+    platform: Platform,
+  ) {
+    this.roots = [...sources.keys(), ...(stream ? [stream.path] : [])];
     this.#sources = sources;
+    this.#stream = stream;
     this.#platform = platform;
   }
 
@@ -73,25 +100,29 @@ class DiskOutbox implements Outbox {
     }
   }
 
-  async *read(entry: FileEntry, from: number): AsyncGenerator<Uint8Array, Uint8Array, undefined> {
-    const ring = this.#rings.pop() ?? new Ring();
-    try {
-      const small = entry.size <= MAX_CHUNK;
-      return yield* small ? this.#readSmall(entry, from, ring) : this.#readLarge(entry, from, ring);
-    } catch (error) {
-      throw diskFailure(error, entry.path, READING);
-    } finally {
-      this.#rings.push(ring);
-    }
+  read(
+    entry: DataEntry,
+    kept: Kept | undefined,
+    signal?: AbortSignal,
+  ): AsyncGenerator<Block, Uint8Array, undefined> {
+    if (entry.kind === 'file') return this.#readFile(entry, kept);
+    return this.#streamOf(entry).read(kept, signal);
   }
 
-  async digest(entry: FileEntry, size: number): Promise<Uint8Array> {
+  arrived(entry: DataEntry, offset: number): void {
+    if (entry.kind === 'stream') this.#streamOf(entry).arrived(offset);
+  }
+
+  async digest(entry: FileEntry): Promise<Uint8Array> {
+    // Not a ring's block: files may be read meanwhile.
+    const block = Buffer.allocUnsafe(Math.min(entry.size, MAX_CHUNK));
     try {
+      if (entry.size <= MAX_CHUNK) return sha256().update(this.#readAtOnce(entry, block)).digest();
       const file = await open(this.#sourceOf(entry.path), flagsFor(entry));
       try {
         ensureOffered(entry, await file.stat());
-        const hash = createHash('sha256');
-        await hashStart(entry, size, hash, file, Buffer.allocUnsafe(MAX_CHUNK));
+        const hash = await hashStart(entry, entry.size, file, block);
+        ensureOffered(entry, await file.stat());
         return hash.digest();
       } finally {
         await file.close();
@@ -101,8 +132,13 @@ class DiskOutbox implements Outbox {
     }
   }
 
+  async close(): Promise<void> {
+    this.#stream?.close();
+  }
+
   async #look(path: string): Promise<Entry | Unsendable> {
     if (!isPath(path)) return unsendable(path, 'unsafe-name');
+    if (path === this.#stream?.path) return { kind: 'stream', path };
     const source = this.#sourceOf(path);
     try {
       // On a warm disk the call takes a microsecond; to hand it to another thread takes ten.
@@ -145,16 +181,33 @@ class DiskOutbox implements Outbox {
     }
   }
 
+  async *#readFile(
+    entry: FileEntry,
+    kept: Kept | undefined,
+  ): AsyncGenerator<Block, Uint8Array, undefined> {
+    const ring = this.#rings.pop() ?? new Ring();
+    try {
+      const small = entry.size <= MAX_CHUNK;
+      return yield* small ? this.#readSmall(entry, kept, ring) : this.#readLarge(entry, kept, ring);
+    } catch (error) {
+      throw diskFailure(error, entry.path, READING);
+    } finally {
+      this.#rings.push(ring);
+    }
+  }
+
   async *#readSmall(
     entry: FileEntry,
-    from: number,
+    kept: Kept | undefined,
     ring: Ring,
-  ): AsyncGenerator<Uint8Array, Uint8Array, undefined> {
-    const bytes = this.#readAtOnce(entry, ring.block);
-    const digest = createHash('sha256').update(bytes).digest();
-    if (bytes.length > from) {
+  ): AsyncGenerator<Block, Uint8Array, undefined> {
+    const all = this.#readAtOnce(entry, ring.block);
+    const hash = sha256().update(all.subarray(0, kept?.size ?? 0));
+    const offset = kept && isDigest(hash.copy(), kept) ? kept.size : 0;
+    const digest = hash.update(all.subarray(kept?.size ?? 0)).digest();
+    if (offset < all.length) {
       ring.turn();
-      yield bytes.subarray(from);
+      yield { offset, bytes: all.subarray(offset) };
     }
     return digest;
   }
@@ -179,26 +232,35 @@ class DiskOutbox implements Outbox {
 
   async *#readLarge(
     entry: FileEntry,
-    from: number,
+    kept: Kept | undefined,
     ring: Ring,
-  ): AsyncGenerator<Uint8Array, Uint8Array, undefined> {
+  ): AsyncGenerator<Block, Uint8Array, undefined> {
     const file = await open(this.#sourceOf(entry.path), flagsFor(entry));
     try {
       ensureOffered(entry, await file.stat());
-      const hash = createHash('sha256');
-      await hashStart(entry, from, hash, file, ring.block);
-      for (let offset = from; offset < entry.size; ) {
+      let hash = await hashStart(entry, kept?.size ?? 0, file, ring.block);
+      let offset = kept?.size ?? 0;
+      if (kept !== undefined && !isDigest(hash.copy(), kept)) {
+        hash = sha256();
+        offset = 0;
+      }
+      while (offset < entry.size) {
         const bytes = await readBlock(entry, file, ring.block, offset, entry.size);
         hash.update(bytes);
-        offset += bytes.length;
         ring.turn();
-        yield bytes;
+        yield { offset, bytes };
+        offset += bytes.length;
       }
       ensureOffered(entry, await file.stat());
       return hash.digest();
     } finally {
       await file.close();
     }
+  }
+
+  #streamOf({ path }: StreamEntry): Stream {
+    if (this.#stream?.path !== path) throw new DropError('missing', { path });
+    return this.#stream;
   }
 
   #sourceOf(path: string): string {
@@ -271,19 +333,20 @@ function timeOf({ mtimeMs }: Stats): number {
   return Math.round(mtimeMs);
 }
 
-/** Hashes the first `size` bytes. */
+/** A hash of the first `size` bytes that can go on. */
 async function hashStart(
   entry: FileEntry,
   size: number,
-  hash: Hash,
   file: FileHandle,
   block: Buffer,
-): Promise<void> {
+): Promise<Hash> {
+  const hash = sha256();
   for (let offset = 0; offset < size; ) {
     const bytes = await readBlock(entry, file, block, offset, size);
     hash.update(bytes);
     offset += bytes.length;
   }
+  return hash;
 }
 
 async function readBlock(
@@ -297,6 +360,15 @@ async function readBlock(
   const { bytesRead } = await file.read(block, 0, length, offset);
   if (bytesRead === 0) throw changed(entry);
   return block.subarray(0, bytesRead);
+}
+
+/** Whether what was hashed is what the receiver kept. */
+function isDigest(hash: Hash, { digest }: Kept): boolean {
+  return equal(hash.digest(), digest);
+}
+
+function sha256(): Hash {
+  return createHash('sha256');
 }
 
 function ensureOffered(entry: FileEntry, found: Stats): void {

@@ -17,6 +17,7 @@ import { describe, expect, test } from 'vitest';
 import { openOutbox } from '../../src/disk/outbox.ts';
 import { MAX_CHUNK } from '../../src/protocol/limits.ts';
 import type { Entry, FileEntry } from '../../src/protocol/manifest.ts';
+import type { Kept } from '../../src/protocol/message.ts';
 import { BLOCKS_IN_FLIGHT, type Outbox, type Unsendable } from '../../src/transfer/sender.ts';
 import { asUser, failureOf, newFolder, newFolderOfUser, openHandles } from './support.ts';
 
@@ -42,19 +43,29 @@ async function fileIn(outbox: Outbox, path: string): Promise<FileEntry> {
 }
 
 /** Reads a file like a sender that has as many blocks under way as it may. */
-async function readAll(outbox: Outbox, entry: FileEntry, from = 0) {
-  const blocks = outbox.read(entry, from);
+async function readAll(outbox: Outbox, entry: FileEntry, kept?: Kept) {
+  const blocks = outbox.read(entry, kept);
   const parts: Buffer[] = [];
   const inFlight: Uint8Array[] = [];
+  let from: number | undefined;
+  let at = 0;
   for (;;) {
     const { value, done } = await blocks.next();
-    if (done || inFlight.push(value) === BLOCKS_IN_FLIGHT) {
+    if (done || inFlight.push(value.bytes) === BLOCKS_IN_FLIGHT) {
       const arrived = done ? inFlight.splice(0) : inFlight.splice(0, 1);
       parts.push(...arrived.map((block) => Buffer.from(block)));
     }
-    if (done) return { bytes: Buffer.concat(parts), digest: Buffer.from(value) };
-    expect(value.length).toBeLessThanOrEqual(MAX_CHUNK);
+    if (done) return { from, bytes: Buffer.concat(parts), digest: Buffer.from(value) };
+    if (from === undefined) from = at = value.offset;
+    expect(value.offset).toBe(at);
+    at += value.bytes.length;
+    expect(value.bytes.length).toBeLessThanOrEqual(MAX_CHUNK);
   }
+}
+
+/** What a receiver says that has these bytes. */
+function keptOf(bytes: Uint8Array): Kept {
+  return { entry: 0, size: bytes.length, digest: sha256(bytes) };
 }
 
 const sha256 = (bytes: Uint8Array): Buffer => createHash('sha256').update(bytes).digest();
@@ -278,23 +289,40 @@ describe('the walk', () => {
 describe('a file', () => {
   const sizes = [0, 1, MAX_CHUNK - 1, MAX_CHUNK, MAX_CHUNK + 1, 3 * MAX_CHUNK, 5 * MAX_CHUNK + 7];
 
-  test.each(sizes)(
-    'of %d bytes is read whole, or from anywhere on, with its digest',
-    async (size) => {
-      const path = join(newFolder(), 'x');
-      const content = randomBytes(size);
-      writeFileSync(path, content);
-      const outbox = await openOutbox([path]);
-      const file = await fileIn(outbox, 'x');
-      for (const from of new Set([0, Math.min(1, size), size >> 1, Math.max(0, size - 1), size])) {
-        const read = await readAll(outbox, file, from);
-        expect(read.bytes.equals(content.subarray(from))).toBe(true);
-        expect(read.digest).toEqual(sha256(content));
-        const digest = await outbox.digest(file, from);
-        expect(Buffer.from(digest)).toEqual(sha256(content.subarray(0, from)));
-      }
-    },
-  );
+  test.each(sizes)('of %d bytes is read whole, with its digest', async (size) => {
+    const path = join(newFolder(), 'x');
+    const content = randomBytes(size);
+    writeFileSync(path, content);
+    const outbox = await openOutbox([path]);
+    const file = await fileIn(outbox, 'x');
+    const read = await readAll(outbox, file);
+    expect(read.from).toBe(size === 0 ? undefined : 0);
+    expect(read.bytes.equals(content)).toBe(true);
+    expect(read.digest).toEqual(sha256(content));
+    expect(Buffer.from(await outbox.digest(file))).toEqual(sha256(content));
+  });
+
+  test.each(sizes)('of %d bytes is read on from what was kept of it', async (size) => {
+    const path = join(newFolder(), 'x');
+    const content = randomBytes(size);
+    writeFileSync(path, content);
+    const outbox = await openOutbox([path]);
+    const file = await fileIn(outbox, 'x');
+    for (const from of new Set([0, Math.min(1, size), size >> 1, Math.max(0, size - 1), size])) {
+      const start = content.subarray(0, from);
+      const rest = await readAll(outbox, file, keptOf(start));
+      expect(rest.from).toBe(from === size ? undefined : from);
+      expect(rest.bytes.equals(content.subarray(from))).toBe(true);
+      expect(rest.digest).toEqual(sha256(content));
+      if (from === 0) continue;
+      const damaged = Buffer.from(start);
+      damaged[from - 1] = ~(damaged[from - 1] as number);
+      const all = await readAll(outbox, file, keptOf(damaged));
+      expect(all.from).toBe(0);
+      expect(all.bytes.equals(content)).toBe(true);
+      expect(all.digest).toEqual(sha256(content));
+    }
+  });
 
   test('keeps its last blocks while the next files are read', async () => {
     const folder = newFolder();
@@ -309,11 +337,11 @@ describe('a file', () => {
     const arrived: Buffer[] = [];
     for (const entry of await walk(outbox)) {
       const file = entry as FileEntry;
-      for await (const block of outbox.read(file, 0)) {
-        if (inFlight.push(block) === BLOCKS_IN_FLIGHT)
+      for await (const { bytes } of outbox.read(file, undefined)) {
+        if (inFlight.push(bytes) === BLOCKS_IN_FLIGHT)
           arrived.push(Buffer.from(inFlight.shift() as Uint8Array));
       }
-      await outbox.digest(file, file.size);
+      await outbox.digest(file);
     }
     arrived.push(...inFlight.map((block) => Buffer.from(block)));
     expect(Buffer.concat(arrived).equals(Buffer.concat(contents))).toBe(true);
@@ -357,7 +385,7 @@ describe('a file', () => {
         change(join(folder, 'r/x'));
         const expected = { code: 'changed', path: 'r/x' };
         expect(await failureOf(readAll(outbox, file))).toMatchObject(expected);
-        expect(await failureOf(outbox.digest(file, 10))).toMatchObject(expected);
+        expect(await failureOf(outbox.digest(file))).toMatchObject(expected);
       },
     );
   }
@@ -370,7 +398,7 @@ describe('a file', () => {
     const path = join(newFolder(), 'x');
     writeFileSync(path, randomBytes(3 * MAX_CHUNK));
     const outbox = await openOutbox([path]);
-    const blocks = outbox.read(await fileIn(outbox, 'x'), 0);
+    const blocks = outbox.read(await fileIn(outbox, 'x'), undefined);
     await blocks.next();
     change(path);
     const rest = async () => {
@@ -394,7 +422,7 @@ describe('a file', () => {
     const outbox = await openOutbox([path]);
     const file = await fileIn(outbox, 'x');
     const before = openHandles();
-    for (let i = 0; i < 5; i++) for await (const _ of outbox.read(file, 0)) break;
+    for (let i = 0; i < 5; i++) for await (const _ of outbox.read(file, undefined)) break;
     expect(openHandles()).toBe(before);
   });
 });
