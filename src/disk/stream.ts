@@ -19,6 +19,8 @@ export class Stream {
   /** As what it is offered. */
   readonly path: string;
   readonly #source: AsyncIterable<Uint8Array>;
+  /** How far it may be read ahead of the receiver. */
+  readonly #ahead: number;
   #pieces: AsyncIterator<Uint8Array> | undefined;
   /** Something came from the source or the receiver, or somebody waits no longer. */
   readonly #news = new Condition();
@@ -34,9 +36,10 @@ export class Stream {
   #acknowledged = 0;
   #end = 0;
 
-  constructor(path: string, source: AsyncIterable<Uint8Array>) {
+  constructor(path: string, source: AsyncIterable<Uint8Array>, ahead = MAX_UNACKNOWLEDGED) {
     this.path = path;
     this.#source = source;
+    this.#ahead = ahead;
   }
 
   /**
@@ -165,7 +168,7 @@ export class Stream {
   }
 
   get #room(): number {
-    return this.#acknowledged + MAX_UNACKNOWLEDGED - this.#end;
+    return this.#acknowledged + this.#ahead - this.#end;
   }
 
   async #leave(): Promise<void> {
