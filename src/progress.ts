@@ -23,6 +23,7 @@ export class Progress {
   /** What happened while the sender waits for an answer: it is told when there is a transfer. */
   readonly #early: Distribute<TransferEvent>[] = [];
   #transfer = '';
+  #accepted = '';
   #file = '';
   #total: { files: number; bytes: number } | null = null;
   #sized = true;
@@ -71,8 +72,9 @@ export class Progress {
         this.#sized = report.sized;
         break;
       case 'accepted':
-        this.#transfer = report.transfer;
-        if (!report.continued) this.#say({ event: 'accepted' });
+        if (this.#accepted === report.transfer) break;
+        this.#accepted = this.#transfer = report.transfer;
+        this.#say({ event: 'accepted' });
         for (const event of this.#early.splice(0)) this.#say(event);
         break;
       case 'restarted':

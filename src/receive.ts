@@ -251,7 +251,8 @@ async function visit(
       {
         freely,
         async reception(continues) {
-          transfer = continues === null ? undefined : await transfers.takeUp(id, continues, channel);
+          transfer =
+            continues === null ? undefined : await transfers.takeUp(id, continues, channel);
           return (transfer ?? current).reception;
         },
         async open({ roots, checksum }) {
@@ -295,9 +296,9 @@ async function visit(
   }
 
   async function stopTransfer(stopped: Transfer, error: unknown): Promise<void> {
-    const { reception, sums } = stopped;
+    const { sums } = stopped;
     const lost = error instanceof DropError && error.code === 'disconnected';
-    if (lost && reception.inbox !== undefined) return transfers.release(stopped);
+    if (lost) return transfers.release(stopped);
     await transfers.end(stopped);
     if (!(error instanceof DropError)) return;
     sums.fail(error);

@@ -48,8 +48,8 @@ export type Message =
       /** Whether files are compared by their content, whatever their sizes and times say. */
       readonly checksum: boolean;
     }
-  /** Whether that transfer goes on; if not, everything is offered anew. */
-  | { readonly type: 'begun'; readonly continues: boolean }
+  /** The transfer that this is: if it is not the one that was to go on, everything is offered anew. */
+  | { readonly type: 'begun'; readonly transfer: string }
   | { readonly type: 'roots'; readonly names: readonly string[]; readonly final: boolean }
   | {
       readonly type: 'offer';
@@ -59,7 +59,7 @@ export type Message =
       readonly bytes: number;
       readonly final: boolean;
     }
-  | { readonly type: 'accept'; readonly transfer: string }
+  | { readonly type: 'accept' }
   /** What is the digest of this file? It may lie here already. */
   | { readonly type: 'compare'; readonly entry: number }
   /** Null: it cannot be read. */
@@ -220,7 +220,7 @@ const CODECS: { readonly [T in Exclude<MessageType, 'chunk'>]: Codec<MessageOf<T
       final: v.boolean(),
     }),
   ),
-  accept: json(0x13, 'accept', v.strictObject({ transfer: TransferId })),
+  accept: bare(0x13, 'accept'),
   want: json(
     0x14,
     'want',
@@ -246,7 +246,7 @@ const CODECS: { readonly [T in Exclude<MessageType, 'chunk'>]: Codec<MessageOf<T
     'begin',
     v.strictObject({ continues: v.nullable(TransferId), checksum: v.boolean() }),
   ),
-  begun: json(0x16, 'begun', v.strictObject({ continues: v.boolean() })),
+  begun: json(0x16, 'begun', v.strictObject({ transfer: TransferId })),
   compare: {
     kind: 0x17,
     encode: ({ entry }) => u32(entry),
@@ -317,7 +317,7 @@ const TYPES = new Map(
 );
 
 /** A message that says all by being said. */
-function bare<T extends 'alive' | 'done'>(kind: number, type: T): Codec<{ type: T }> {
+function bare<T extends 'accept' | 'alive' | 'done'>(kind: number, type: T): Codec<{ type: T }> {
   return {
     kind,
     encode: () => new Uint8Array(0),

@@ -54,7 +54,7 @@ const RULES: Record<
   },
   receiver: {
     start: { intro: 'named' },
-    named: { begun: 'begun', accept: 'accepted' },
+    named: { begun: 'begun' },
     begun: { accept: 'accepted' },
     accepted: {
       compare: 'accepted',
@@ -126,9 +126,9 @@ export class Session {
     return this.#ledger.open;
   }
 
-  /** Whether the sender may say that it is done. */
+  /** Whether everything is offered, decided and closed: the sender may say that it is done. */
   get sent(): boolean {
-    return this.#state.sender === 'sending' && this.#ledger.sent;
+    return /sending|done/.test(this.#state.sender) && this.#ledger.sent;
   }
 
   #observe(part: Part, message: Message, body: Uint8Array | undefined): void {
@@ -173,8 +173,7 @@ export class Session {
         this.#continues = message.continues !== null;
         break;
       case 'begun':
-        ensure(this.#state.sender === 'begun', 'an answer before the question');
-        ensure(this.#continues, 'nothing was to go on');
+        ensure(!/start|named/.test(this.#state.sender), 'an answer before the question');
         this.#continues = false;
         break;
       case 'roots':

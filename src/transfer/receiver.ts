@@ -123,8 +123,7 @@ export async function runReceiver(
 
   const { continues, checksum } = await channel.hear('begin');
   const reception = await find(continues);
-  const continued = continues === reception.transfer;
-  if (continues !== null) await channel.say({ type: 'begun', continues: continued });
+  const continued = reception.roots !== undefined;
   reception.connected();
   const roots: string[] = [];
   let introduced = false;
@@ -138,14 +137,15 @@ export async function runReceiver(
 
   async function decideAll(): Promise<void> {
     const { grant, transfer } = reception;
+    await channel.say({ type: 'begun', transfer });
     if (continued) await progress.until(() => introduced);
     else await askForYes();
     reception.inbox ??= await open({ roots, checksum });
     const { inbox } = reception;
     if (inbox.fresh && !continued && offered.final && offered.bytes > (await inbox.room()))
       throw new DropError('disk-full');
-    await channel.say({ type: 'accept', transfer });
-    tell({ type: 'accepted', transfer, continued });
+    await channel.say({ type: 'accept' });
+    tell({ type: 'accepted', transfer });
     for (;;) {
       await progress.until(() => undecided.length > 0 || offered.final);
       const batch = undecided.slice(0, MAX_BATCH);

@@ -13,8 +13,8 @@ export type Report =
       readonly sized: boolean;
       readonly final: boolean;
     }
-  /** `continued`: under the yes that it had before the connection broke. */
-  | { readonly type: 'accepted'; readonly transfer: string; readonly continued: boolean }
+  /** Told for each connection; the second time it goes on under the yes that it has. */
+  | { readonly type: 'accepted'; readonly transfer: string }
   /** The receiver knows nothing of what was sent before: everything is offered anew. */
   | { readonly type: 'restarted' }
   /** A file is on its way, its first `from` bytes being there already. */

@@ -1,6 +1,12 @@
 import { DropError, type ErrorCode } from '../errors.ts';
 import { MAX_BATCH, MAX_CONTROL, MAX_OPEN_ENTRIES } from '../protocol/limits.ts';
-import { type DataEntry, type Entry, type FileEntry, hasData, sizeOf } from '../protocol/manifest.ts';
+import {
+  type DataEntry,
+  type Entry,
+  type FileEntry,
+  hasData,
+  sizeOf,
+} from '../protocol/manifest.ts';
 import type { Kept, Message, MessageOf, SkipReason } from '../protocol/message.ts';
 import type { Channel } from './channel.ts';
 import { Condition, together } from './condition.ts';
@@ -72,7 +78,7 @@ const OF_ONE_FILE: ReadonlySet<ErrorCode> = new Set([
 export class Delivery {
   readonly outbox: Outbox;
   readonly checksum: boolean;
-  /** The receiver's name for it, once it has accepted. */
+  /** The receiver's name for it, once that is known. */
   transfer: string | null = null;
   #walk: AsyncIterator<Entry | Unsendable>;
   #walked = false;
@@ -94,7 +100,6 @@ export class Delivery {
 
   /** Forgets what was offered: whoever hears it next knows nothing of it. */
   restart(): void {
-    this.transfer = null;
     this.#walk = this.outbox.entries()[Symbol.asyncIterator]();
     this.#walked = false;
     this.#ahead = [];
@@ -162,6 +167,7 @@ export async function runSender(channel: Channel, delivery: Delivery, tell: Tell
   const { session } = channel;
   const { outbox } = delivery;
   const progress = new Condition();
+  let begun = false;
   /** What is offered and not yet decided, and the number of the first of it. */
   const undecided: Entry[] = [];
   let decided = 0;
@@ -184,9 +190,17 @@ export async function runSender(channel: Channel, delivery: Delivery, tell: Tell
   async function begin(): Promise<void> {
     const { transfer: continues, checksum } = delivery;
     await channel.say({ type: 'begin', continues, checksum });
-    if (continues === null || (await channel.hear('begun')).continues) return;
+    // Nobody waits for the answer where nothing is to go on.
+    if (continues === null) return;
+    await hearBegun();
+    if (delivery.transfer === continues) return;
     delivery.restart();
     tell({ type: 'restarted' });
+  }
+
+  async function hearBegun(): Promise<void> {
+    delivery.transfer = (await channel.hear('begun')).transfer;
+    begun = true;
   }
 
   async function sayRoots(): Promise<void> {
@@ -227,6 +241,7 @@ export async function runSender(channel: Channel, delivery: Delivery, tell: Tell
       if (job === undefined) break;
       await sendFile(job);
     }
+    progress.changed();
     await Promise.all(inFlight);
     await channel.say({ type: 'done' });
   }
@@ -298,10 +313,9 @@ export async function runSender(channel: Channel, delivery: Delivery, tell: Tell
   }
 
   async function hearAll(): Promise<void> {
-    const { transfer } = await channel.hear('accept');
-    const continued = transfer === delivery.transfer;
-    delivery.transfer = transfer;
-    tell({ type: 'accepted', transfer, continued });
+    if (!begun) await hearBegun();
+    await channel.hear('accept');
+    tell({ type: 'accepted', transfer: delivery.transfer ?? '' });
     for (;;) {
       const message = await channel.hear(
         'compare',
@@ -357,7 +371,10 @@ export async function runSender(channel: Channel, delivery: Delivery, tell: Tell
   }
 
   function tellSkipped(entry: DataEntry, reason: SkipReason, before: Sent | undefined): void {
-    if (reason !== 'stored') return tell({ type: 'skipped', entry, reason });
+    if (reason !== 'stored') {
+      tell({ type: 'skipped', entry, reason });
+      return;
+    }
     // Its acknowledgement was lost with the connection.
     if (before === undefined)
       throw new DropError('protocol', { message: 'It has stored what it was never sent.' });

@@ -1,9 +1,16 @@
 import { createHash } from 'node:crypto';
 import { DropError, type ErrorCode } from '../../src/errors.ts';
-import { type Entry, type FileEntry, parentOf, rootOf } from '../../src/protocol/manifest.ts';
+import {
+  type DataEntry,
+  type Entry,
+  type FileEntry,
+  parentOf,
+  rootOf,
+} from '../../src/protocol/manifest.ts';
+import type { Kept } from '../../src/protocol/message.ts';
 import type { Pipe } from '../../src/transfer/channel.ts';
 import type { Inbox, IncomingFile, Placement, Stored } from '../../src/transfer/receiver.ts';
-import type { Outbox, Unsendable } from '../../src/transfer/sender.ts';
+import type { Block, Outbox, Unsendable } from '../../src/transfer/sender.ts';
 
 export function sha256(bytes: Uint8Array): Uint8Array {
   return new Uint8Array(createHash('sha256').update(bytes).digest());
@@ -130,25 +137,30 @@ export class MemoryOutbox implements Outbox {
   }
 
   async *read(
-    { path }: FileEntry,
-    from: number,
-  ): AsyncGenerator<Uint8Array, Uint8Array, undefined> {
+    { path }: DataEntry,
+    kept: Kept | undefined,
+  ): AsyncGenerator<Block, Uint8Array, undefined> {
     const content = this.#content(path);
     const { after, code } = this.#spoil[path] ?? {
       after: Number.POSITIVE_INFINITY,
       code: 'changed',
     };
-    for (let at = from; at < content.length; at += this.#block) {
+    const same = kept && Buffer.from(sha256(content.slice(0, kept.size))).equals(kept.digest);
+    for (let at = same ? kept.size : 0; at < content.length; at += this.#block) {
       if (at >= after) throw new DropError(code);
-      yield content.slice(at, at + this.#block);
+      yield { offset: at, bytes: content.slice(at, at + this.#block) };
     }
     if (after <= content.length) throw new DropError(code);
     return sha256(content);
   }
 
-  async digest({ path }: FileEntry, size: number): Promise<Uint8Array> {
-    return sha256(this.#content(path).subarray(0, size));
+  arrived(): void {}
+
+  async digest({ path }: FileEntry): Promise<Uint8Array> {
+    return sha256(this.#content(path));
   }
+
+  async close(): Promise<void> {}
 
   #content(path: string): Uint8Array {
     const content = this.#tree[path];
@@ -158,20 +170,29 @@ export class MemoryOutbox implements Outbox {
 }
 
 /**
- * Where files land, in memory. It survives a broken transfer, with what was written by then.
- * `broken` makes storing one of them fail after some bytes.
+ * Where files land, in memory. What is stored and what is kept survive a broken transfer; an inbox
+ * that is opened on them anew is what a process that starts again would open. `broken` makes
+ * storing one of them fail after some bytes.
  */
 export class MemoryInbox implements Inbox {
-  readonly stored: Tree = {};
-  readonly parts = new Map<string, Uint8Array>();
+  readonly stored: Tree;
+  readonly parts: Map<string, Uint8Array>;
   readonly broken: Record<string, { after: number; code: ErrorCode }> = {};
   free = Number.MAX_SAFE_INTEGER;
+  /** Whether files of one size are taken for the same, or are compared. */
+  compares = false;
+  readonly fresh = true;
+
+  constructor(before?: MemoryInbox) {
+    this.stored = before?.stored ?? {};
+    this.parts = before?.parts ?? new Map();
+  }
 
   async room(): Promise<number> {
     return this.free;
   }
 
-  async place(entry: Entry): Promise<Placement> {
+  async place(entry: Entry, digest: () => Promise<Uint8Array | null>): Promise<Placement> {
     const parent = parentOf(entry.path);
     if (parent !== '' && this.stored[`${parent}/`] === undefined) throw new DropError('protocol');
     if (this.broken[entry.path]?.after === -1) throw new DropError('not-permitted');
@@ -179,19 +200,26 @@ export class MemoryInbox implements Inbox {
     if (entry.kind === 'link') this.stored[entry.path] = entry.target;
     if (entry.kind !== 'file') return { want: 'placed' };
     const stored = this.stored[entry.path];
-    if (stored instanceof Uint8Array && stored.length === entry.size)
-      return { want: 'nothing', reason: 'unchanged' };
+    if (stored instanceof Uint8Array && stored.length === entry.size) {
+      if (!this.compares) return { want: 'nothing', reason: 'unchanged' };
+      const theirs = await digest();
+      if (theirs && Buffer.from(sha256(stored)).equals(theirs))
+        return { want: 'nothing', reason: 'identical' };
+    }
     const part = this.parts.get(entry.path);
     if (part === undefined || part.length > entry.size) return { want: 'all' };
     return { want: 'rest', size: part.length, digest: sha256(part) };
   }
 
-  async open({ path }: FileEntry, from: number): Promise<IncomingFile> {
+  async open({ path }: DataEntry, from: number): Promise<IncomingFile> {
     const { parts, stored } = this;
     const { after, code } = this.broken[path] ?? { after: Number.POSITIVE_INFINITY, code: 'disk' };
     parts.set(path, (parts.get(path) ?? new Uint8Array()).slice(0, from));
     const part = (): Uint8Array => parts.get(path) ?? new Uint8Array();
     return {
+      get written() {
+        return part().length;
+      },
       async write(bytes) {
         parts.set(path, Buffer.concat([part(), bytes]));
         if (part().length > after) throw new DropError(code);
@@ -204,7 +232,10 @@ export class MemoryInbox implements Inbox {
         stored[path] = new Uint8Array(content);
         return { path: `/inbox/${path}`, renamed: false };
       },
-      async discard() {},
+      async keep() {},
+      async discard() {
+        parts.delete(path);
+      },
     };
   }
 

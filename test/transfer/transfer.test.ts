@@ -3,14 +3,23 @@ import { describe, expect, test } from 'vitest';
 import { DropError, type ErrorCode } from '../../src/errors.ts';
 import type { PeerId } from '../../src/events.ts';
 import { MAX_OPEN_ENTRIES } from '../../src/protocol/limits.ts';
-import type { Entry } from '../../src/protocol/manifest.ts';
+import { type DataEntry, type Entry, sizeOf } from '../../src/protocol/manifest.ts';
 import { encode, type Message } from '../../src/protocol/message.ts';
 import { Channel, type Pipe } from '../../src/transfer/channel.ts';
-import { greetAsAnnouncer, greetAsChooser } from '../../src/transfer/greeting.ts';
+import { greetAsChooser } from '../../src/transfer/greeting.ts';
 import { type Host, runReceiver } from '../../src/transfer/receiver.ts';
+import { Reception } from '../../src/transfer/reception.ts';
 import type { Report } from '../../src/transfer/report.ts';
-import { type Outbox, runSender } from '../../src/transfer/sender.ts';
-import { type Cable, cable, MemoryInbox, MemoryOutbox, type Tree } from '../support/memory.ts';
+import { type Block, Delivery, type Outbox, runSender } from '../../src/transfer/sender.ts';
+import { withGreeting } from '../support/greeted.ts';
+import {
+  type Cable,
+  cable,
+  MemoryInbox,
+  MemoryOutbox,
+  sha256,
+  type Tree,
+} from '../support/memory.ts';
 
 const TRANSFER = '00112233445566778899aabbccddeeff';
 const bytes = (length: number, seed = 1): Uint8Array =>
@@ -32,14 +41,10 @@ async function transfer(
   const received: Report[] = [];
   const [sender, receiver] = await Promise.allSettled([
     withGreeting(new Channel('chooser', wire.left), (channel) =>
-      runSender(channel, outbox, (report) => sent.push(report)),
+      runSender(channel, new Delivery(outbox), (report) => sent.push(report)),
     ).finally(wire.pull),
     withGreeting(new Channel('announcer', wire.right), (channel) =>
-      runReceiver(
-        channel,
-        { transfer: TRANSFER, freely: false, open: async () => inbox, ask },
-        (report) => received.push(report),
-      ),
+      runReceiver(channel, { ...newcomer(inbox), ask }, (report) => received.push(report)),
     ),
   ]);
   return {
@@ -48,18 +53,13 @@ async function transfer(
   };
 }
 
-async function withGreeting(channel: Channel, then: (channel: Channel) => Promise<void>) {
-  const meeting = { me: 'a' as PeerId, peer: 'b' as PeerId, binding: new Uint8Array(32) };
-  if (channel.session.part === 'chooser')
-    await greetAsChooser(channel, meeting, { intent: 'send', knows: true });
-  else
-    await greetAsAnnouncer(channel, meeting, {
-      knows: true,
-      guard: undefined,
-      now: () => 0,
-    });
-  await Promise.all([channel.say({ type: 'intro', name: 'x' }), channel.hear('intro')]);
-  await then(channel);
+/** What is told of an inbox to which nothing was sent before. */
+function newcomer(inbox: MemoryInbox): Omit<Host, 'ask'> {
+  return {
+    freely: false,
+    reception: async () => new Reception(TRANSFER),
+    open: async () => inbox,
+  };
 }
 
 function errorOf(result: PromiseSettledResult<void>): { error?: unknown } {
@@ -95,10 +95,16 @@ test('everything arrives as it was sent, and both sides say so', async () => {
   expect(inbox.stored).toEqual(TREE);
   for (const { reports } of [sender, receiver]) {
     const stored = reports.flatMap((report) =>
-      report.type === 'stored' ? [report.file.path] : [],
+      report.type === 'stored' ? [report.entry.path] : [],
     );
     expect(stored.sort()).toEqual(['a.txt', 'empty', 'photos/one.jpg', 'photos/two.jpg']);
-    expect(reports).toContainEqual({ type: 'offered', files: 4, bytes: 153, final: true });
+    expect(reports).toContainEqual({
+      type: 'offered',
+      files: 4,
+      bytes: 153,
+      sized: true,
+      final: true,
+    });
     expect(failures(reports)).toEqual([]);
   }
 });
@@ -130,7 +136,7 @@ describe('a cable that is pulled', () => {
           expect(['disconnected', undefined]).toContain(codeOf(sender.error));
           // Whatever the sender counts as delivered is there.
           for (const report of sender.reports)
-            if (report.type === 'stored') expect(inbox.stored).toHaveProperty([report.file.path]);
+            if (report.type === 'stored') expect(inbox.stored).toHaveProperty([report.entry.path]);
         }
         const { sender, receiver } = await transfer(
           new MemoryOutbox(tree),
@@ -181,8 +187,11 @@ describe('resuming', () => {
 
   test('of a file that has gone meanwhile is no end of the others', async () => {
     class Gone extends MemoryOutbox {
-      override async digest(): Promise<Uint8Array> {
-        throw new DropError('missing');
+      override read(
+        ...[entry, kept]: Parameters<MemoryOutbox['read']>
+      ): ReturnType<MemoryOutbox['read']> {
+        if (entry.path === 'a.txt') throw new DropError('missing');
+        return super.read(entry, kept);
       }
     }
     const inbox = new MemoryInbox();
@@ -338,7 +347,6 @@ describe('a peer that reads nothing', () => {
   test('cannot keep us when it breaks the protocol meanwhile', async () => {
     const pipe = deaf();
     const channel = new Channel('announcer', pipe);
-    const host = { transfer: TRANSFER, freely: true, ask: async () => 'yes' as const };
     pipe.hear(
       { type: 'hello', newest: 1, oldest: 1, intent: 'send', knows: true },
       { type: 'intro', name: 'x' },
@@ -349,8 +357,10 @@ describe('a peer that reads nothing', () => {
       .catch(() => {});
     void channel.say({ type: 'intro', name: 'y' }).catch(() => {});
     await channel.hear('intro');
-    const run = runReceiver(channel, { ...host, open: async () => new MemoryInbox() }, () => {});
+    const host = { ...newcomer(new MemoryInbox()), freely: true, ask: async () => 'yes' as const };
+    const run = runReceiver(channel, host, () => {});
     pipe.hear(
+      { type: 'begin', continues: null, checksum: false },
       { type: 'roots', names: ['a'], final: true },
       { type: 'offer', entries: [], files: 0, bytes: 0, final: true },
       { type: 'done' },
@@ -399,7 +409,7 @@ describe('the answer', () => {
     const wire = cable();
     const { sender } = await transfer(new MemoryOutbox(tree), inbox, wire);
     // 300 bytes were offered where there is room for 100.
-    expect(codeOf(sender.error) ?? failures(sender.reports)[0]?.[1]).toBe('peer-disk');
+    expect(codeOf(sender.error) ?? failures(sender.reports)[0]?.[1]).toBe('peer-full');
     expect(Object.keys(inbox.stored).length).toBeLessThanOrEqual(101);
   });
 
@@ -407,7 +417,7 @@ describe('the answer', () => {
     const inbox = new MemoryInbox();
     inbox.free = 100;
     const { sender, receiver } = await transfer(new MemoryOutbox(TREE), inbox);
-    expect([codeOf(sender.error), codeOf(receiver.error)]).toEqual(['peer-disk', 'disk-full']);
+    expect([codeOf(sender.error), codeOf(receiver.error)]).toEqual(['peer-full', 'disk-full']);
   });
 });
 
@@ -423,14 +433,10 @@ describe('a large offer', () => {
       for (let i = 0; i < many; i++)
         yield { kind: 'file', path: `many/${i}`, size: i % 2, mtime: 0 };
     }
-    override async *read({
-      size,
-    }: {
-      size: number;
-    }): AsyncGenerator<Uint8Array, Uint8Array, undefined> {
-      const content = bytes(size);
-      if (size > 0) yield content;
-      return (await import('../support/memory.ts')).sha256(content);
+    override async *read(entry: DataEntry): AsyncGenerator<Block, Uint8Array, undefined> {
+      const content = bytes(sizeOf(entry));
+      if (content.length > 0) yield { offset: 0, bytes: content };
+      return sha256(content);
     }
   }
 
