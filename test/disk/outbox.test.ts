@@ -1,24 +1,32 @@
 import { execFileSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import {
   appendFileSync,
   chmodSync,
+  closeSync,
   mkdirSync,
+  openSync,
   renameSync,
   rmSync,
   symlinkSync,
   truncateSync,
   utimesSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { createServer } from 'node:net';
-import { basename, join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { basename, dirname, join } from 'node:path';
+import { Readable } from 'node:stream';
+import { setImmediate } from 'node:timers/promises';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { openOutbox } from '../../src/disk/outbox.ts';
+import { DropError } from '../../src/errors.ts';
 import { MAX_CHUNK } from '../../src/protocol/limits.ts';
-import type { Entry, FileEntry } from '../../src/protocol/manifest.ts';
+import type { DataEntry, Entry, FileEntry, StreamEntry } from '../../src/protocol/manifest.ts';
 import type { Kept } from '../../src/protocol/message.ts';
 import { BLOCKS_IN_FLIGHT, type Outbox, type Unsendable } from '../../src/transfer/sender.ts';
+import { describeWith } from '../support/skip.ts';
 import { asUser, failureOf, newFolder, newFolderOfUser, openHandles } from './support.ts';
 
 async function walk(outbox: Outbox): Promise<(Entry | Unsendable)[]> {
@@ -43,7 +51,7 @@ async function fileIn(outbox: Outbox, path: string): Promise<FileEntry> {
 }
 
 /** Reads a file like a sender that has as many blocks under way as it may. */
-async function readAll(outbox: Outbox, entry: FileEntry, kept?: Kept) {
+async function readAll(outbox: Outbox, entry: DataEntry, kept?: Kept) {
   const blocks = outbox.read(entry, kept);
   const parts: Buffer[] = [];
   const inFlight: Uint8Array[] = [];
@@ -61,6 +69,31 @@ async function readAll(outbox: Outbox, entry: FileEntry, kept?: Kept) {
     at += value.bytes.length;
     expect(value.bytes.length).toBeLessThanOrEqual(MAX_CHUNK);
   }
+}
+
+/** Runs while this process can open no more files. */
+async function withoutHandles(run: () => Promise<void>): Promise<void> {
+  const limit = (...args: string[]): string =>
+    execFileSync('prlimit', ['--pid', String(process.pid), ...args], { encoding: 'utf8' }).trim();
+  const before = limit('--nofile', '--output=SOFT', '--noheadings');
+  limit(`--nofile=${openHandles() + 50}:`);
+  const open: number[] = [];
+  try {
+    for (;;) open.push(openSync('/dev/null', 'r'));
+  } catch (error) {
+    expect(error).toMatchObject({ code: 'EMFILE' });
+    await run();
+  } finally {
+    for (const file of open) closeSync(file);
+    limit(`--nofile=${before}:`);
+  }
+}
+
+/** Changes a byte, and nothing of the size. */
+function overwrite(path: string, at: number): void {
+  const file = openSync(path, 'r+');
+  writeSync(file, 'x', at);
+  closeSync(file);
 }
 
 /** What a receiver says that has these bytes. */
@@ -324,6 +357,24 @@ describe('a file', () => {
     }
   });
 
+  test('that is large is hashed in many turns, so that others get theirs', async () => {
+    const path = join(newFolder(), 'x');
+    const content = Buffer.alloc(40 * MAX_CHUNK);
+    writeFileSync(path, content);
+    const outbox = await openOutbox([path]);
+    const file = await fileIn(outbox, 'x');
+    for (const hash of [() => outbox.digest(file), () => readAll(outbox, file, keptOf(content))]) {
+      let turns = 0;
+      let busy = true;
+      const done = hash().finally(() => {
+        busy = false;
+      });
+      for (; busy; turns++) await setImmediate();
+      await done;
+      expect(turns).toBeGreaterThanOrEqual(40);
+    }
+  });
+
   test('keeps its last blocks while the next files are read', async () => {
     const folder = newFolder();
     const sizes = [10, MAX_CHUNK + 3, 0, 7, MAX_CHUNK, 2 * MAX_CHUNK + 1, 1, 1, 1, 9];
@@ -347,10 +398,11 @@ describe('a file', () => {
     expect(Buffer.concat(arrived).equals(Buffer.concat(contents))).toBe(true);
   });
 
-  const changes: [string, (path: string) => void][] = [
+  const changes: [string, (path: string) => void | Promise<void>][] = [
     ['grew', (path) => appendFileSync(path, 'x')],
     ['shrank', (path) => truncateSync(path, 1)],
     ['was touched', (path) => utimesSync(path, 1, 1)],
+    ['was written over', (path) => overwrite(path, 0)],
     [
       'became a link',
       (path) => {
@@ -372,6 +424,15 @@ describe('a file', () => {
         execFileSync('mkfifo', [path]);
       },
     ],
+    [
+      'became a socket',
+      async (path) => {
+        rmSync(path);
+        const server = createServer().listen(path);
+        await once(server, 'listening');
+        onTestFinished(() => void server.close());
+      },
+    ],
   ];
   for (const size of [1000, MAX_CHUNK * 3]) {
     test.each(changes)(
@@ -380,9 +441,10 @@ describe('a file', () => {
         const folder = newFolder();
         mkdirSync(join(folder, 'r'));
         writeFileSync(join(folder, 'r/x'), randomBytes(size));
+        utimesSync(join(folder, 'r/x'), 1_000_000_000, 1_000_000_000);
         const outbox = await openOutbox([join(folder, 'r')]);
         const file = await fileIn(outbox, 'r/x');
-        change(join(folder, 'r/x'));
+        await change(join(folder, 'r/x'));
         const expected = { code: 'changed', path: 'r/x' };
         expect(await failureOf(readAll(outbox, file))).toMatchObject(expected);
         expect(await failureOf(outbox.digest(file))).toMatchObject(expected);
@@ -392,19 +454,61 @@ describe('a file', () => {
 
   test.each([
     ['cut', (path: string) => truncateSync(path, MAX_CHUNK)],
+    ['emptied', (path: string) => truncateSync(path, 0)],
     ['written to', (path: string) => appendFileSync(path, 'x')],
+    ['written over behind us', (path: string) => overwrite(path, 0)],
+    ['written over before us', (path: string) => overwrite(path, 2 * MAX_CHUNK)],
     ['touched', (path: string) => utimesSync(path, 1, 1)],
   ])('that is %s while it is read fails as changed', async (_, change) => {
     const path = join(newFolder(), 'x');
-    writeFileSync(path, randomBytes(3 * MAX_CHUNK));
+    const content = randomBytes(3 * MAX_CHUNK);
+    for (const kept of [undefined, keptOf(content.subarray(0, 1000))]) {
+      writeFileSync(path, content);
+      utimesSync(path, 1_000_000_000, 1_000_000_000);
+      const outbox = await openOutbox([path]);
+      const blocks = outbox.read(await fileIn(outbox, 'x'), kept);
+      await blocks.next();
+      change(path);
+      const rest = async () => {
+        while (!(await blocks.next()).done);
+      };
+      expect(await failureOf(rest())).toMatchObject({ code: 'changed', path: 'x' });
+    }
+  });
+
+  test('that is cut or written to while its digest is taken fails as changed', async () => {
+    const path = join(newFolder(), 'x');
+    for (const change of [() => truncateSync(path, 1), () => overwrite(path, 0)]) {
+      writeFileSync(path, Buffer.alloc(20 * MAX_CHUNK));
+      utimesSync(path, 1_000_000_000, 1_000_000_000);
+      const outbox = await openOutbox([path]);
+      const failure = failureOf(outbox.digest(await fileIn(outbox, 'x')));
+      await setImmediate();
+      change();
+      expect(await failure).toMatchObject({ code: 'changed', path: 'x' });
+    }
+  });
+
+  test.each([
+    ['is removed', (path: string) => rmSync(path)],
+    ['gives its name to another', (path: string) => renameSync(`${path}.new`, path)],
+  ])('that %s while it is read is read to its end all the same', async (_, change) => {
+    const path = join(newFolder(), 'x');
+    const content = randomBytes(3 * MAX_CHUNK);
+    writeFileSync(path, content);
+    writeFileSync(`${path}.new`, 'another');
     const outbox = await openOutbox([path]);
-    const blocks = outbox.read(await fileIn(outbox, 'x'), undefined);
+    const file = await fileIn(outbox, 'x');
+    const blocks = outbox.read(file, undefined);
     await blocks.next();
     change(path);
-    const rest = async () => {
-      while (!(await blocks.next()).done);
-    };
-    expect(await failureOf(rest())).toMatchObject({ code: 'changed', path: 'x' });
+    for (;;) {
+      const { value, done } = await blocks.next();
+      if (!done) continue;
+      expect(Buffer.from(value)).toEqual(sha256(content));
+      break;
+    }
+    expect(await failureOf(readAll(outbox, file))).toBeInstanceOf(DropError);
   });
 
   test('that is gone fails as missing', async () => {
@@ -424,5 +528,117 @@ describe('a file', () => {
     const before = openHandles();
     for (let i = 0; i < 5; i++) for await (const _ of outbox.read(file, undefined)) break;
     expect(openHandles()).toBe(before);
+  });
+});
+
+describe('many files', () => {
+  test('are read all the same when some have gone bad', async () => {
+    const folder = join(await newFolderOfUser(), 'r');
+    await asUser(async () => {
+      mkdirSync(folder);
+      for (let i = 0; i < 500; i++) writeFileSync(join(folder, `${i}`), `content of ${i}`);
+      const outbox = await openOutbox([folder]);
+      const files = (await walk(outbox)).filter((entry) => entry.kind === 'file');
+      expect(files.length).toBe(500);
+      const bad = {
+        'r/7': 'unreadable',
+        'r/100': 'missing',
+        'r/101': 'changed',
+        'r/102': 'changed',
+        'r/499': 'changed',
+      };
+      chmodSync(join(folder, '7'), 0);
+      rmSync(join(folder, '100'));
+      truncateSync(join(folder, '101'));
+      rmSync(join(folder, '102'));
+      symlinkSync('0', join(folder, '102'));
+      appendFileSync(join(folder, '499'), '!');
+      const failed: Record<string, string> = {};
+      for (const file of files)
+        try {
+          const { bytes } = await readAll(outbox, file);
+          expect(bytes.toString()).toBe(`content of ${basename(file.path)}`);
+        } catch (error) {
+          if (!(error instanceof DropError)) throw error;
+          failed[file.path] = error.code;
+        }
+      expect(failed).toEqual(bad);
+    });
+  });
+});
+
+describeWith(['prlimit'], 'where no more files can be opened', () => {
+  test('folders and files are named, and everything goes on', async () => {
+    const folder = join(newFolder(), 'r');
+    for (const [path, size] of Object.entries({ 'a/x': 1, 'b/y': 1, 'b/z': 2 * MAX_CHUNK })) {
+      mkdirSync(join(folder, dirname(path)), { recursive: true });
+      writeFileSync(join(folder, path), randomBytes(size));
+    }
+    const outbox = await openOutbox([folder]);
+    const entries = outbox.entries()[Symbol.asyncIterator]();
+    for (const path of ['r', 'r/a'])
+      expect(await entries.next()).toMatchObject({ value: { path } });
+    await withoutHandles(async () => {
+      const value = { kind: 'unsendable', path: 'r/a', reason: 'too-many-open' };
+      expect(await entries.next()).toEqual({ done: false, value });
+    });
+    const files: FileEntry[] = [];
+    for (let next = await entries.next(); !next.done; next = await entries.next())
+      if (next.value.kind === 'file') files.push(next.value);
+    expect(files.map(({ path }) => path)).toEqual(['r/b/y', 'r/b/z']);
+    await withoutHandles(async () => {
+      const expected = { code: 'too-many-open' };
+      for (const file of files) {
+        expect(await failureOf(readAll(outbox, file))).toMatchObject(expected);
+        expect(await failureOf(outbox.digest(file))).toMatchObject(expected);
+      }
+    });
+    for (const file of files) expect((await readAll(outbox, file)).bytes.length).toBe(file.size);
+  });
+});
+
+describe('a stream', () => {
+  test('is offered after everything else, under a name of its own, as often as it is walked', async () => {
+    const folder = newFolder();
+    writeFileSync(join(folder, 'x.txt'), 'file');
+    const stream = { name: 'x.txt', source: Readable.from([Buffer.from('stream')]) };
+    const outbox = await openOutbox([join(folder, 'x.txt')], { stream });
+    expect(outbox.roots).toEqual(['x.txt', 'x (1).txt']);
+    for (let i = 0; i < 2; i++)
+      expect(await listing(outbox)).toEqual(['file x.txt', 'stream x (1).txt']);
+    const [file, entry] = await walk(outbox);
+    expect(entry).toEqual({ kind: 'stream', path: 'x (1).txt' });
+    expect(await readAll(outbox, entry as StreamEntry)).toEqual({
+      from: 0,
+      bytes: Buffer.from('stream'),
+      digest: sha256(Buffer.from('stream')),
+    });
+    expect((await readAll(outbox, file as FileEntry)).bytes.toString()).toBe('file');
+  });
+
+  test('can be all there is, and goes on after what was kept', async () => {
+    const source = Readable.from([Buffer.from('abc'), Buffer.from('def')]);
+    const outbox = await openOutbox([], { stream: { name: 'x', source } });
+    const entry: StreamEntry = { kind: 'stream', path: 'x' };
+    for await (const { offset } of outbox.read(entry, undefined)) if (offset > 0) break;
+    outbox.arrived(entry, 4);
+    const rest = await readAll(outbox, entry, keptOf(Buffer.from('abcde')));
+    expect(rest).toMatchObject({ from: 5, digest: sha256(Buffer.from('abcdef')) });
+    expect(rest.bytes.toString()).toBe('f');
+    expect(await failureOf(readAll(outbox, entry))).toMatchObject({ code: 'unrepeatable' });
+  });
+
+  test.each(['', '.', '..', 'a/b', 'x'.repeat(1025), 'a\0b'])('is not called %j', async (name) => {
+    const stream = { name, source: Readable.from([]) };
+    expect(await failureOf(openOutbox([], { stream }))).toMatchObject({ code: 'usage' });
+  });
+
+  test('is not read any more once the outbox is closed', async () => {
+    const source = new Readable({ read() {} });
+    const outbox = await openOutbox([], { stream: { name: 'x', source } });
+    const next = outbox.read({ kind: 'stream', path: 'x' }, undefined).next();
+    await outbox.close();
+    expect(source.destroyed).toBe(true);
+    expect(await failureOf(next)).toMatchObject({ code: 'unreadable' });
   });
 });
