@@ -25,6 +25,7 @@ export type {
 export type { AskCode, CodeRequest } from './meet.ts';
 export { forgetPeer, type KnownPeer, knownPeers, renamePeer, trustPeer } from './peers.ts';
 export { forTerminal, sameName } from './protocol/names.ts';
-export { type Accept, type ReceiveOptions, type Request, receive } from './receive.ts';
+export { type ReceiveOptions, receive } from './receive.ts';
 export type { CommonOptions } from './self.ts';
-export { type SendOptions, send } from './send.ts';
+export { type SendOptions, type Stream, send } from './send.ts';
+export type { Accept, Request } from './visit.ts';

@@ -1,3 +1,4 @@
+import { Awake } from './awake.ts';
 import { Contact } from './contact.ts';
 import { openOutbox } from './disk/outbox.ts';
 import { DropError } from './errors.ts';
@@ -62,9 +63,10 @@ async function sendAll(
 
     const delivery = new Delivery(outbox, { checksum });
     const progress = new Progress(meeting.peer, emit);
+    const awake = new Awake();
     try {
       for (;;) {
-        const loss = await deliver(delivery, meeting, progress, contact, signal);
+        const loss = await deliver(delivery, meeting, progress, contact, awake, signal);
         if (loss === undefined) return progress.end();
         meeting = await contact.again(loss, waitAgain, (reason, next) =>
           progress.lost(reason, next),
@@ -91,14 +93,17 @@ async function deliver(
   { channel, connection, keepAlive }: Meeting,
   progress: Progress,
   contact: Contact,
+  awake: Awake,
   signal: AbortSignal,
 ): Promise<DropError | undefined> {
   const stopBeating = keepAlive();
+  let rest: (() => void) | undefined;
   const stop = (): void => channel.fail(new DropError('cancelled'));
   signal.addEventListener('abort', stop, { once: true });
   if (signal.aborted) stop();
   try {
     await runSender(channel, delivery, (report) => {
+      if (report.type === 'moved') rest ??= awake.hold();
       if (report.type === 'moved' || report.type === 'stored') contact.held();
       progress.tell(report);
     });
@@ -109,6 +114,7 @@ async function deliver(
     throw error;
   } finally {
     signal.removeEventListener('abort', stop);
+    rest?.();
     stopBeating();
     await connection.end();
   }

@@ -91,8 +91,7 @@ export class Transfers {
     for (const held of [...this.#held.values()]) {
       const { transfer, use } = held;
       if (use !== undefined || transfer.peer !== peer) continue;
-      if (transfer.reception.roots?.some((root) => roots.includes(root)))
-        await this.#expire(held);
+      if (transfer.reception.roots?.some((root) => roots.includes(root))) await this.#expire(held);
     }
   }
 

@@ -248,8 +248,12 @@ class Wire implements Connection {
   greeted(): void {
     this.#greeted();
     this.#heardAt = performance.now();
+    let looked = performance.now();
     this.#watch = setInterval(() => {
       const now = performance.now();
+      // Whoever was stopped for a while has heard nothing, and hears now what came meanwhile.
+      if (now - looked > SILENCE_LIMIT / 2) this.#heardAt = this.#writtenAt = now;
+      looked = now;
       // While we are the ones who do not listen, silence says nothing; but then what we write
       // must go out.
       if (this.#socket.isPaused()) this.#heardAt = now;

@@ -1,0 +1,278 @@
+import type { Awake } from './awake.ts';
+import { type OnConflict, openInbox } from './disk/inbox.ts';
+import type { Stagings } from './disk/staging.ts';
+import { DropError, type ErrorCode } from './errors.ts';
+import type { Device, Extent, PeerId, ReceiveEvent } from './events.ts';
+import { exchangeNames, keepAlive } from './meet.ts';
+import { isOwnAddress } from './net/links.ts';
+import type { Connection } from './net/tls.ts';
+import { Progress } from './progress.ts';
+import type { CodeGuard } from './protocol/code.ts';
+import type { Self } from './self.ts';
+import { Channel } from './transfer/channel.ts';
+import { type Greeted, greetAsAnnouncer } from './transfer/greeting.ts';
+import { type Host, runReceiver } from './transfer/receiver.ts';
+import type { Transfer, Transfers } from './transfers.ts';
+
+/** What a person is asked about. */
+export interface Request extends Extent {
+  readonly from: Device;
+  readonly transfer: string;
+}
+
+export type Accept = (request: Request, signal: AbortSignal) => Promise<boolean | 'no-answer'>;
+
+/** What all visits share. */
+export interface House {
+  readonly self: Self;
+  readonly options: HouseOptions;
+  readonly guard: CodeGuard | undefined;
+  readonly guests: Guests;
+  readonly stagings: Stagings;
+  readonly transfers: Transfers;
+  readonly awake: Awake;
+  readonly emit: (event: ReceiveEvent) => void;
+  /** Tells the code, if it is another one than was last told. */
+  readonly showCode: () => void;
+  /** A transfer came to its end. */
+  readonly finished: () => void;
+}
+
+/** What was said about how to receive. */
+interface HouseOptions {
+  readonly into: string;
+  readonly as?: string | undefined;
+  readonly onConflict?: OnConflict | undefined;
+  readonly accept?: Accept | undefined;
+}
+
+/** One connection, from the greeting to the end. Whatever happens in it ends in it. */
+export async function host(
+  house: House,
+  connection: Connection,
+  signal: AbortSignal,
+): Promise<void> {
+  const channel = new Channel('announcer', connection);
+  const stop = (): void => channel.fail(new DropError('cancelled', { message: 'You stopped it.' }));
+  signal.addEventListener('abort', stop, { once: true });
+  if (signal.aborted) stop();
+  try {
+    // A stranger makes nothing appear: what goes wrong until here is between the two programs.
+    const greeted = await admit(house, channel, connection);
+    if (greeted !== null) await visit(house, channel, connection, greeted);
+  } catch (error) {
+    channel.fail(error);
+    // A bug in one visit must not end all of them.
+    if (!(error instanceof DropError))
+      house.emit(failure(new DropError('internal', { cause: error })));
+  } finally {
+    house.showCode();
+    signal.removeEventListener('abort', stop);
+    await connection.end();
+  }
+}
+
+async function admit(
+  { self, guard }: House,
+  channel: Channel,
+  { peer, binding, remote }: Connection,
+): Promise<Greeted | null> {
+  const ours = peer === self.identity.id;
+  if (ours && !isOwnAddress(remote)) throw new DropError('clone');
+  const known = await self.trust.get(peer);
+  const blocked = known?.trust === 'blocked';
+  return greetAsAnnouncer(
+    channel,
+    { me: self.identity.id, peer, binding },
+    {
+      knows: ours || (known !== undefined && !blocked),
+      guard: blocked ? undefined : guard,
+      now: () => performance.now(),
+    },
+  );
+}
+
+/** The visit of a device that is greeted: one transfer, or one more connection of it. */
+async function visit(
+  house: House,
+  channel: Channel,
+  connection: Connection,
+  greeted: Greeted,
+): Promise<void> {
+  const { self, guests, transfers, emit } = house;
+  const id = connection.peer;
+  const leave = guests.enter(id);
+  let guest: Guest = { id, name: id.slice(0, 8), paired: false, free: false };
+  let stopBeating = (): void => {};
+  let transfer: Transfer | undefined;
+  try {
+    // The time limit of the greeting covers the names, too.
+    const itsName = await exchangeNames(channel, self.name, id);
+    connection.greeted();
+    stopBeating = keepAlive(channel);
+    if (channel.session.role !== 'receiver') throw new DropError('refused');
+    guest = await welcome(house, id, itsName, greeted);
+    await takeIn(house, channel, guest, (accepted) => {
+      transfer = accepted;
+    });
+  } catch (error) {
+    if (transfer !== undefined) await stopTransfer(transfers, transfer, error);
+    else if (error instanceof DropError && error.exit !== 4)
+      emit({ ...failure(error), peer: deviceOf(guest) });
+    throw error;
+  } finally {
+    stopBeating();
+    leave();
+  }
+}
+
+/** A device that is let in. */
+interface Guest extends Device {
+  /** It has just proven itself by a code. */
+  readonly paired: boolean;
+  /** Whatever it brings is taken without a question. */
+  readonly free: boolean;
+}
+
+async function welcome(
+  { self, emit, showCode }: House,
+  id: PeerId,
+  itsName: string,
+  greeted: Greeted,
+): Promise<Guest> {
+  const paired = greeted === 'paired';
+  if (paired) await self.trust.add({ id, name: itsName });
+  else await self.trust.seen(id);
+  const known = await self.trust.get(id);
+  const name = known?.name ?? itsName;
+  if (paired) emit({ event: 'paired', id, name });
+  showCode();
+  // Our own computer needs no leave, nor does a device that is trusted to.
+  return { id, name, paired, free: id === self.identity.id || known?.trust === 'auto' };
+}
+
+/** Receives over one connection; `onAccepted` hears of the transfer that it belongs to. */
+async function takeIn(
+  house: House,
+  channel: Channel,
+  guest: Guest,
+  onAccepted: (transfer: Transfer) => void,
+): Promise<void> {
+  const { options, stagings, transfers, awake, emit } = house;
+  const peer = deviceOf(guest);
+  const { id } = guest;
+  let transfer = transfers.begin(id, (name) => new Progress(peer, emit, { transfer: name }));
+  // Reading out the code was a yes, to one question.
+  let given = guest.paired;
+  let rest: (() => void) | undefined;
+  const host: Host = {
+    freely: guest.free,
+    async reception(continues) {
+      const before = continues && (await transfers.takeUp(id, continues, channel));
+      if (before) onAccepted(before);
+      transfer = before || transfer;
+      return transfer.reception;
+    },
+    async ask(extent, gone) {
+      const { transfer: name, roots: accepted } = transfer.reception;
+      const roots = extent.roots.slice(0, SHOWN_ROOTS);
+      const request = { transfer: name, from: peer, ...extent, roots };
+      emit({ event: 'request', peer, ...request });
+      const answer = guest.free || given ? 'yes' : await answerTo(request, options.accept, gone);
+      given = false;
+      if (answer !== 'yes' && !gone.aborted)
+        emit({ event: 'declined', transfer: name, peer, reason: answer });
+      if (answer === 'yes' && accepted === undefined) {
+        transfers.hold(transfer, channel);
+        onAccepted(transfer);
+      }
+      return answer;
+    },
+    async open({ roots, checksum }) {
+      await transfers.giveWay(id, roots);
+      const { into, as, onConflict } = options;
+      return openInbox(into, { peer: id, stagings, roots, as, checksum, onConflict });
+    },
+  };
+  try {
+    await runReceiver(channel, host, (report) => {
+      if (report.type === 'moved') rest ??= awake.hold();
+      transfer.sums.tell(report);
+    });
+  } finally {
+    rest?.();
+  }
+  await transfers.end(transfer);
+  transfer.sums.end();
+  house.finished();
+}
+
+/** An accepted transfer waits for the sender if only the connection is lost; else it is over. */
+async function stopTransfer(
+  transfers: Transfers,
+  transfer: Transfer,
+  error: unknown,
+): Promise<void> {
+  const isFailure = error instanceof DropError;
+  if (isFailure && error.code === 'disconnected') return transfers.release(transfer);
+  await transfers.end(transfer);
+  if (!isFailure) return;
+  transfer.sums.fail(error);
+  transfer.sums.end();
+}
+
+function deviceOf({ id, name }: Guest): Device {
+  return { id, name };
+}
+
+/** Visits of one device, and of all, at a time. Bounds what known devices hold before any yes. */
+const MAX_VISITS_EACH = 4;
+const MAX_VISITS = 32;
+
+/** Counts the visits of devices that are greeted. */
+export class Guests {
+  readonly #counts = new Map<PeerId, number>();
+  #all = 0;
+
+  /** Throws `busy` if there are too many. Returns what to call when the visit is over. */
+  enter(id: PeerId): () => void {
+    const count = this.#counts.get(id) ?? 0;
+    if (count >= MAX_VISITS_EACH || this.#all >= MAX_VISITS) throw new DropError('busy');
+    this.#counts.set(id, count + 1);
+    this.#all += 1;
+    return () => {
+      const left = (this.#counts.get(id) ?? 1) - 1;
+      if (left > 0) this.#counts.set(id, left);
+      else this.#counts.delete(id);
+      this.#all -= 1;
+    };
+  }
+}
+
+/** An event names at most so many roots. */
+const SHOWN_ROOTS = 100;
+
+async function answerTo(
+  request: Request,
+  accept: Accept | undefined,
+  gone: AbortSignal,
+): Promise<'yes' | ErrorCode> {
+  if (accept === undefined) return 'refused';
+  const said = accept(request, gone).then((answer): 'yes' | ErrorCode => {
+    if (answer === 'no-answer') return answer;
+    return answer ? 'yes' : 'declined';
+  });
+  return Promise.race([said, ended(gone).then(() => 'no-answer' as const)]);
+}
+
+function failure({ code, message, hint }: DropError) {
+  return { event: 'error' as const, code, message, ...(hint === undefined ? {} : { hint }) };
+}
+
+/** Resolves when the signal is aborted. */
+export function ended(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
