@@ -12,7 +12,8 @@ export function diskFailure(
 ): unknown {
   if (!isSystemError(error)) return error;
   const code = here[error.code] ?? MEANINGS[error.code] ?? 'disk';
-  const message = code === 'disk' ? `The disk failed (${error.code}).` : undefined;
+  const message =
+    SENTENCES[error.code] ?? (code === 'disk' ? `The disk failed (${error.code}).` : undefined);
   return new DropError(code, { cause: error, path, ...(message && { message }) });
 }
 
@@ -26,12 +27,21 @@ interface SystemError extends Error {
   readonly code: string;
 }
 
+/** What can be said better than in general. */
+const SENTENCES: Readonly<Record<string, string>> = {
+  EDQUOT: 'There is no room left of what this user may take of the disk.',
+  EFBIG: 'The disk takes no file that is so large.',
+  EROFS: 'The disk can only be read.',
+};
+
 const MEANINGS: Readonly<Record<string, ErrorCode>> = {
   ENOSPC: 'disk-full',
   EDQUOT: 'disk-full',
   EACCES: 'not-permitted',
   EPERM: 'not-permitted',
   EROFS: 'not-permitted',
+  EMFILE: 'too-many-open',
+  ENFILE: 'too-many-open',
   ENOENT: 'missing',
   ENOTDIR: 'missing',
   EEXIST: 'exists',
@@ -39,3 +49,6 @@ const MEANINGS: Readonly<Record<string, ErrorCode>> = {
   EILSEQ: 'unsafe-name',
   EINVAL: 'unsafe-name',
 };
+
+/** While storing, a folder that is gone is our disk's failure, not a file that the sender lacks. */
+export const STORING: Readonly<Record<string, ErrorCode>> = { ENOENT: 'disk', ENOTDIR: 'disk' };

@@ -1,36 +1,46 @@
 import { randomBytes } from 'node:crypto';
-import { closeSync, constants, fstatSync, mkdirSync, openSync, symlinkSync } from 'node:fs';
-import { mkdir, realpath, rm, statfs } from 'node:fs/promises';
-import { dirname, join, relative, resolve, sep } from 'node:path';
-import { setImmediate } from 'node:timers/promises';
+import { closeSync, constants, fstatSync, mkdirSync, rmdirSync, type Stats } from 'node:fs';
+import { mkdir, realpath, statfs } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import { DropError, type ErrorCode } from '../errors.ts';
-import {
-  type Entry,
-  type FileEntry,
-  type FolderEntry,
-  isName,
-  type LinkEntry,
-  nameOf,
-  parentOf,
-} from '../protocol/manifest.ts';
+import type { PeerId } from '../events.ts';
+import { equal } from '../protocol/bytes.ts';
+import { type DataEntry, type Entry, type FileEntry, isName } from '../protocol/manifest.ts';
 import { type Platform, safeName } from '../protocol/names.ts';
 import type { Inbox, IncomingFile, Placement, Stored } from '../transfer/receiver.ts';
-import { diskFailure, isSystemError } from './failure.ts';
+import { Digests } from './digests.ts';
+import { diskFailure, isSystemError, STORING } from './failure.ts';
 import {
+  checked,
   type Folder,
-  firstFree,
+  type Found,
   giveName,
-  identify,
   idOf,
+  isSpelled,
+  MAX_TRIES,
   pathOf,
-  replaced,
-  unlessTaken,
+  survey,
+  takeName,
 } from './folder.ts';
-import { Part, PartPool, setAttributes } from './part.ts';
-import { NO_FOLLOW, platformHere } from './platform.ts';
+import { Landing } from './landing.ts';
+import { openOwn } from './own.ts';
+import { Part, PartPool, type Start, storedTime } from './part.ts';
+import { platformHere } from './platform.ts';
+import type { Staging, Stagings } from './staging.ts';
 import { FolderSync, syncFolder } from './sync.ts';
 
+/** What becomes of a file whose name is taken by one of other content. */
+export type OnConflict = 'rename' | 'skip' | 'overwrite' | 'newer';
+
 export interface InboxOptions {
+  /** Who sends. */
+  readonly peer: PeerId;
+  readonly stagings: Stagings;
+  /** What is offered, as far as the names at the top tell. */
+  readonly roots: readonly string[];
+  /** Whether files are compared by their content, whatever their sizes and times say. */
+  readonly checksum?: boolean | undefined;
+  readonly onConflict?: OnConflict | undefined;
   readonly platform?: Platform | undefined;
   /** Permissions that nothing gets, whatever its sender says. */
   readonly umask?: number | undefined;
@@ -46,20 +56,39 @@ export interface InboxOptions {
  */
 export async function openInbox(
   folder: string,
-  { platform = platformHere(), umask = process.umask(), as, memory = MEMORY }: InboxOptions = {},
+  {
+    peer,
+    stagings,
+    roots,
+    checksum = false,
+    onConflict = 'rename',
+    platform = platformHere(),
+    umask = process.umask(),
+    as,
+    memory = MEMORY,
+  }: InboxOptions,
 ): Promise<Inbox> {
   if (as !== undefined && !(isName(as) && safeName(as, { platform, top: false }) === as))
     throw new DropError('usage', { message: 'The name to save under cannot be a file.', path: as });
   try {
-    await makeTarget(folder);
-    const path = await realpath(folder);
-    const id = idOf(path);
-    if (id === undefined)
-      throw new DropError('exists', { message: 'It is there, but is not a folder.', path: folder });
-    const staging = join(path, `.drop-${randomBytes(8).toString('hex')}`);
-    await mkdir(staging, { mode: 0o700 });
-    const target: Folder = { parent: undefined, name: path, id, made: undefined };
-    return new DiskInbox(target, staging, { platform, umask, as, memory });
+    const target = await openTarget(folder);
+    const staging = await stagings.claim(target.name, peer);
+    const sync = new FolderSync();
+    const landing = new Landing(target, staging, sync, { platform, umask, as, memory });
+    const fresh = staging.isNew && !(await landing.isTaken(roots));
+    return new DiskInbox(target, staging, landing, sync, { umask, checksum, onConflict, fresh });
+  } catch (error) {
+    throw diskFailure(error, folder);
+  }
+}
+
+/** Throws like `openInbox` if nothing can be stored in `folder`, which is made if it can be. */
+export async function checkTarget(folder: string): Promise<void> {
+  try {
+    const { name } = await openTarget(folder);
+    const probe = join(name, `.drop-${randomBytes(8).toString('hex')}`);
+    mkdirSync(probe, { mode: 0o700 });
+    rmdirSync(probe);
   } catch (error) {
     throw diskFailure(error, folder);
   }
@@ -67,42 +96,44 @@ export async function openInbox(
 
 /** The options, decided. */
 interface Settings {
-  readonly platform: Platform;
   readonly umask: number;
-  readonly as: string | undefined;
-  readonly memory: number;
+  readonly checksum: boolean;
+  readonly onConflict: OnConflict;
+  readonly fresh: boolean;
 }
 
 class DiskInbox implements Inbox {
+  readonly fresh: boolean;
   readonly #target: Folder;
-  /** Ours alone, on the same disk: nothing in it has a name that a peer chose. */
-  readonly #staging: string;
-  readonly #platform: Platform;
+  readonly #staging: Staging;
+  readonly #landing: Landing;
+  readonly #sync: FolderSync;
   readonly #umask: number;
-  readonly #as: string | undefined;
-  /** The path of the file that gets the name `#as`. */
-  #asPath: string | undefined;
-  /** By their offered paths, each after the one that it lies in. */
-  readonly #folders = new Map<string, Folder>();
-  readonly #folderIds = new Set<string>();
-  readonly #links: LinkEntry[] = [];
-  readonly #parts = new Set<Part>();
+  readonly #checksum: boolean;
+  readonly #onConflict: OnConflict;
+  readonly #digests = new Digests();
   readonly #pool = new PartPool();
-  readonly #sync = new FolderSync();
-  /** For each folder that we made, that it will be found after a power cut. */
-  readonly #anchors = new Map<Folder, Promise<void>>();
-  /** What is left for folders and links, in bytes. */
-  #memory: number;
-  #count = 0;
+  readonly #parts = new Set<Part>();
+  /** What is in the parts that were read, or left by this transfer. */
+  readonly #starts = new Map<string, Start>();
+  readonly #commits = new Set<Promise<unknown>>();
   #closing: Promise<void> | undefined;
 
-  constructor(target: Folder, staging: string, { platform, umask, as, memory }: Settings) {
+  constructor(
+    target: Folder,
+    staging: Staging,
+    landing: Landing,
+    sync: FolderSync,
+    { umask, checksum, onConflict, fresh }: Settings,
+  ) {
     this.#target = target;
     this.#staging = staging;
-    this.#platform = platform;
+    this.#landing = landing;
+    this.#sync = sync;
     this.#umask = umask;
-    this.#as = as;
-    this.#memory = memory;
+    this.#checksum = checksum;
+    this.#onConflict = onConflict;
+    this.fresh = fresh;
   }
 
   async room(): Promise<number> {
@@ -115,76 +146,51 @@ class DiskInbox implements Inbox {
     }
   }
 
-  async place(entry: Entry): Promise<Placement> {
-    const parent = this.#parentOf(entry);
-    switch (entry.kind) {
-      case 'file':
-        if (parent === this.#target) this.#asPath ??= entry.path;
-        return { want: 'all' };
-      case 'link':
-        this.#remember(entry.path, entry.target);
-        this.#links.push(entry);
-        return { want: 'placed' };
-      case 'folder':
-        if (this.#folders.has(entry.path)) throw new DropError('protocol', { path: entry.path });
-        this.#remember(entry.path);
-        try {
-          this.#folders.set(entry.path, this.#makeFolder(entry, parent));
-        } catch (error) {
-          throw diskFailure(error, entry.path, STORING);
-        }
-        return { want: 'placed' };
+  async place(entry: Entry, digest: () => Promise<Uint8Array | null>): Promise<Placement> {
+    try {
+      switch (entry.kind) {
+        case 'folder':
+          this.#landing.placeFolder(entry);
+          return { want: 'placed' };
+        case 'link':
+          this.#landing.placeLink(entry);
+          return { want: 'placed' };
+        default:
+          this.#landing.placeFile(entry);
+          return await this.#placeData(entry, digest);
+      }
+    } catch (error) {
+      throw diskFailure(error, entry.path, STORING);
     }
   }
 
-  async open(entry: FileEntry, from: number): Promise<IncomingFile> {
-    if (from > 0) throw new DropError('protocol', { path: entry.path });
-    const part = new Part(join(this.#staging, String(this.#count++)), this.#pool);
+  async open(entry: DataEntry, from: number): Promise<IncomingFile> {
+    const part = from > 0 ? this.#goOn(entry, from) : this.#begin(entry);
     this.#parts.add(part);
     const explain = (error: unknown): never => {
       throw diskFailure(error, entry.path, STORING);
     };
     return {
+      get written() {
+        return part.written;
+      },
       write: (bytes) => part.write(bytes).catch(explain),
-      commit: (digest) => this.#commit(entry, part, digest).catch(explain),
+      commit: (digest) => {
+        const commit = this.#commit(entry, part, digest).finally(() =>
+          this.#commits.delete(commit),
+        );
+        this.#commits.add(commit);
+        return commit.catch(explain);
+      },
+      keep: () => this.#keep(part),
       discard: () => this.#discard(part).catch(explain),
     };
   }
 
   async finish(): Promise<{ path: string; code: ErrorCode }[]> {
-    const failures = new Map<string, ErrorCode>();
-    const attempt = async (path: string, act: () => void | Promise<void>): Promise<void> => {
-      try {
-        await act();
-      } catch (error) {
-        const failure = diskFailure(error, path, STORING);
-        if (!(failure instanceof DropError)) throw failure;
-        failures.set(path, failure.code);
-      }
-    };
-    /** What is to be made durable, and for whose sake. */
-    const touched = new Map<Folder, string>();
-    for (const link of this.#links) {
-      touched.set(this.#parentOf(link), link.path);
-      await attempt(link.path, () => this.#makeLink(link));
-      await setImmediate(); // There may be very many, and the peer wants a sign of life.
-    }
-    for (const [path, folder] of this.#folders) {
-      if (folder.made === undefined) continue;
-      touched.set(folder, path);
-      const parent = folder.parent as Folder;
-      if (!touched.has(parent)) touched.set(parent, path);
-    }
-    const ahead = touched.entries();
-    const work = async (): Promise<void> => {
-      for (const [folder, path] of ahead) {
-        const { made } = folder;
-        if (made !== undefined) await attempt(path, () => this.#finishFolder(folder, made));
-        await attempt(path, () => this.#sync.sync(pathOf(folder)));
-      }
-    };
-    await Promise.all(Array.from({ length: FINISHING }, work));
-    return Array.from(failures, ([path, code]) => ({ path, code }));
+    const missed = await this.#landing.finish();
+    this.#staging.finish();
+    return missed;
   }
 
   close(): Promise<void> {
@@ -193,136 +199,199 @@ class DiskInbox implements Inbox {
   }
 
   async #close(): Promise<void> {
-    try {
-      await Promise.all(Array.from(this.#parts, (part) => this.#discard(part)));
-      await rm(this.#staging, { recursive: true, force: true });
-    } catch (error) {
-      throw diskFailure(error, this.#staging);
+    await Promise.allSettled(this.#commits);
+    await Promise.all(Array.from(this.#parts, (part) => this.#keep(part)));
+    this.#staging.close();
+  }
+
+  async #placeData(entry: DataEntry, digest: () => Promise<Uint8Array | null>): Promise<Placement> {
+    const reason = entry.kind === 'file' ? await this.#isHere(entry, digest) : undefined;
+    if (reason !== undefined) {
+      this.#staging.drop(entry);
+      return { want: 'nothing', reason };
     }
+    if (this.#isConflict(entry)) return { want: 'nothing', reason: 'conflict' };
+    const start = await this.#startOf(entry);
+    if (start === undefined) return { want: 'all' };
+    return { want: 'rest', size: start.size, digest: start.hash.copy().digest() };
+  }
+
+  /** Whether a file is here already. */
+  async #isHere(
+    entry: FileEntry,
+    digest: () => Promise<Uint8Array | null>,
+  ): Promise<'unchanged' | 'identical' | undefined> {
+    const around = this.#landing.lookAround(entry, !this.#replaces);
+    const alike = around.filter((found) => isAlike(found, entry.size)).slice(0, MAX_COMPARED);
+    if (alike.length === 0) return undefined;
+    if (!this.#checksum && alike.some(({ stats }) => timeOf(stats) === storedTime(entry.mtime)))
+      return 'unchanged';
+    const ours = alike.map(({ path }) => this.#digests.of(path));
+    const [theirs, ...found] = await Promise.all([digest(), ...ours]);
+    return theirs && found.some((one) => one && equal(one, theirs)) ? 'identical' : undefined;
+  }
+
+  #isConflict(entry: DataEntry): boolean {
+    if (this.#onConflict !== 'skip' && this.#onConflict !== 'newer') return false;
+    const found = this.#landing.inTheWay(entry);
+    if (found === undefined) return false;
+    return this.#onConflict === 'skip' || !isNewer(entry, found);
+  }
+
+  /** Whether a file may take the place of another one. */
+  get #replaces(): boolean {
+    return this.#onConflict === 'overwrite' || this.#onConflict === 'newer';
+  }
+
+  /** The start of a file that lies here from a broken transfer. */
+  async #startOf(entry: DataEntry): Promise<Start | undefined> {
+    for (const path of this.#staging.partsOf(entry)) {
+      const start = this.#starts.get(path) ?? (await this.#readStart(path, entry));
+      if (start === undefined) continue;
+      this.#starts.set(path, start);
+      return start;
+    }
+    return undefined;
+  }
+
+  async #readStart(path: string, entry: DataEntry): Promise<Start | undefined> {
+    let file: number;
+    try {
+      file = openOwn(path, constants.O_RDONLY);
+    } catch {
+      return undefined; // It comes anew.
+    }
+    try {
+      const { size } = fstatSync(file);
+      if (entry.kind === 'file' && size > entry.size) return undefined;
+      const hash = await this.#digests.start(file, size);
+      return hash && { size, hash };
+    } catch (error) {
+      if (isSystemError(error)) return undefined;
+      throw error;
+    } finally {
+      closeSync(file);
+    }
+  }
+
+  #begin(entry: DataEntry): Part {
+    const path = this.#staging.begin(entry);
+    this.#starts.delete(path);
+    return new Part(path, this.#pool);
+  }
+
+  #goOn(entry: DataEntry, from: number): Part {
+    for (const path of this.#staging.partsOf(entry)) {
+      const start = this.#starts.get(path);
+      if (start?.size !== from) continue;
+      this.#starts.delete(path);
+      this.#staging.resume(path);
+      return new Part(path, this.#pool, start);
+    }
+    throw new DropError('protocol', { path: entry.path });
+  }
+
+  async #keep(part: Part): Promise<void> {
+    if (!this.#parts.delete(part)) return;
+    const start = await part.keep();
+    if (start !== undefined) this.#starts.set(part.path, start);
+    this.#staging.end(part.path, part.written > 0);
   }
 
   async #discard(part: Part): Promise<void> {
+    if (!this.#parts.delete(part)) return;
+    this.#staging.end(part.path, false);
     await part.discard();
-    this.#parts.delete(part);
   }
 
-  async #commit(entry: FileEntry, part: Part, digest: Uint8Array): Promise<Stored> {
+  async #commit(entry: DataEntry, part: Part, digest: Uint8Array): Promise<Stored> {
     const mode = (entry.mode ?? 0o666) & 0o777 & ~this.#umask;
-    const same = await part.seal(digest, { mode, mtime: entry.mtime });
+    const mtime = entry.kind === 'file' ? entry.mtime : Date.now();
+    const same = await part.seal(digest, { mode, mtime });
     if (!same) throw new DropError('corrupt', { path: entry.path });
-    const folder = this.#parentOf(entry);
-    const path = firstFree(folder, this.#nameFor(entry), (free) =>
-      giveName(part.path, free) ? free : undefined,
-    );
+    const { folder, name, asOffered } = this.#landing.where(entry);
+    const replaces =
+      this.#replaces && asOffered && (await this.#replace(entry, folder, name, part));
+    const path = replaces
+      ? join(pathOf(folder), name)
+      : await this.#name(folder, name, part, digest);
     this.#parts.delete(part);
-    await Promise.all([this.#sync.sync(pathOf(folder)), this.#anchor(folder)]);
-    const offered = entry.path.replaceAll('/', sep);
-    return { path, renamed: relative(this.#target.name, path) !== offered };
+    this.#staging.end(part.path, false);
+    await Promise.all([this.#sync.sync(dirname(path)), this.#landing.anchor(folder)]);
+    return { path, renamed: this.#landing.isRenamed(path, entry) };
   }
 
-  /** A name in a folder that we made lasts only if the folder's own name does. */
-  #anchor(folder: Folder): Promise<void> {
-    const { made, parent } = folder;
-    if (made === undefined || parent === undefined) return Promise.resolve();
-    let anchor = this.#anchors.get(folder);
-    if (anchor === undefined) {
-      const both = Promise.all([this.#sync.sync(pathOf(parent)), this.#anchor(parent)]);
-      anchor = both.then(() => {});
-      this.#anchors.set(folder, anchor);
+  /** Puts a finished file in the place of what has its name, if that may be. */
+  async #replace(entry: DataEntry, folder: Folder, name: string, part: Part): Promise<boolean> {
+    if (!(await isSpelled(checked(folder), name))) return false;
+    const found = this.#landing.inTheWay(entry);
+    if (this.#onConflict === 'newer' && found !== undefined && !isNewer(entry, found)) return false;
+    return takeName(part.path, join(checked(folder), name));
+  }
+
+  /**
+   * Gives a finished file its name, or the first that is free; or none, if a file of the same
+   * content has one of them already. Others may take the same names meanwhile.
+   */
+  async #name(folder: Folder, name: string, part: Part, digest: Uint8Array): Promise<string> {
+    let free = name;
+    const compared = new Set<string>();
+    for (let tries = 0; tries < MAX_TRIES; tries++) {
+      const base = checked(folder);
+      const path = join(base, free);
+      if (giveName(part.path, path)) return path;
+      let around = survey(base, name);
+      for (;;) {
+        const next = around.there.find(
+          (found) => isAlike(found, part.written) && !compared.has(found.path),
+        );
+        if (next === undefined || compared.size === MAX_COMPARED) break;
+        compared.add(next.path);
+        const same = await this.#digests.of(next.path);
+        if (same && equal(same, digest)) {
+          await part.discard();
+          return next.path;
+        }
+        around = survey(base, name);
+      }
+      free = around.free;
     }
-    return anchor;
-  }
-
-  /** Makes a folder, or takes the one that is there: folders of one name are merged. */
-  #makeFolder(entry: FolderEntry, parent: Folder): Folder {
-    const mode = (entry.mode ?? 0o777) | OWN_WAY_IN;
-    return firstFree(parent, this.#nameFor(entry), (path, name) => {
-      const made = unlessTaken(() => mkdirSync(path, { mode }));
-      const id = idOf(path);
-      // Two that were offered apart stay apart, even where `A` and `a` are one name.
-      if (id === undefined || (!made && this.#folderIds.has(id))) return undefined;
-      this.#folderIds.add(id);
-      return { parent, name, id, made: made ? entry : undefined };
-    });
-  }
-
-  #makeLink(entry: LinkEntry): void {
-    const target = this.#targetOf(entry);
-    firstFree(this.#parentOf(entry), this.#nameFor(entry), (path) =>
-      unlessTaken(() => symlinkSync(target, path)) ? path : undefined,
-    );
-  }
-
-  /** What a link points to got its names by the same rules. */
-  #targetOf({ path, target }: LinkEntry): string {
-    let at = parentOf(path);
-    const names = target.split('/').map((name) => {
-      const folder = this.#folders.get(at);
-      if (name === '..') at = parentOf(at);
-      if (!isName(name)) return name;
-      // Beyond what is not a folder of this transfer there is none either.
-      if (folder !== undefined) at = `${at}/${name}`;
-      return this.#safe(name, folder);
-    });
-    return names.join('/');
-  }
-
-  #finishFolder(folder: Folder, { mode = 0o777, mtime }: FolderEntry): void {
-    const { O_RDONLY, O_DIRECTORY = 0 } = constants;
-    const handle = openSync(pathOf(folder), O_RDONLY | O_DIRECTORY | NO_FOLLOW);
-    try {
-      const found = fstatSync(handle, { bigint: true });
-      if (identify(found) !== folder.id) throw replaced(pathOf(folder));
-      // In a shared folder, new ones inherit the bit that keeps it shared.
-      const inherited = Number(found.mode) & 0o7000;
-      setAttributes(handle, { mode: inherited | (mode & ~this.#umask) | OWN_WAY_IN, mtime });
-    } finally {
-      closeSync(handle);
-    }
-  }
-
-  #parentOf({ path }: Entry): Folder {
-    const parent = parentOf(path);
-    const folder = parent === '' ? this.#target : this.#folders.get(parent);
-    // It may have been offered when there was no memory left for it.
-    if (folder === undefined)
-      throw new DropError(this.#memory > 0 ? 'protocol' : 'too-many', { path });
-    return folder;
-  }
-
-  #nameFor(entry: Entry): string {
-    if (this.#as !== undefined && entry.path === this.#asPath) return this.#as;
-    return this.#safe(nameOf(entry.path), this.#parentOf(entry));
-  }
-
-  /** A name as it is in a folder. One with a dot may be what a person's tools obey: `.git/hooks`. */
-  #safe(name: string, folder: Folder | undefined): string {
-    const top = folder !== undefined && folder.made === undefined;
-    return safeName(name, { platform: this.#platform, top });
-  }
-
-  /** Takes from the memory what is needed until the end. What cannot be made counts all the same. */
-  #remember(path: string, target = ''): void {
-    if (this.#memory <= 0) throw new DropError('too-many', { path });
-    this.#memory -= REMEMBERED + 2 * (path.length + target.length);
+    throw new DropError('exists', { path: join(pathOf(folder), name) });
   }
 }
+
+/** Only a regular file can be what was offered: a link may lead anywhere. */
+function isAlike({ stats }: Found, size: number): boolean {
+  return stats.isFile() && stats.size === size;
+}
+
+function isNewer(entry: DataEntry, { stats }: Found): boolean {
+  return entry.kind === 'stream' || storedTime(entry.mtime) > timeOf(stats);
+}
+
+/** In whole milliseconds, as times are offered. */
+function timeOf({ mtimeMs }: Stats): number {
+  return Math.round(mtimeMs);
+}
+
+/** Files that are read to learn whether one of them is what was offered. */
+const MAX_COMPARED = 4;
 
 /** Free space that is left to others: a full disk breaks more than a transfer. */
 const RESERVE = 1024 ** 3;
 const RESERVED_SHARE = 0.05;
 
-/** What the owner keeps in any folder: there are files to be put into it, and to be removed. */
-const OWN_WAY_IN = 0o700;
-
 /** Bounds what a sender that offers folders and links only makes us hold; enough for 180,000. */
 const MEMORY = 96 * 1024 ** 2;
 
-/** What a folder takes beside its path, as measured. Texts take at most two bytes a UTF-16 unit. */
-const REMEMBERED = 400;
-
-/** Folders that are finished at once; more would not make the disk any faster. */
-const FINISHING = 16;
+async function openTarget(folder: string): Promise<Folder> {
+  await makeTarget(folder);
+  const path = await realpath(folder);
+  const id = idOf(path);
+  if (id === undefined)
+    throw new DropError('exists', { message: 'It is there, but is not a folder.', path: folder });
+  return { parent: undefined, name: path, id, made: undefined };
+}
 
 async function makeTarget(folder: string): Promise<void> {
   try {
@@ -339,6 +408,3 @@ async function makeTarget(folder: string): Promise<void> {
     if (!isSystemError(error, 'EEXIST')) throw error;
   }
 }
-
-/** While storing, a folder that is gone is our disk's failure, not a file that the sender lacks. */
-const STORING: Readonly<Record<string, ErrorCode>> = { ENOENT: 'disk', ENOTDIR: 'disk' };

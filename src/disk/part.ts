@@ -1,9 +1,10 @@
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import {
   closeSync,
   constants,
   fchmodSync,
   fsync,
+  ftruncateSync,
   futimesSync,
   openSync,
   write,
@@ -11,9 +12,11 @@ import {
 } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { promisify } from 'node:util';
+import { DropError } from '../errors.ts';
 import { equal } from '../protocol/bytes.ts';
 import { isSystemError } from './failure.ts';
 import { Gate } from './gate.ts';
+import { openOwn } from './own.ts';
 import { NO_FOLLOW } from './platform.ts';
 
 /** What a file or a folder has beside its bytes and its name. */
@@ -24,6 +27,12 @@ export interface Attributes {
   readonly mtime: number;
 }
 
+/** The start of a file that lies in a part, and the state of its hash after these bytes. */
+export interface Start {
+  readonly size: number;
+  readonly hash: Hash;
+}
+
 /**
  * The bytes of one file on their way to the disk, in a file of their own that nobody else sees.
  * They are gathered in slots: while one is written and hashed, the next one is filled.
@@ -31,23 +40,40 @@ export interface Attributes {
 export class Part {
   readonly path: string;
   readonly #pool: PartPool;
-  readonly #hash = createHash('sha256');
+  /** What lay in it when it began. */
+  readonly #from: number;
+  readonly #hash: Hash;
   #file: number | undefined;
   /** The slot that is being filled, how far, and where in the file it will lie. */
   #slot: Buffer | undefined;
   #filled = 0;
-  #offset = 0;
+  #offset: number;
+  #written: number;
   #writing: Promise<void> | undefined;
   #sealing: Promise<boolean> | undefined;
+  /** The system could not sync it: what is read of it need not be on the disk. */
+  #doubtful = false;
+  #ended = false;
 
-  constructor(path: string, pool: PartPool) {
+  /** A new one, or one that goes on after what lies in it. */
+  constructor(path: string, pool: PartPool, start?: Start) {
     this.path = path;
     this.#pool = pool;
+    this.#from = start?.size ?? 0;
+    this.#hash = start?.hash ?? createHash('sha256');
+    this.#offset = this.#from;
+    this.#written = this.#from;
+  }
+
+  /** How many bytes lie in the file. */
+  get written(): number {
+    return this.#written;
   }
 
   /** Copies the bytes. What fails on the disk may be thrown by a later call. */
   async write(bytes: Uint8Array): Promise<void> {
     for (let at = 0; at < bytes.length; ) {
+      if (this.#ended) throw new DropError('disconnected');
       this.#slot ??= this.#pool.takeSlot();
       const fitting = bytes.subarray(at, at + SLOT - this.#filled);
       this.#slot.set(fitting, this.#filled);
@@ -63,23 +89,57 @@ export class Part {
     return this.#sealing;
   }
 
+  /**
+   * Ends it, and leaves the file as it is. Says what is in it, if that is known without reading
+   * it again. Safe to call twice.
+   */
+  async keep(): Promise<Start | undefined> {
+    if (this.#ended) return undefined;
+    await this.#sealing?.catch(() => {}); // Whoever sealed it learns of that.
+    if (this.#doubtful) {
+      await this.discard();
+      return undefined;
+    }
+    const whole = this.#sealing === undefined && (await this.#isFlushed());
+    await this.#end();
+    return whole ? { size: this.#written, hash: this.#hash } : undefined;
+  }
+
   /** Ends it, and removes the file if it still lies at `path`. Safe to call twice. */
   async discard(): Promise<void> {
+    if (this.#ended) return;
+    await this.#end();
+    await rm(this.path, { force: true });
+  }
+
+  async #end(): Promise<void> {
+    this.#ended = true;
     // A handle must not be closed while the system still works with it.
     await Promise.allSettled([this.#writing, this.#sealing]);
     this.#close();
     if (this.#slot !== undefined) this.#pool.giveSlot(this.#slot);
     this.#slot = undefined;
-    await rm(this.path, { force: true });
+  }
+
+  async #isFlushed(): Promise<boolean> {
+    try {
+      if (this.#filled > 0) await this.#flush();
+      await this.#writing;
+      return true;
+    } catch {
+      return false; // The disk may be full. What is written is kept all the same.
+    }
   }
 
   async #seal(digest: Uint8Array, attributes: Attributes): Promise<boolean> {
     if (this.#filled > 0) await this.#flush();
     await this.#writing;
     if (!equal(this.#hash.digest(), digest)) return false;
-    const file = this.#file ?? (await this.#create());
+    const file = this.#file ?? (await this.#open());
     setAttributes(file, attributes);
+    this.#doubtful = true;
     await syncFile(file);
+    this.#doubtful = false;
     this.#close();
     return true;
   }
@@ -97,24 +157,30 @@ export class Part {
   }
 
   async #append(bytes: Buffer, offset: number): Promise<void> {
-    const file = this.#file ?? (await this.#create());
+    const file = this.#file ?? (await this.#open());
     if (bytes.length <= SMALL) {
       // Handing so little to another thread takes longer than writing it.
       for (let at = 0; at < bytes.length; )
         at += writeSync(file, bytes, at, bytes.length - at, offset + at);
       this.#hash.update(bytes);
-      return;
+    } else {
+      const written = writeAll(file, bytes, offset);
+      this.#hash.update(bytes); // At the same time.
+      await written;
     }
-    const written = writeAll(file, bytes, offset);
-    this.#hash.update(bytes); // At the same time.
-    await written;
+    this.#written = offset + bytes.length;
   }
 
-  async #create(): Promise<number> {
+  async #open(): Promise<number> {
     await this.#pool.handles.enter();
     try {
       const { O_CREAT, O_EXCL, O_RDWR } = constants;
-      this.#file = openSync(this.path, O_CREAT | O_EXCL | O_RDWR | NO_FOLLOW, 0o600);
+      if (this.#from === 0)
+        this.#file = openSync(this.path, O_CREAT | O_EXCL | O_RDWR | NO_FOLLOW, 0o600);
+      else {
+        this.#file = openOwn(this.path, O_RDWR);
+        ftruncateSync(this.#file, this.#from);
+      }
       return this.#file;
     } catch (error) {
       this.#pool.handles.leave();
@@ -149,13 +215,18 @@ export class PartPool {
  * before 1980; what they cannot keep is not worth losing the file for.
  */
 export function setAttributes(file: number, { mode, mtime }: Attributes): void {
-  const time = new Date(Math.min(Math.max(mtime, FIRST_TIME), LAST_TIME));
+  const time = new Date(storedTime(mtime));
   for (const set of [() => fchmodSync(file, mode), () => futimesSync(file, time, time)])
     try {
       set();
     } catch (error) {
       if (!isSystemError(error, 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EINVAL')) throw error;
     }
+}
+
+/** What becomes of a time that was offered, in milliseconds since 1970. */
+export function storedTime(mtime: number): number {
+  return Math.min(Math.max(mtime, FIRST_TIME), LAST_TIME);
 }
 
 async function writeAll(file: number, bytes: Buffer, offset: number): Promise<void> {

@@ -1,0 +1,94 @@
+import { createHash, type Hash } from 'node:crypto';
+import { type BigIntStats, closeSync, constants, fstatSync, openSync, read } from 'node:fs';
+import { promisify } from 'node:util';
+import { isSystemError } from './failure.ts';
+import { Gate } from './gate.ts';
+import { NO_FOLLOW, NO_WAIT } from './platform.ts';
+
+/**
+ * Tells what is in files that lie here. Few are read at a time: more would not make the disk any
+ * faster, and others want to use it, too.
+ */
+export class Digests {
+  readonly #gate = new Gate(READ_AT_ONCE);
+  /** What is known already, the oldest first. */
+  readonly #known = new Map<string, Uint8Array>();
+
+  /** SHA-256 of a regular file; undefined if it is none, cannot be read, or changes meanwhile. */
+  async of(path: string): Promise<Uint8Array | undefined> {
+    await this.#gate.enter();
+    try {
+      return await this.#read(path);
+    } catch (error) {
+      if (isSystemError(error)) return undefined;
+      throw error;
+    } finally {
+      this.#gate.leave();
+    }
+  }
+
+  /** The hash after the first `size` bytes of an open file; undefined if it has fewer. */
+  async start(file: number, size: number): Promise<Hash | undefined> {
+    await this.#gate.enter();
+    try {
+      return await hashStart(file, size);
+    } finally {
+      this.#gate.leave();
+    }
+  }
+
+  async #read(path: string): Promise<Uint8Array | undefined> {
+    const file = openSync(path, constants.O_RDONLY | NO_FOLLOW | NO_WAIT);
+    try {
+      const before = fstatSync(file, { bigint: true });
+      if (!before.isFile()) return undefined;
+      const version = versionOf(before);
+      const known = this.#known.get(version);
+      if (known !== undefined) return known;
+      const hash = await hashStart(file, Number(before.size));
+      if (hash === undefined || versionOf(fstatSync(file, { bigint: true })) !== version)
+        return undefined;
+      const digest = new Uint8Array(hash.digest());
+      this.#remember(version, digest);
+      return digest;
+    } finally {
+      closeSync(file);
+    }
+  }
+
+  #remember(version: string, digest: Uint8Array): void {
+    this.#known.set(version, digest);
+    if (this.#known.size <= REMEMBERED) return;
+    const oldest = this.#known.keys().next();
+    if (!oldest.done) this.#known.delete(oldest.value);
+  }
+}
+
+async function hashStart(file: number, size: number): Promise<Hash | undefined> {
+  const hash = createHash('sha256');
+  const block = Buffer.allocUnsafeSlow(Math.min(BLOCK, Math.max(1, size)));
+  for (let at = 0; at < size; ) {
+    const length = Math.min(block.length, size - at);
+    const { bytesRead } = await readSome(file, block, 0, length, at);
+    if (bytesRead === 0) return undefined;
+    hash.update(block.subarray(0, bytesRead));
+    at += bytesRead;
+  }
+  return hash;
+}
+
+/** Another one after every change of the file, as far as its disk can tell. */
+function versionOf({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): string {
+  return [dev, ino, size, mtimeNs, ctimeNs].join();
+}
+
+const readSome = promisify(read);
+
+/** Bytes that are hashed at a time; a millisecond or two, so that nothing else has to wait. */
+const BLOCK = 1024 * 1024;
+
+/** Files that are read at the same time. */
+const READ_AT_ONCE = 2;
+
+/** Digests that are remembered, so that a file is not read again when another gets its name. */
+const REMEMBERED = 1000;

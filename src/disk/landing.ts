@@ -1,0 +1,357 @@
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readlinkSync,
+  symlinkSync,
+} from 'node:fs';
+import { join, relative, sep } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
+import { DropError, type ErrorCode } from '../errors.ts';
+import {
+  type DataEntry,
+  type Entry,
+  type FolderEntry,
+  isName,
+  type LinkEntry,
+  nameOf,
+  parentOf,
+} from '../protocol/manifest.ts';
+import { type Platform, safeName } from '../protocol/names.ts';
+import { diskFailure, STORING } from './failure.ts';
+import {
+  type Folder,
+  type Found,
+  firstFree,
+  identify,
+  idOf,
+  isThere,
+  pathOf,
+  replaced,
+  survey,
+  unlessTaken,
+} from './folder.ts';
+import { setAttributes } from './part.ts';
+import { NO_FOLLOW } from './platform.ts';
+import type { Staging } from './staging.ts';
+import type { FolderSync } from './sync.ts';
+
+export interface LandingOptions {
+  readonly platform: Platform;
+  /** Permissions that nothing gets, whatever its sender says. */
+  readonly umask: number;
+  /** The name for the first file that is not in a folder, instead of the offered one. */
+  readonly as: string | undefined;
+  /** Memory for folders and links, in bytes. */
+  readonly memory: number;
+}
+
+/**
+ * Where the entries of one transfer land: in which folder, under which name. Makes the folders
+ * at once and the links last of all.
+ */
+export class Landing {
+  readonly #target: Folder;
+  readonly #staging: Staging;
+  readonly #sync: FolderSync;
+  readonly #platform: Platform;
+  readonly #umask: number;
+  readonly #as: string | undefined;
+  /** The path of the file that gets the name `#as`. */
+  #asPath: string | undefined;
+  readonly #root: Place;
+  /** By their offered paths, each after the one that it lies in. */
+  readonly #places = new Map<string, OfferedPlace>();
+  readonly #folderIds = new Set<string>();
+  readonly #links = new Map<string, LinkEntry>();
+  /** For each folder that we made, that it will be found after a power cut. */
+  readonly #anchors = new Map<Folder, Promise<void>>();
+  /** What is left for folders and links, in bytes. */
+  #memory: number;
+
+  constructor(target: Folder, staging: Staging, sync: FolderSync, options: LandingOptions) {
+    this.#target = target;
+    this.#root = { folder: target, twin: undefined };
+    this.#staging = staging;
+    this.#sync = sync;
+    this.#platform = options.platform;
+    this.#umask = options.umask;
+    this.#as = options.as;
+    this.#memory = options.memory;
+  }
+
+  /** Whether something is there under a name that one of these roots may get or may have had. */
+  async isTaken(roots: readonly string[]): Promise<boolean> {
+    const base = this.#target.name;
+    for (const [i, root] of roots.entries()) {
+      if (i % LOOKS === LOOKS - 1) await setImmediate();
+      const names = [this.#safe(root, true), this.#safe(root, false)];
+      if (names.some((name) => isThere(join(base, name)))) return true;
+    }
+    return this.#as !== undefined && isThere(join(base, this.#as));
+  }
+
+  /** Makes a folder, or takes the one that is there: folders of one name are merged. */
+  placeFolder(entry: FolderEntry): void {
+    if (this.#places.has(entry.path)) return;
+    const parent = this.#placeOf(entry);
+    const twin = this.#twinOf(entry, parent);
+    this.#remember(entry.path, twin);
+    const place: OfferedPlace = { entry, folder: undefined, twin };
+    // It is not needed if all that it holds proves to be in the twin.
+    if (twin === undefined || this.#isThere(entry, parent)) this.#make(place);
+    this.#places.set(entry.path, place);
+  }
+
+  placeLink(entry: LinkEntry): void {
+    this.#placeOf(entry);
+    this.#remember(entry.path, entry.target);
+    this.#links.set(entry.path, entry);
+  }
+
+  /** Settles which file gets the name that was said here. */
+  placeFile(entry: DataEntry): void {
+    if (this.#placeOf(entry).folder === this.#target) this.#asPath ??= entry.path;
+  }
+
+  /** The folder that an entry lies in, and the name that it gets if that is free. */
+  where(entry: Entry): { folder: Folder; name: string; asOffered: boolean } {
+    const folder = this.#folderOf(entry);
+    const name = this.#nameIn(folder, entry);
+    return { folder, name, asOffered: name === this.#as || name === nameOf(entry.path) };
+  }
+
+  /** What has the name that an entry gets, if there is anything. */
+  inTheWay(entry: Entry): Found | undefined {
+    const { folder } = this.#placeOf(entry);
+    return folder && this.#look(folder, this.#nameIn(folder, entry))[0];
+  }
+
+  /**
+   * What an earlier transfer of the same entry may have stored, the likeliest first: under its
+   * name, and if that is taken, also under the numbered ones.
+   */
+  lookAround(entry: Entry, numbered = true): Found[] {
+    const { folder, twin } = this.#placeOf(entry);
+    const found: Found[] = [];
+    const upTo = numbered ? undefined : 1;
+    const offered = this.#safe(nameOf(entry.path), false);
+    if (folder !== undefined) {
+      const name = this.#nameIn(folder, entry);
+      found.push(...this.#look(folder, name).slice(0, upTo));
+      // Only to compare it, it may be one that we would not make.
+      if (name !== offered && name !== this.#as)
+        found.push(...this.#look(folder, offered).slice(0, upTo));
+    }
+    if (twin !== undefined) found.push(...survey(twin, offered).there.slice(0, upTo));
+    return found;
+  }
+
+  /** Whether a path is what was offered, and not another one that had to be taken instead. */
+  isRenamed(path: string, entry: Entry): boolean {
+    return relative(this.#target.name, path) !== entry.path.replaceAll('/', sep);
+  }
+
+  /** A name in a folder that we made lasts only if the folder's own name does. */
+  anchor(folder: Folder): Promise<void> {
+    const { made, parent } = folder;
+    if (made === undefined || parent === undefined) return Promise.resolve();
+    let anchor = this.#anchors.get(folder);
+    if (anchor === undefined) {
+      const both = Promise.all([this.#sync.sync(pathOf(parent)), this.anchor(parent)]);
+      anchor = both.then(() => {});
+      this.#anchors.set(folder, anchor);
+    }
+    return anchor;
+  }
+
+  /** Makes the links and sets the times and modes of the folders. */
+  async finish(): Promise<{ path: string; code: ErrorCode }[]> {
+    const failures = new Map<string, ErrorCode>();
+    const attempt = async (path: string, act: () => void | Promise<void>): Promise<void> => {
+      try {
+        await act();
+      } catch (error) {
+        const failure = diskFailure(error, path, STORING);
+        if (!(failure instanceof DropError)) throw failure;
+        failures.set(path, failure.code);
+      }
+    };
+    /** What is to be made durable, and for whose sake. */
+    const touched = new Map<Folder, string>();
+    for (const link of this.#links.values()) {
+      await attempt(link.path, () => {
+        if (!this.#isLinked(link)) touched.set(this.#makeLink(link), link.path);
+      });
+      await setImmediate(); // There may be very many, and the peer wants a sign of life.
+    }
+    for (const [path, { folder }] of this.#places) {
+      if (folder?.made === undefined) continue;
+      touched.set(folder, path);
+      const parent = folder.parent as Folder;
+      if (!touched.has(parent)) touched.set(parent, path);
+    }
+    const ahead = touched.entries();
+    const work = async (): Promise<void> => {
+      for (const [folder, path] of ahead) {
+        const { made } = folder;
+        if (made !== undefined) await attempt(path, () => this.#finishFolder(folder, made));
+        await attempt(path, () => this.#sync.sync(pathOf(folder)));
+      }
+    };
+    await Promise.all(Array.from({ length: FINISHING }, work));
+    return Array.from(failures, ([path, code]) => ({ path, code }));
+  }
+
+  #look(folder: Folder, name: string): Found[] {
+    const base = pathOf(folder);
+    const { there } = survey(base, name);
+    return there.length > 0 && idOf(base) === folder.id ? there : [];
+  }
+
+  #placeOf({ path }: Entry): Place {
+    const parent = parentOf(path);
+    const place = parent === '' ? this.#root : this.#places.get(parent);
+    // It may have been offered when there was no memory left for it.
+    if (place === undefined)
+      throw new DropError(this.#memory > 0 ? 'protocol' : 'too-many', { path });
+    return place;
+  }
+
+  #folderOf(entry: Entry): Folder {
+    const place = this.#placeOf(entry);
+    return place.folder ?? this.#make(place as OfferedPlace);
+  }
+
+  #make(place: OfferedPlace): Folder {
+    const { entry } = place;
+    const parent = this.#folderOf(entry);
+    const mode = (entry.mode ?? 0o777) | OWN_WAY_IN;
+    place.folder = firstFree(parent, this.#nameIn(parent, entry), (path, name) => {
+      const made = unlessTaken(() => mkdirSync(path, { mode }));
+      const id = idOf(path);
+      // Two that were offered apart stay apart, even where `A` and `a` are one name.
+      if (id === undefined || (!made && this.#folderIds.has(id))) return undefined;
+      this.#folderIds.add(id);
+      if (made) this.#staging.made(entry.path, id);
+      const ours = made || this.#staging.wasMade(entry.path, id);
+      return { parent, name, id, made: ours ? entry : undefined };
+    });
+    return place.folder;
+  }
+
+  /**
+   * A folder that is there under the very name that was offered, where ours gets another one. An
+   * earlier transfer may have made it when there was nothing yet to be careful about.
+   */
+  #twinOf({ path }: FolderEntry, { folder, twin }: Place): string | undefined {
+    const name = this.#safe(nameOf(path), false);
+    const bases = twin === undefined ? [] : [twin];
+    if (folder !== undefined && this.#safe(name, isCareful(folder)) !== name)
+      bases.push(pathOf(folder));
+    return bases.map((base) => join(base, name)).find((found) => idOf(found) !== undefined);
+  }
+
+  #isThere(entry: FolderEntry, { folder }: Place): boolean {
+    if (folder === undefined) return false;
+    return idOf(join(pathOf(folder), this.#nameIn(folder, entry))) !== undefined;
+  }
+
+  /** Returns the folder that it was made in. */
+  #makeLink(entry: LinkEntry): Folder {
+    const target = this.#targetOf(entry);
+    const folder = this.#folderOf(entry);
+    firstFree(folder, this.#nameIn(folder, entry), (path) =>
+      unlessTaken(() => symlinkSync(target, path)) ? path : undefined,
+    );
+    return folder;
+  }
+
+  /** Whether an earlier transfer made the same link. */
+  #isLinked(entry: LinkEntry): boolean {
+    const offered = entry.target.split('/').map((name) => this.#safeInLink(name, false));
+    const targets = [this.#targetOf(entry), offered.join('/')];
+    return this.lookAround(entry).some(
+      ({ path, stats }) => stats.isSymbolicLink() && targets.includes(readlinkSync(path)),
+    );
+  }
+
+  /** What a link points to got its names by the same rules. */
+  #targetOf({ path, target }: LinkEntry): string {
+    let at = parentOf(path);
+    const names = target.split('/').map((name) => {
+      const folder = this.#places.get(at)?.folder;
+      if (name === '..') at = parentOf(at);
+      if (!isName(name)) return name;
+      // Beyond what is not a folder of this transfer there is none either.
+      if (folder !== undefined) at = `${at}/${name}`;
+      return this.#safeInLink(name, folder !== undefined && isCareful(folder));
+    });
+    return names.join('/');
+  }
+
+  #safeInLink(name: string, careful: boolean): string {
+    return isName(name) ? this.#safe(name, careful) : name;
+  }
+
+  #finishFolder(folder: Folder, { mode = 0o777, mtime }: FolderEntry): void {
+    const { O_RDONLY, O_DIRECTORY = 0 } = constants;
+    const handle = openSync(pathOf(folder), O_RDONLY | O_DIRECTORY | NO_FOLLOW);
+    try {
+      const found = fstatSync(handle, { bigint: true });
+      if (identify(found) !== folder.id) throw replaced(pathOf(folder));
+      // In a shared folder, new ones inherit the bit that keeps it shared.
+      const inherited = Number(found.mode) & 0o7000;
+      setAttributes(handle, { mode: inherited | (mode & ~this.#umask) | OWN_WAY_IN, mtime });
+    } finally {
+      closeSync(handle);
+    }
+  }
+
+  #nameIn(folder: Folder, { path }: Entry): string {
+    if (this.#as !== undefined && path === this.#asPath) return this.#as;
+    return this.#safe(nameOf(path), isCareful(folder));
+  }
+
+  #safe(name: string, careful: boolean): string {
+    return safeName(name, { platform: this.#platform, top: careful });
+  }
+
+  /** Takes from the memory what is needed until the end. What cannot be made counts all the same. */
+  #remember(path: string, more = ''): void {
+    if (this.#memory <= 0) throw new DropError('too-many', { path });
+    this.#memory -= REMEMBERED + 2 * (path.length + more.length);
+  }
+}
+
+/** A folder that things are offered in. */
+interface Place {
+  /** Where they land; undefined as long as nothing has. */
+  readonly folder: Folder | undefined;
+  /** Where they may lie already, which is all that it is looked at for. */
+  readonly twin: string | undefined;
+}
+
+interface OfferedPlace extends Place {
+  readonly entry: FolderEntry;
+  folder: Folder | undefined;
+}
+
+/** Whether a name that begins with a dot may be one that a person's tools obey: `.git/hooks`. */
+function isCareful(folder: Folder): boolean {
+  return folder.made === undefined;
+}
+
+/** What the owner keeps in any folder: there are files to be put into it, and to be removed. */
+const OWN_WAY_IN = 0o700;
+
+/** What a folder takes beside its path, as measured. Texts take at most two bytes a UTF-16 unit. */
+const REMEMBERED = 400;
+
+/** Folders that are finished at once; more would not make the disk any faster. */
+const FINISHING = 16;
+
+/** Looks between two moments in which others get their turn. */
+const LOOKS = 256;

@@ -1,0 +1,442 @@
+import { createHash, randomBytes } from 'node:crypto';
+import {
+  closeSync,
+  constants,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  type Stats,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
+import { mkdir, opendir, readdir } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import * as v from 'valibot';
+import type { PeerId } from '../events.ts';
+import { isPeerId } from '../peer-id.ts';
+import type { DataEntry } from '../protocol/manifest.ts';
+import { diskFailure, isSystemError } from './failure.ts';
+import { isOurs, isOwnFile } from './own.ts';
+import { NO_FOLLOW } from './platform.ts';
+import { readPrivate, Unfit, writePrivate } from './private.ts';
+
+/** Opens the index of our staging folders in `home`. */
+export async function openStagings(home: string): Promise<Stagings> {
+  const index = join(home, 'staging');
+  try {
+    await mkdir(index, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw diskFailure(error, index);
+  }
+  return new Stagings(index);
+}
+
+/**
+ * All staging folders that we made, one record each, for nobody else to see. What looks like one
+ * and is not in here was put there by somebody else: it is neither used nor removed.
+ *
+ * The name of a record says who holds the folder: a process, or nobody. A record changes hands
+ * by being renamed, in which only one of several processes succeeds.
+ */
+export class Stagings {
+  readonly #index: string;
+  readonly #me = `${process.pid}-${startOf(process.pid) ?? Math.round(performance.timeOrigin)}`;
+
+  constructor(index: string) {
+    this.#index = index;
+  }
+
+  /**
+   * What one transfer from `peer` into the folder with the real path `target` has to itself: all
+   * that broken ones of the same peer left in the same folder, or else a new staging folder.
+   */
+  async claim(target: string, peer: PeerId): Promise<Staging> {
+    const held: Held[] = [];
+    for (const record of await this.#loose()) {
+      if (record.target !== target || record.peer !== peer) continue;
+      const taken = held.length < MAX_CLAIMED ? this.#take(record) : undefined;
+      if (taken !== undefined) held.push(taken);
+    }
+    const [first = await this.#make(target, peer), ...more] = held;
+    return Staging.open([first, ...more], Date.now());
+  }
+
+  /** Removes the parts that nobody came back for, and what is of no use any more. */
+  async clear(now = Date.now()): Promise<void> {
+    for (const record of await this.#loose()) {
+      const held = this.#take(record);
+      if (held !== undefined) {
+        (await Staging.open([held], now)).close();
+        continue;
+      }
+      // A disk that is not there today may be there tomorrow.
+      const gone = existsSync(record.target) && !existsSync(pathOf(record));
+      if (gone || isOld(record.file, now)) rmSync(record.file, { force: true });
+    }
+    for (const name of await readdir(this.#index)) {
+      const draft = join(this.#index, name);
+      if (DRAFT.test(name) && isOld(draft, now)) rmSync(draft, { force: true });
+    }
+  }
+
+  /** The records of the folders that no living process holds. */
+  async #loose(): Promise<Found[]> {
+    const found: Found[] = [];
+    try {
+      for (const file of await readdir(this.#index)) {
+        const [, name, pid, start] = RECORD_FILE.exec(file) ?? [];
+        if (name === undefined || found.length === MAX_RECORDS) continue;
+        if (pid !== undefined && this.#isAlive(Number(pid), start)) continue;
+        const path = join(this.#index, file);
+        const record = await readRecord(path);
+        if (record !== undefined) found.push({ ...record, name, file: path });
+      }
+    } catch (error) {
+      throw diskFailure(error, this.#index);
+    }
+    return found;
+  }
+
+  /** Takes a folder, if it is still the one of the record and nobody is faster. */
+  #take(record: Found): Held | undefined {
+    const { name, file, folder } = record;
+    const path = pathOf(record);
+    if (folder === null) {
+      // It broke off before it was known which folder it is: there can be nothing in it.
+      if (attempt(() => rmdirSync(path), 'ENOENT')) rmSync(file, { force: true });
+      return undefined;
+    }
+    const held = this.#fileOf(name, this.#me);
+    if (identify(path) !== folder || !attempt(() => renameSync(file, held))) return undefined;
+    return { path, held, loose: this.#fileOf(name) };
+  }
+
+  async #make(target: string, peer: PeerId): Promise<Held> {
+    const name = randomBytes(8).toString('hex');
+    const path = pathOf({ target, name });
+    const held = this.#fileOf(name, this.#me);
+    await this.#write(held, { v: 1, target, folder: null, peer });
+    try {
+      mkdirSync(path, { mode: 0o700 });
+      await this.#write(held, { v: 1, target, folder: identify(path) ?? null, peer });
+    } catch (error) {
+      attempt(() => rmdirSync(path));
+      rmSync(held, { force: true });
+      throw error;
+    }
+    return { path, held, loose: this.#fileOf(name) };
+  }
+
+  async #write(file: string, record: v.InferOutput<typeof StagingRecord>): Promise<void> {
+    try {
+      await writePrivate(file, `${JSON.stringify(record)}\n`, { replace: true });
+    } catch (error) {
+      throw diskFailure(error, this.#index);
+    }
+  }
+
+  #isAlive(pid: number, start: string | undefined): boolean {
+    if (pid === process.pid) return `${pid}-${start}` === this.#me;
+    if (startOf(process.pid) !== undefined) return startOf(pid) === start;
+    // Where the system does not tell when a process began, it may be another one by now.
+    return attempt(() => process.kill(pid, 0), 'EPERM');
+  }
+
+  #fileOf(name: string, owner?: string): string {
+    return join(this.#index, owner === undefined ? `${name}.json` : `${name}.${owner}.json`);
+  }
+}
+
+/** A staging folder that a transfer has to itself. */
+interface Held {
+  readonly path: string;
+  /** Its record, and what that is called when nobody holds the folder any more. */
+  readonly held: string;
+  readonly loose: string;
+}
+
+/**
+ * What one transfer has to itself in the target: staging folders, in which nothing has a name
+ * that a peer chose. There are parts in them, and a list of the folders that were made, so that
+ * they count as made by this transfer when it goes on after a break.
+ */
+export class Staging {
+  readonly #held: readonly [Held, ...Held[]];
+  /** All parts, by what the path that they were offered under is called here. */
+  readonly #parts = new Map<string, Set<string>>();
+  /** Those that are being written. */
+  readonly #busy = new Set<string>();
+  /** The lines that broken transfers left, and those that are of this one, too. */
+  readonly #listed = new Set<string>();
+  readonly #own = new Set<string>();
+
+  static async open(held: readonly [Held, ...Held[]], now: number): Promise<Staging> {
+    const staging = new Staging(held);
+    for (const { path } of held) await staging.#load(path, now);
+    return staging;
+  }
+
+  private constructor(held: readonly [Held, ...Held[]]) {
+    this.#held = held;
+  }
+
+  /** Whether no broken transfer left anything. */
+  get isNew(): boolean {
+    return this.#parts.size === 0 && this.#listed.size === 0;
+  }
+
+  /** Parts of exactly this file that nobody is writing. */
+  partsOf(entry: DataEntry): string[] {
+    if (this.#parts.size === 0) return [];
+    const key = keyOf(entry);
+    const name = nameOf(key, entry);
+    const parts = this.#parts.get(key) ?? [];
+    return [...parts].filter((part) => basename(part) === name && !this.#busy.has(part));
+  }
+
+  /** Where a new part goes. What else there is of the same path is of no use any more. */
+  begin(entry: DataEntry): string {
+    const key = keyOf(entry);
+    this.#drop(key);
+    const part = join(this.#held[0].path, nameOf(key, entry));
+    // Only one of several at once can be gone on with.
+    const free = this.#busy.has(part) ? `${part}.${randomBytes(8).toString('hex')}` : part;
+    this.#add(key, free);
+    this.#busy.add(free);
+    return free;
+  }
+
+  /** Somebody goes on writing a part. */
+  resume(part: string): void {
+    this.#busy.add(part);
+  }
+
+  /** Nobody writes a part any more; it may be gone. */
+  end(part: string, kept: boolean): void {
+    this.#busy.delete(part);
+    if (!kept) this.#forget(part);
+  }
+
+  /** Removes all parts of a path, except for those that are being written. */
+  drop(entry: DataEntry): void {
+    if (this.#parts.size > 0) this.#drop(keyOf(entry));
+  }
+
+  /** Whether a folder was made by a broken transfer, for the same path. */
+  wasMade(path: string, id: string): boolean {
+    const line = lineOf(path, id);
+    if (!this.#listed.has(line)) return false;
+    this.#own.add(line);
+    return true;
+  }
+
+  /** A folder was made for this path. */
+  made(path: string, id: string): void {
+    if (this.#own.size + this.#listed.size >= MAX_LINES) return;
+    const line = lineOf(path, id);
+    this.#own.add(line);
+    // A line that is missing makes a few names more careful, should the transfer break.
+    attempt(() => this.#append(this.#held[0].path, [line]));
+  }
+
+  /** Its folders are finished: from now on they are no others than those that were there before. */
+  finish(): void {
+    for (const { path } of this.#held) attempt(() => unlinkSync(join(path, LIST)));
+    for (const line of this.#own) this.#listed.delete(line);
+    this.#own.clear();
+    if (this.#listed.size > 0) attempt(() => this.#append(this.#held[0].path, this.#listed));
+  }
+
+  /** Leaves what is worth keeping to the next transfer, and removes what else is ours. */
+  close(): void {
+    for (const { path, held, loose } of this.#held) {
+      const removed = attempt(() => rmdirSync(path), 'ENOENT');
+      attempt(() => (removed ? unlinkSync(held) : renameSync(held, loose)));
+    }
+  }
+
+  async #load(folder: string, now: number): Promise<void> {
+    let parts = 0;
+    const names = await opendir(folder).catch((error) => {
+      if (isSystemError(error)) return []; // What cannot be looked into is left alone.
+      throw error;
+    });
+    for await (const { name } of names) {
+      const path = join(folder, name);
+      const [, key, spare] = PART.exec(name) ?? [];
+      if (key === undefined && name !== LIST) continue;
+      const found = lstatSync(path, { throwIfNoEntry: false });
+      const good = found && isOwnFile(found) && found.size > 0 && !isOld(found, now);
+      // A part that got its name just before a crash has two of them, and is not needed any more.
+      if (!good || spare !== undefined) attempt(() => unlinkSync(path));
+      else if (key === undefined) this.#loadList(path, found);
+      else if (parts++ < MAX_PARTS) this.#add(key, path);
+    }
+  }
+
+  #loadList(path: string, { size }: Stats): void {
+    if (size > MAX_LINES * (LINE + 1)) return;
+    for (const line of readFileSync(path, 'latin1').split('\n'))
+      if (/^[0-9a-f]+$/.test(line) && line.length === LINE) this.#listed.add(line);
+  }
+
+  #append(folder: string, lines: Iterable<string>): void {
+    const { O_APPEND, O_CREAT, O_WRONLY } = constants;
+    const flags = O_APPEND | O_CREAT | O_WRONLY | NO_FOLLOW;
+    const file = openSync(join(folder, LIST), flags, 0o600);
+    try {
+      writeSync(file, Array.from(lines, (line) => `${line}\n`).join(''));
+    } finally {
+      closeSync(file);
+    }
+  }
+
+  #drop(key: string): void {
+    for (const part of this.#parts.get(key) ?? []) {
+      if (this.#busy.has(part)) continue;
+      attempt(() => unlinkSync(part));
+      this.#forget(part);
+    }
+  }
+
+  #add(key: string, part: string): void {
+    const parts = this.#parts.get(key);
+    if (parts !== undefined) parts.add(part);
+    else this.#parts.set(key, new Set([part]));
+  }
+
+  #forget(part: string): void {
+    const key = basename(part).slice(0, KEY);
+    const parts = this.#parts.get(key);
+    parts?.delete(part);
+    if (parts?.size === 0) this.#parts.delete(key);
+  }
+}
+
+/** How long the part of a file is kept for the peer that sent it, in milliseconds. */
+const KEPT_FOR = 7 * 24 * 60 * 60 * 1000;
+
+/** Bounds what is read to find what a peer left. */
+const MAX_RECORDS = 1000;
+
+/** Staging folders that one transfer takes over; as many visits as a device has at a time, twice. */
+const MAX_CLAIMED = 8;
+
+/** Bounds the memory for what was left in one folder. */
+const MAX_PARTS = 10_000;
+
+/** Folders that are remembered as made. What lies in others of them may get more careful names. */
+const MAX_LINES = 100_000;
+
+/** Several times the longest path and what else a record says. */
+const MAX_RECORD = 32 * 1024;
+
+/** Record files: which folder, and which process holds it since it began at which time. */
+const RECORD_FILE = /^([0-9a-f]{16})(?:\.(\d{1,10})-(\d{1,20}))?\.json$/;
+/** What a crash leaves of one that was being written. */
+const DRAFT = /^[0-9a-f]{16}\.[\d-]+\.json\.[0-9a-f]{16}\.tmp$/;
+
+/** Digits of a hash that stand for a path, and for a folder that was made. */
+const KEY = 32;
+const LINE = 32;
+
+/** Parts: of which path, and of which version of it; and perhaps that it is one of several. */
+const PART = new RegExp(`^([0-9a-f]{${KEY}})\\.(?:stream|\\d+\\.-?\\d+)(\\.[0-9a-f]{16})?$`);
+
+/** The list of folders that were made. */
+const LIST = 'made';
+
+const StagingRecord = v.strictObject({
+  v: v.literal(1),
+  /** The real path of the folder that the staging folder lies in. */
+  target: v.pipe(v.string(), v.minLength(1)),
+  /** The number of the staging folder on its disk; null until it is made. */
+  folder: v.nullable(v.pipe(v.string(), v.regex(/^\d{1,20}$/))),
+  peer: v.pipe(v.string(), v.check(isPeerId)),
+});
+
+interface Found extends v.InferOutput<typeof StagingRecord> {
+  readonly name: string;
+  /** Where the record lies. */
+  readonly file: string;
+}
+
+/** What a record says; one that is damaged says nothing. */
+async function readRecord(file: string): Promise<v.InferOutput<typeof StagingRecord> | undefined> {
+  try {
+    return v.parse(StagingRecord, JSON.parse(await readPrivate(file, MAX_RECORD)));
+  } catch (error) {
+    const unfit = error instanceof Unfit || error instanceof SyntaxError || v.isValiError(error);
+    // Another process may just have taken it, or it may be another user's.
+    if (unfit || isSystemError(error)) return undefined;
+    throw error;
+  }
+}
+
+function pathOf({ target, name }: { readonly target: string; readonly name: string }): string {
+  return join(target, `.drop-${name}`);
+}
+
+/**
+ * Which folder lies at a path, if it is a folder of ours that nobody else can write to. The number
+ * of its disk is not a part of that: some get another one each time they are mounted.
+ */
+function identify(path: string): string | undefined {
+  const found = lstatSync(path, { bigint: true, throwIfNoEntry: false });
+  if (!found?.isDirectory() || !isOurs(found)) return undefined;
+  if (process.geteuid !== undefined && (found.mode & 0o022n) !== 0n) return undefined;
+  return String(found.ino);
+}
+
+/** When a process began, in ticks; undefined if it does not run, or the system does not say. */
+function startOf(pid: number): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    const [state, ...fields] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return state === 'Z' || state === 'X' ? undefined : fields[18];
+  } catch {
+    return undefined;
+  }
+}
+
+/** What a path is called here. */
+function keyOf({ path }: DataEntry): string {
+  return digest(path).slice(0, KEY);
+}
+
+/** What a part is called: it is of one path, and one version of it. */
+function nameOf(key: string, entry: DataEntry): string {
+  const version = entry.kind === 'file' ? `${entry.size}.${entry.mtime}` : 'stream';
+  return `${key}.${version}`;
+}
+
+/** Stands for a folder that was made for a path. Of its id, what a disk keeps when it is mounted anew. */
+function lineOf(path: string, id: string): string {
+  return digest(`${id.slice(id.indexOf(':'))} ${path}`).slice(0, LINE);
+}
+
+function digest(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}
+
+/** Whether nothing happened to a file for so long that nobody will come back for it. */
+function isOld(file: string | Stats, now: number): boolean {
+  const found = typeof file === 'string' ? lstatSync(file, { throwIfNoEntry: false }) : file;
+  return found !== undefined && now - found.ctimeMs > KEPT_FOR;
+}
+
+/** Whether it could be done, or did not need to be as the system says with one of these codes. */
+function attempt(act: () => void, ...fine: readonly string[]): boolean {
+  try {
+    act();
+    return true;
+  } catch (error) {
+    if (!isSystemError(error)) throw error;
+    return isSystemError(error, ...fine) && fine.length > 0;
+  }
+}
