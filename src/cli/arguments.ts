@@ -1,4 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
+import { basename } from 'node:path';
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { oneLine, shellWord } from './format.ts';
 
@@ -18,10 +19,13 @@ export interface Settings {
 export interface SendOrder extends Settings {
   readonly command: 'send';
   readonly paths: readonly string[];
+  /** What standard input is offered as, if it is to be sent. */
+  readonly stdin: string | undefined;
   /** NAME, ID or HOST[:PORT]; without it the person chooses. */
   readonly to: string | undefined;
-  /** Milliseconds. */
+  /** For how long the device may be away, at first and after each loss, in milliseconds. */
   readonly wait: number | undefined;
+  readonly checksum: boolean;
 }
 
 export interface ReceiveOrder extends Settings {
@@ -32,7 +36,11 @@ export interface ReceiveOrder extends Settings {
   readonly once: boolean;
   readonly yes: boolean;
   readonly port: number | undefined;
+  readonly onConflict: OnConflict | undefined;
 }
+
+const ON_CONFLICT = ['rename', 'skip', 'overwrite', 'newer'] as const;
+type OnConflict = (typeof ON_CONFLICT)[number];
 
 export interface PeersOrder extends Settings {
   readonly command: 'peers';
@@ -133,6 +141,7 @@ Examples:
   drop send report.pdf
   drop send --to "Ana's laptop" report.pdf photos/
   drop send --to 192.168.1.20 report.pdf
+  tar c photos | drop send --to bob - --name photos.tar
   DROP_CODE=493027 drop send --no-input --to bob report.pdf
 `,
   receive: `
@@ -140,6 +149,7 @@ Examples:
   drop receive
   drop receive --into ~/Inbox --once
   drop receive --once --as today.pdf
+  drop receive --into ~/Backup --on-conflict newer
   drop receive --yes --json
 `,
   peers: `
@@ -203,26 +213,46 @@ function buildProgram(
         'listen here only; by default on 23767 or the next free port',
       ).argParser(parsePort),
     )
+    .addOption(
+      setting(
+        '--on-conflict <how>',
+        'where another file has the name; newer replaces an older one only; by default rename',
+      ).choices(ON_CONFLICT),
+    )
     .addHelpText('after', EXAMPLES.receive)
-    .action(({ into, name, as, once = false, yes = false, port }: ReceiveValues) =>
-      take({ ...settings(), command: 'receive', into, name, as, once, yes, port }),
+    .action(({ into, name, as, once = false, yes = false, port, onConflict }: ReceiveValues) =>
+      take({ ...settings(), command: 'receive', into, name, as, once, yes, port, onConflict }),
     );
 
   program
     .command('send')
     .description('choose a device that is ready, and send files and folders to it')
-    .argument('<path...>', 'files and folders')
+    .argument('<path...>', 'files and folders; - is standard input')
     .addOption(setting('--to <device>', 'a name, an id or host[:port]; without it you choose'))
     .addOption(
       setting(
         '--wait <seconds>',
-        'how long the device may take to appear; by default 10',
+        'how long the device may be away; by default 10, and 120 after a loss (in a terminal until Ctrl-C)',
       ).argParser(parseSeconds),
     )
+    .addOption(
+      // DROP_NAME is the name of this device.
+      setting(
+        '--name <filename>',
+        'what standard input is called there',
+        'DROP_FILENAME',
+      ).argParser(parseFilename),
+    )
+    .addOption(
+      setting('--checksum', 'compare what is there already by its content, not by size and time'),
+    )
     .addHelpText('after', EXAMPLES.send)
-    .action((paths: string[], { to, wait }: SendValues) =>
-      take({ ...settings(), command: 'send', paths, to, wait }),
-    );
+    .action((words: string[], { to, wait, name, checksum = false }: SendValues, send: Command) => {
+      const named = send.getOptionValueSource('name') === 'cli';
+      const stdin = takesStdin(words, named) ? (name ?? 'stdin') : undefined;
+      const paths = words.filter((word) => word !== STDIN);
+      take({ ...settings(), command: 'send', paths, stdin, to, wait, checksum });
+    });
 
   program
     .command('peers')
@@ -287,11 +317,14 @@ interface ReceiveValues {
   readonly once?: boolean;
   readonly yes?: boolean;
   readonly port?: number;
+  readonly onConflict?: OnConflict;
 }
 
 interface SendValues {
   readonly to?: string;
   readonly wait?: number;
+  readonly name?: string;
+  readonly checksum?: boolean;
 }
 
 function settingsOf(values: GlobalValues): Settings {
@@ -300,10 +333,26 @@ function settingsOf(values: GlobalValues): Settings {
   return { json, plain, quiet, verbose, input, color, interfaces };
 }
 
+/** Standard input, among paths. A file of that name is `./-`. */
+const STDIN = '-';
+
+/** Whether standard input is among the words; `named` if a name was typed for it. */
+function takesStdin(words: readonly string[], named: boolean): boolean {
+  const times = words.filter((word) => word === STDIN).length;
+  if (times > 1)
+    throw new UsageError('Standard input can be sent only once.', 'A file called - is ./-');
+  if (times === 0 && named)
+    throw new UsageError(
+      '--name is for standard input, and nothing is to be sent from it.',
+      'It is sent by: drop send - --name FILENAME',
+    );
+  return times === 1;
+}
+
 /** An option that has a variable in the environment too: `--no-input` is DROP_NO_INPUT. */
-function setting(flags: string, description: string): Option {
+function setting(flags: string, description: string, name?: string): Option {
   const option = new Option(flags, description);
-  const variable = `DROP_${option.name().toUpperCase().replaceAll('-', '_')}`;
+  const variable = name ?? `DROP_${option.name().toUpperCase().replaceAll('-', '_')}`;
   // commander takes any value of a switch for yes, and an empty one of the others for a value.
   const off = option.required ? /^$/ : /^(|0|no|off|false)$/i;
   if (!off.test(process.env[variable] ?? '')) return option.env(variable);
@@ -313,6 +362,12 @@ function setting(flags: string, description: string): Option {
 
 function parseText(value: string): string {
   if (value.trim() === '') throw new InvalidArgumentError('It must not be empty.');
+  return value;
+}
+
+function parseFilename(value: string): string {
+  if (basename(value) !== value || /^[.\s]*$/.test(value))
+    throw new InvalidArgumentError('It must be the name of a file, without a folder.');
   return value;
 }
 

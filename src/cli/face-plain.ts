@@ -2,7 +2,7 @@ import type { TransferEvent } from '../index.ts';
 import type { Face, Failure, ShownEvent } from './face.ts';
 import { formatBytes, formatClock, percentOf, secondsLeft } from './format.ts';
 import type { Lines } from './lines.ts';
-import { failureLines, type Words, type WordsOptions } from './words.ts';
+import { failureLines, type Line, type Words, type WordsOptions } from './words.ts';
 
 /** Progress is told when this much is done since the last time, or this long is over. */
 const STEP_PERCENT = 10;
@@ -32,21 +32,20 @@ export class PlainFace implements Face {
   }
 
   show(event: ShownEvent): void {
-    if (event.event === 'progress') {
-      this.#progress(event);
-      return;
-    }
     if (event.event === 'accepted') this.#told.set(event.transfer, { at: this.#now(), percent: 0 });
+    if (event.event === 'resuming')
+      this.#told.set(event.transfer, { at: this.#now(), percent: percentOf(event) ?? 0 });
     if (event.event === 'summary') this.#told.delete(event.transfer);
     this.#lines.write(this.#words.of(event));
+    if (event.event === 'progress') this.#progress(event);
   }
 
   say(sentence: string): void {
     this.#lines.write([{ weight: 'news', text: sentence }]);
   }
 
-  busy(what: string): void {
-    if (what !== '') this.say(what);
+  busy(what: string, weight: Line['weight'] = 'news'): void {
+    if (what !== '') this.#lines.write([{ weight, text: what }]);
   }
 
   fail(failure: Failure): void {
@@ -74,7 +73,7 @@ export class PlainFace implements Face {
           ? formatBytes(event.bytes)
           : `${percent} % of ${formatBytes(event.total ?? 0)}`,
         `${formatBytes(event.rate)}/s`,
-        `${formatClock(secondsLeft(event))} left`,
+        ...(percent === null ? [] : [`${formatClock(secondsLeft(event))} left`]),
         this.#clean(event.file, 100),
       ].join(', '),
     );

@@ -31,6 +31,12 @@ export class TerminalFace implements Face {
   readonly #spinner: Ora;
   readonly #running = new Map<string, ProgressEvent>();
   #busy = '';
+  /** When a lost connection is tried again, by `performance.now()`. */
+  #retry: number | undefined;
+  /** The picture changes as time goes by, even if nothing happens. */
+  readonly #ticking = setInterval(() => {
+    if (this.#retry !== undefined) this.#draw();
+  }, 1000).unref();
 
   constructor(stderr: Output, lines: Lines, words: Words, options: TerminalFaceOptions) {
     this.#stderr = stderr;
@@ -49,9 +55,12 @@ export class TerminalFace implements Face {
   }
 
   show(event: ShownEvent): void {
+    this.#retry = undefined;
     if (event.event === 'progress') this.#running.set(event.transfer, event);
-    if (event.event === 'summary' || event.event === 'declined')
+    if (event.event === 'summary' || event.event === 'declined' || event.event === 'reconnecting')
       this.#running.delete(event.transfer);
+    if (event.event === 'reconnecting' && event.next !== undefined)
+      this.#retry = performance.now() + event.next;
     this.#write(this.#words.of(event));
   }
 
@@ -77,6 +86,7 @@ export class TerminalFace implements Face {
   }
 
   close(): void {
+    clearInterval(this.#ticking);
     this.#spinner.stop();
     this.#stderr.off('resize', this.#resized);
   }
@@ -103,8 +113,15 @@ export class TerminalFace implements Face {
       `  ${progressLine(event, width)}`,
     ]);
     const more = running.length > DRAWN ? [`  and ${running.length - DRAWN} more`] : [];
-    const lines = running.length > 0 ? [...drawn, ...more] : [cliTruncate(this.#busy, width)];
+    const still = cliTruncate(this.#retrying() ?? this.#busy, width);
+    const lines = running.length > 0 ? [...drawn, ...more] : [still];
     return lines.join('\n');
+  }
+
+  #retrying(): string | undefined {
+    if (this.#retry === undefined) return undefined;
+    const seconds = Math.ceil((this.#retry - performance.now()) / 1000);
+    return `Connection lost; trying again ${seconds > 0 ? `in ${seconds} s` : 'now...'}`;
   }
 
   /**

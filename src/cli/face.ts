@@ -1,4 +1,5 @@
 import type { KnownPeer, PeerEvent, ReceiveEvent, SendEvent } from '../index.ts';
+import type { Line } from './words.ts';
 
 /*
  * The rules of what `drop` says. They hold for every face.
@@ -37,8 +38,11 @@ export interface Face {
   show(event: ShownEvent): void;
   /** A sentence of our own. */
   say(sentence: string): void;
-  /** What we are busy with until something happens; empty for nothing. */
-  busy(what: string): void;
+  /**
+   * What we are busy with until something happens; empty for nothing. `weight` is how much it
+   * matters to those who read lines.
+   */
+  busy(what: string, weight?: Line['weight']): void;
   /** The command failed, outside of any transfer. */
   fail(failure: Failure): void;
   /** Gets out of the way of a question, and catches up when it is answered. One at a time. */

@@ -66,15 +66,19 @@ export function tildePath(path: string, home: string): string {
     : path;
 }
 
-/** What the numbers of a progress line are made of. */
-export interface Progress {
+/** How far something has come; `total` is null where nobody knows. */
+interface Share {
   readonly bytes: number;
   readonly total: number | null;
+}
+
+/** What the numbers of a progress line are made of. */
+export interface Progress extends Share {
   readonly rate: number;
 }
 
-/** Whole percent, never 100 before the end; null until the total is known. */
-export function percentOf({ bytes, total }: Progress): number | null {
+/** Whole percent, never 100 before the end; null where the total is not known. */
+export function percentOf({ bytes, total }: Share): number | null {
   if (total === null) return null;
   return total === 0 ? 100 : Math.min(100, Math.floor((100 * bytes) / total));
 }
@@ -89,22 +93,31 @@ const BAR = 20;
 
 /**
  * The whole transfer in one line of at most `width` columns. Every number keeps its place while
- * it grows; what does not fit is left out from the right, the percentage last of all.
+ * it grows; what does not fit is left out from the right, the percentage last of all. Where the
+ * total is not known, only what is known is shown.
  */
 export function progressLine(progress: Progress, width: number): string {
   const percent = percentOf(progress);
   const { bytes, total, rate } = progress;
-  const filled = Math.round((BAR * (percent ?? 0)) / 100);
-  const parts = [
-    `${percent ?? '?'} %`.padStart(5),
-    `${formatBytes(bytes).padStart(8)} of ${total === null ? '?' : formatBytes(total)}`,
-    `${formatBytes(rate).padStart(8)}/s`,
-    `${formatClock(secondsLeft(progress)).padStart(8)} left`,
-  ];
-  const kept = parts.filter((_, n) => parts.slice(0, n + 1).join('  ').length <= width);
-  const line = kept.join('  ');
+  const [reached, speed] = [formatBytes(bytes).padStart(8), `${formatBytes(rate).padStart(8)}/s`];
+  if (percent === null) return fitting([reached, speed], width);
+  const filled = Math.round((BAR * percent) / 100);
+  const line = fitting(
+    [
+      `${percent} %`.padStart(5),
+      `${reached} of ${formatBytes(total ?? 0)}`,
+      speed,
+      `${formatClock(secondsLeft(progress)).padStart(8)} left`,
+    ],
+    width,
+  );
   const bar = `[${'#'.repeat(filled)}${'-'.repeat(BAR - filled)}] `;
   return bar.length + line.length <= width ? bar + line : line;
+}
+
+/** As many of the parts as fit, the first ones, two blanks apart. */
+function fitting(parts: readonly string[], width: number): string {
+  return parts.filter((_, n) => parts.slice(0, n + 1).join('  ').length <= width).join('  ');
 }
 
 /** Rows whose columns stand below each other, two blanks apart; `widthOf` counts columns of the terminal. */

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import type { Settings } from './arguments.ts';
 
 /** What the command line takes from the library; tests hand in their own. */
@@ -17,7 +18,7 @@ export type Library = Pick<
 >;
 
 /** A stream that may be a terminal. */
-export type Input = NodeJS.ReadableStream & {
+export type Input = Readable & {
   readonly isTTY?: boolean;
   readonly setRawMode?: (raw: boolean) => unknown;
 };

@@ -10,9 +10,9 @@ const ANSWER_WITHIN = 120_000;
 /** `drop receive`: waits, asks, and shows what arrives. */
 export async function receive(order: ReceiveOrder, context: Context): Promise<number> {
   const { library, face, common } = context;
-  const { into, name, as, once, port } = order;
+  const { into, name, as, once, port, onConflict } = order;
   let last: Summary | undefined;
-  const options = { ...common, into, name, as, once, port };
+  const options = { ...common, into, name, as, once, port, onConflict };
   for await (const event of library.receive({
     ...options,
     newcomers: letsNewcomersIn(order, context),

@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises';
-import type { CodeRequest, Peer, Summary } from '../index.ts';
+import type { CodeRequest, Peer, SendOptions, Summary } from '../index.ts';
 import { type SendOrder, UsageError } from './arguments.ts';
 import { Left } from './asker.ts';
 import type { Context } from './context.ts';
@@ -8,23 +8,43 @@ import { exitOfSummary } from './outcome.ts';
 
 /** `drop send`: finds out to whom, asks for a code if one is needed, and shows how it goes. */
 export async function send(order: SendOrder, context: Context): Promise<number> {
-  const { library, face, words, common, stops } = context;
+  const { library, io, face, asker, words, common, stops } = context;
+  if (order.stdin !== undefined && io.stdin.isTTY)
+    throw new UsageError(
+      'Standard input is the keyboard here, and not something to send.',
+      'Pipe into it, as in: tar c photos | drop send - --name photos.tar',
+    );
   const code = askCode(context);
   const to = order.to ?? (await choose(order.paths, context));
   const name = typeof to === 'string' ? `"${oneLine(to)}"` : words.device(to);
   face.busy(typeof to === 'string' ? `Looking for ${name}...` : `Calling ${name}...`);
 
+  const { stdin, wait, checksum } = order;
+  const options: SendOptions = {
+    ...common,
+    to,
+    name: process.env.DROP_NAME || undefined,
+    wait,
+    // Whoever sits there sees that it waits, and can end it.
+    waitAgain: wait ?? (asker && Number.POSITIVE_INFINITY),
+    checksum,
+    stream: stdin === undefined ? undefined : { name: stdin, source: io.stdin },
+    code,
+  };
   let summary: Summary | undefined;
   try {
-    const options = { ...common, to, wait: order.wait, name: process.env.DROP_NAME || undefined };
-    for await (const event of library.send(order.paths, { ...options, code })) {
+    for await (const event of library.send(order.paths, options)) {
       face.show(event);
       if (event.event === 'waiting') face.busy(`Waiting for ${words.device(event)} to accept...`);
+      if (event.event === 'accepted') face.busy('Checking what is there already...', 'detail');
       if (event.event === 'summary') summary = event;
     }
   } catch (error) {
     // A transfer that had begun has told why it ended, and its summary counts what arrived.
     if (summary === undefined || stops.signal.aborted) throw error;
+  } finally {
+    // Whoever writes into it must not wait for somebody to read on.
+    if (stdin !== undefined) io.stdin.destroy();
   }
   if (summary === undefined) throw new Error('a transfer ended without a summary');
   return exitOfSummary(summary, library);

@@ -1,6 +1,13 @@
 import type { Device, Extent, Standing, Summary, TransferEvent } from '../index.ts';
 import type { Failure, ShownEvent } from './face.ts';
-import { formatBytes, formatCode, formatCount, formatDuration, tildePath } from './format.ts';
+import {
+  formatBytes,
+  formatCode,
+  formatCount,
+  formatDuration,
+  percentOf,
+  tildePath,
+} from './format.ts';
 
 /** A line for a person, and how much it matters. */
 export interface Line {
@@ -36,7 +43,7 @@ export class Words {
     this.#options = options;
   }
 
-  /** The lines that tell of an event. Progress is drawn, and lists of devices are data. */
+  /** The lines that tell of an event. How far it is is drawn, and lists of devices are data. */
   of(event: ShownEvent): readonly Line[] {
     switch (event.event) {
       case 'ready':
@@ -72,13 +79,13 @@ export class Words {
   }
 
   /** What is offered, for a question: `report.pdf (2.1 MB)`, `photos and 2 more (31 files, 9 MB)`. */
-  offer({ roots, files, bytes, final }: Extent): string {
+  offer({ roots, files, bytes, sized, final }: Extent): string {
     const [first = '', ...more] = roots;
     const others = more.length === 0 ? '' : ` and ${more.length} more`;
     const counted = roots.length === 1 && files === 1 && final;
-    const extent = counted
-      ? formatBytes(bytes)
-      : `${formatCount(files, 'file')}, ${formatBytes(bytes)}`;
+    const size = sized ? formatBytes(bytes) : 'size not known';
+    const sizes = sized ? size : `at least ${formatBytes(bytes)}`;
+    const extent = counted ? size : `${formatCount(files, 'file')}, ${sizes}`;
     return `${this.#text(first)}${others} (${extent}${final ? '' : ' so far, and still counting'})`;
   }
 
@@ -116,6 +123,15 @@ export class Words {
 
   #ofTransfer(event: TransferEvent): readonly Line[] {
     const told = this.#told(event.transfer);
+    if (!told.lost || !GOES_ON.has(event.event)) return this.#inTransfer(event, told);
+    told.lost = false;
+    const back = news(`The connection to ${this.device(event.peer)} is back.`);
+    return event.event === 'resuming'
+      ? this.#inTransfer(event, told)
+      : [back, ...this.#inTransfer(event, told)];
+  }
+
+  #inTransfer(event: TransferEvent, told: Told): readonly Line[] {
     const { side, verbose, home } = this.#options;
     const receives = side === 'receiver';
     const weight = verbose ? 'news' : 'detail';
@@ -136,8 +152,12 @@ export class Words {
       }
       case 'skipped':
         return this.#skipped(told, event);
+      case 'resuming':
+        return [news(`Resuming ${whereOf(event)}, verified`)];
+      case 'reconnecting':
+        return this.#reconnecting(told, event);
       case 'error':
-        if (event.path === undefined) return failureLines(event, this.#options.clean);
+        if (event.path === undefined) return this.#ended(told, event);
         return this.#named(
           told,
           'trouble',
@@ -157,18 +177,49 @@ export class Words {
     return `Refused: ${what} from ${this.device(peer)}, as nobody can be asked here (see --yes, and drop trust)`;
   }
 
+  /** The transfer as a whole has failed. */
+  #ended(told: Told, event: Extract<TransferEvent, { event: 'error' }>): readonly Line[] {
+    const { lost } = told;
+    told.lost = false;
+    // That it was lost was said, and whoever receives can do nothing about it.
+    if (lost && this.#options.side === 'receiver' && event.code === 'disconnected') return [];
+    return failureLines(event, this.#options.clean);
+  }
+
+  /** One line for each loss, however often it is tried again. */
+  #reconnecting(
+    told: Told,
+    { peer, reason, next }: Extract<TransferEvent, { event: 'reconnecting' }>,
+  ): readonly Line[] {
+    if (told.lost) {
+      const again = next === undefined ? '' : `; trying again in ${formatDuration(next)}`;
+      return [detail(`Not yet: ${reason}${again}`)];
+    }
+    told.lost = true;
+    const lost = `The connection to ${this.device(peer)} was lost`;
+    return [
+      news(
+        next === undefined
+          ? `${lost}; what came is kept, and it goes on when the device is back.`
+          : `${lost}; trying again...`,
+      ),
+    ];
+  }
+
   #skipped(
     told: Told,
     { path, reason }: Extract<TransferEvent, { event: 'skipped' }>,
   ): readonly Line[] {
     const shown = this.#text(path);
+    const there = this.#options.side === 'receiver' ? '' : ' there';
     switch (reason) {
       case 'unchanged':
       case 'identical':
+        told.there += 1;
         return [detail(`There already: ${shown}`)];
       case 'conflict':
         told.leftOut += 1;
-        return this.#named(told, 'news', `Left out: ${shown} exists with other content.`);
+        return this.#named(told, 'news', `Left out: ${shown} exists${there} with other content.`);
       case 'unsupported':
         told.leftOut += 1;
         return this.#named(told, 'news', `Left out: ${shown} is no file, folder or usable link.`);
@@ -189,8 +240,10 @@ export class Words {
     const { ok, files, bytes, resumed, failed, ms, peer } = summary;
     const receives = this.#options.side === 'receiver';
     const what = `${formatCount(files, 'file')} (${formatBytes(bytes)})`;
+    const parts = resumed > 0 ? [`${formatBytes(resumed)} of it there already`] : [];
+    const whole = told.there === files ? 'all of it there already' : `${told.there} there already`;
     const notes = [
-      ...(resumed > 0 ? [`${formatBytes(resumed)} of it there already`] : []),
+      ...(told.there > 0 ? [whole] : parts),
       ...(told.leftOut > 0 ? [`${told.leftOut} left out`] : []),
       ...(failed > 0 ? [`${failed} failed`] : []),
     ];
@@ -210,7 +263,7 @@ export class Words {
   #told(transfer: string): Told {
     let told = this.#transfers.get(transfer);
     if (told === undefined) {
-      told = { named: 0, failures: 0, leftOut: 0 };
+      told = { named: 0, failures: 0, there: 0, leftOut: 0, lost: false };
       this.#transfers.set(transfer, told);
     }
     return told;
@@ -226,8 +279,27 @@ interface Told {
   /** Files that got a line, or would have, and those that failed. */
   named: number;
   failures: number;
+  /** Files that needed not be sent, and those that could not. */
+  there: number;
   leftOut: number;
+  /** Whether the connection was lost and is not back. */
+  lost: boolean;
   extent?: Extent;
+}
+
+/** What shows that a lost connection is back. */
+const GOES_ON: ReadonlySet<string> = new Set([
+  'accepted',
+  'resuming',
+  'progress',
+  'saved',
+  'skipped',
+] satisfies TransferEvent['event'][]);
+
+/** From where a transfer goes on: a share of it, or an amount where nobody knows of how much. */
+function whereOf({ bytes, total }: Extract<TransferEvent, { event: 'resuming' }>): string {
+  const percent = percentOf({ bytes, total });
+  return percent === null ? `after ${formatBytes(bytes)}` : `at ${percent} %`;
 }
 
 /** A failure: what went wrong, and in the next line what to try. */

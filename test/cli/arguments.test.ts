@@ -30,7 +30,7 @@ function usage(line: string): UsageError {
 
 describe('a command line is read', () => {
   const receive = { ...DEFAULTS, command: 'receive', once: false, yes: false };
-  const send = { ...DEFAULTS, command: 'send' };
+  const send = { ...DEFAULTS, command: 'send', checksum: false };
   test.each([
     ['receive', receive],
     ['recv', receive],
@@ -39,10 +39,16 @@ describe('a command line is read', () => {
       'receive --into in --name Ana --as a.pdf --once --yes --port 9000',
       { ...receive, into: 'in', name: 'Ana', as: 'a.pdf', once: true, yes: true, port: 9000 },
     ],
+    ['receive --on-conflict newer', { ...receive, onConflict: 'newer' }],
     ['send a b', { ...send, paths: ['a', 'b'] }],
     ['send --to bob --wait 1.5 a', { ...send, paths: ['a'], to: 'bob', wait: 1500 }],
     ['send a --to bob', { ...send, paths: ['a'], to: 'bob' }],
     ['send -- --to', { ...send, paths: ['--to'] }],
+    ['send --checksum a', { ...send, paths: ['a'], checksum: true }],
+    ['send -', { ...send, paths: [], stdin: 'stdin' }],
+    ['send a - --name b.tar', { ...send, paths: ['a'], stdin: 'b.tar' }],
+    ['send -- -', { ...send, paths: [], stdin: 'stdin' }],
+    ['send ./-', { ...send, paths: ['./-'] }],
     ['--json send a', { ...send, paths: ['a'], json: true }],
     ['send a --json -q -v', { ...send, paths: ['a'], json: true, quiet: true, verbose: true }],
     ['send a --no-input --plain', { ...send, paths: ['a'], input: false, plain: true }],
@@ -76,6 +82,15 @@ describe('wrong usage is named, with what to try', () => {
     ['receive --port 2x', 'A port is a number', 'See: drop receive --help'],
     ['send a --wait soon', 'It must be a number of seconds.', 'See: drop send --help'],
     ['send a --wait 99999999', 'It must be a number of seconds.', 'See: drop send --help'],
+    ['send - a -', 'Standard input can be sent only once.', 'A file called - is ./-'],
+    [
+      'send a --name b.tar',
+      '--name is for standard input, and nothing is to be sent from it.',
+      'It is sent by: drop send - --name FILENAME',
+    ],
+    ['send - --name a/b', 'It must be the name of a file', 'See: drop send --help'],
+    ['send - --name ..', 'It must be the name of a file', 'See: drop send --help'],
+    ['receive --on-conflict ask', 'Allowed choices are rename, skip', 'See: drop receive --help'],
     ['trust bob maybe', 'Allowed choices are ask, auto', 'See: drop trust --help'],
     ['help nosuch', 'There is no command nosuch.', 'See: drop --help'],
     ['--color pink peers', 'Allowed choices are auto, always, never', 'See: drop --help'],
@@ -127,7 +142,8 @@ describe('help', () => {
     expect(names).toEqual(
       expect.arrayContaining(['DROP_INTO', 'DROP_NAME', 'DROP_AS', 'DROP_PORT', 'DROP_INTERFACE']),
     );
-    for (const name of names) vi.stubEnv(name, name === 'DROP_COLOR' ? 'never' : '1');
+    const values: Record<string, string> = { DROP_COLOR: 'never', DROP_ON_CONFLICT: 'skip' };
+    for (const name of names) vi.stubEnv(name, values[name] ?? '1');
     expect(variables('receive --help')).toEqual(names);
   });
 });
@@ -141,6 +157,15 @@ describe('the environment', () => {
       to: 'eve',
       interfaces: ['c'],
     });
+  });
+
+  test('names this device and what comes from standard input by two variables', () => {
+    vi.stubEnv('DROP_NAME', "Ana's laptop");
+    expect(readArguments(['send', '-'])).toMatchObject({ stdin: 'stdin' });
+    vi.stubEnv('DROP_FILENAME', 'a.tar');
+    expect(readArguments(['send', '-'])).toMatchObject({ stdin: 'a.tar' });
+    // A name that waits for a use is none that was typed in vain.
+    expect(readArguments(['send', 'a'])).toMatchObject({ paths: ['a'], stdin: undefined });
   });
 
   test.each([

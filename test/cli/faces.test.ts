@@ -55,6 +55,7 @@ const request: ShownEvent = {
   roots: ['report.pdf'],
   files: 1,
   bytes: 2_100_000,
+  sized: true,
   final: true,
 };
 const saved = (path: string, offered?: string): ShownEvent => ({
@@ -127,6 +128,17 @@ describe('a receiver reads', () => {
     expect(lines[0]).toMatch(/^Refused: report.pdf \(2.1 MB\) from "Bob".*--yes.*drop trust/);
   });
 
+  test('what is offered from standard input, and that its size is not known', () => {
+    const stream = { ...request, sized: false, bytes: 0 } as ShownEvent;
+    expect(told([stream], { verbose: true })).toEqual([
+      '"Bob" wants to send report.pdf (size not known).',
+    ]);
+    const more = { ...stream, files: 2, bytes: 3_000_000, roots: ['a', 'b'] } as ShownEvent;
+    expect(told([more], { verbose: true })).toEqual([
+      '"Bob" wants to send a and 1 more (2 files, at least 3.0 MB).',
+    ]);
+  });
+
   test('a failure that belongs to no transfer, with the device if it is known', () => {
     const lost = {
       event: 'error',
@@ -156,11 +168,125 @@ describe('a sender reads', () => {
     ]);
   });
 
+  test('how much was there already, in files', () => {
+    const unchanged = { ...of, event: 'skipped', path: 'a', reason: 'unchanged' } as const;
+    const again = [...Array.from({ length: 199 }, () => unchanged), saved('b')];
+    const of200 = { files: 200, bytes: 12_000_000, resumed: 11_900_000, skipped: 199 };
+    expect(told([...again, summaryOf(of200)], { side: 'sender' }).at(-1)).toBe(
+      'Sent 200 files (12.0 MB) to "Bob" in 3.0 s; 199 there already.',
+    );
+    const all = summaryOf({ resumed: 2_100_000, skipped: 1 });
+    expect(told([unchanged, all], { side: 'sender' })).toEqual([
+      'Sent 1 file (2.1 MB) to "Bob" in 3.0 s; all of it there already.',
+    ]);
+    expect(told([unchanged, all])).toEqual([
+      'Received 1 file (2.1 MB) from "Bob" in 3.0 s; all of it there already.',
+    ]);
+  });
+
+  test('what was left out as another file has its name: that is not delivered', () => {
+    const skipped = { ...of, event: 'skipped', path: 'a', reason: 'conflict' } as const;
+    const summary = summaryOf({ ok: false, files: 0, bytes: 0, skipped: 1, code: 'incomplete' });
+    expect(told([skipped, summary], { side: 'sender' })).toEqual([
+      'Left out: a exists there with other content.',
+      'Incomplete: nothing arrived at "Bob"; 1 left out.',
+    ]);
+  });
+
   test('what was left out', () => {
     const skipped = { ...of, event: 'skipped', path: 'pipe', reason: 'unsupported' } as const;
     expect(told([skipped, summaryOf()], { side: 'sender' })).toEqual([
       'Left out: pipe is no file, folder or usable link.',
       'Sent 1 file (2.1 MB) to "Bob" in 3.0 s; 1 left out.',
+    ]);
+  });
+});
+
+describe('a connection that is lost', () => {
+  const accepted: ShownEvent = { ...of, event: 'accepted' };
+  const lost = (next?: number): ShownEvent => ({
+    ...of,
+    event: 'reconnecting',
+    reason: next === 0 ? 'disconnected' : 'unreachable',
+    ...(next === undefined ? {} : { next }),
+  });
+  const resuming = (total: number | null): ShownEvent => ({
+    ...of,
+    event: 'resuming',
+    bytes: 1_240_000_000,
+    total,
+  });
+  const progress: ShownEvent = {
+    ...of,
+    event: 'progress',
+    file: 'a',
+    bytes: 100,
+    total: 100,
+    files: 0,
+    ofFiles: 1,
+    rate: 0,
+  };
+  const failed: ShownEvent = {
+    ...of,
+    event: 'error',
+    code: 'disconnected',
+    message: 'The connection was lost.',
+    hint: 'Run the same command again.',
+  };
+  const incomplete = summaryOf({ ok: false, files: 0, code: 'disconnected' });
+
+  test.each(['sender', 'receiver'] as const)('a %s reads from where it goes on', (side) => {
+    const line = (total: number | null): string | undefined =>
+      told([accepted, resuming(total)], { side })[1];
+    expect(line(2_000_000_000)).toBe('Resuming at 62 %, verified');
+    expect(line(null)).toBe('Resuming after 1.2 GB, verified');
+  });
+
+  test('is one line for a sender, however often it is tried again, and one when it is back', () => {
+    const loss = [lost(0), lost(250), lost(4000)];
+    const lines = told([accepted, ...loss, resuming(2e9), progress, ...loss, progress], {
+      side: 'sender',
+    });
+    expect(lines).toEqual([
+      '"Bob" accepted.',
+      'The connection to "Bob" was lost; trying again...',
+      'Resuming at 62 %, verified',
+      'The connection to "Bob" was lost; trying again...',
+      'The connection to "Bob" is back.',
+    ]);
+  });
+
+  test('is told with each attempt, if asked', () => {
+    expect(told([lost(0), lost(4000)], { side: 'sender', verbose: true })).toEqual([
+      'The connection to "Bob" was lost; trying again...',
+      'Not yet: unreachable; trying again in 4.0 s',
+    ]);
+  });
+
+  test('and does not come back, is a failure of the sender', () => {
+    const lines = told([lost(0), lost(250), failed, progress, incomplete], { side: 'sender' });
+    expect(lines).toEqual([
+      'The connection to "Bob" was lost; trying again...',
+      'Error: The connection was lost.',
+      'Run the same command again.',
+      'Incomplete: nothing arrived at "Bob".',
+    ]);
+  });
+
+  test('tells a receiver that it can go on, and at last that it did not', () => {
+    expect(told([lost(), resuming(2e9), lost(), failed, progress, incomplete])).toEqual([
+      'The connection to "Bob" was lost; what came is kept, and it goes on when the device is back.',
+      'Resuming at 62 %, verified',
+      'The connection to "Bob" was lost; what came is kept, and it goes on when the device is back.',
+      'Incomplete: nothing arrived from "Bob".',
+    ]);
+  });
+
+  test('before anybody accepted, needs no word when it is back: it is accepted', () => {
+    const early = { ...lost(0), transfer: '' } as ShownEvent;
+    expect(told([early, accepted], { side: 'sender' })).toEqual([
+      'The connection to "Bob" was lost; trying again...',
+      '"Bob" accepted.',
     ]);
   });
 });
@@ -216,7 +342,20 @@ describe('progress in lines', () => {
     const { face, said } = plainFace({ side: 'sender', now: () => now });
     face.show({ ...of, event: 'accepted' });
     for (now = 0; now < 60_000; now += 250) face.show(progress(now, null));
-    expect(said().trimEnd().split('\n')).toHaveLength(1 + 5);
+    const lines = said().trimEnd().split('\n').slice(1);
+    expect(lines).toHaveLength(5);
+    expect(lines[0]).toBe('10.0 kB, 100 B/s, a.bin');
+  });
+
+  test('does not repeat where it goes on from', () => {
+    const { face, said } = plainFace({ side: 'sender', now: () => 0 });
+    face.show({ ...of, event: 'accepted' });
+    face.show({ ...of, event: 'resuming', bytes: 620, total: 1000 });
+    for (const bytes of [620, 719, 720]) face.show(progress(bytes));
+    expect(said().split('\n').slice(1, -1)).toEqual([
+      'Resuming at 62 %, verified',
+      '72 % of 1.0 kB, 100 B/s, 0:03 left, a.bin',
+    ]);
   });
 });
 
@@ -270,6 +409,9 @@ describe('a hostile peer', () => {
     { ...it, event: 'error', code: 'disk', message: HOSTILE, hint: HOSTILE, path: HOSTILE },
     { ...it, event: 'error', code: 'disk', message: HOSTILE, hint: HOSTILE },
     { event: 'error', code: 'disk', message: HOSTILE, peer: hostile },
+    { ...it, event: 'reconnecting', reason: 'disconnected', next: 0 },
+    { ...it, event: 'reconnecting', reason: 'disconnected' },
+    { ...it, event: 'resuming', bytes: 1, total: null },
     { ...it, event: 'declined', reason: 'declined' },
     { ...summaryOf({ ok: false, files: 0 }), ...it },
     { ...peerEvent(HOSTILE, 'e', 'namesake') },

@@ -92,6 +92,7 @@ export function fakeLibrary(parts: Partial<Library> = {}): Library {
 
 export interface FakeIo extends Io {
   readonly signals: EventEmitter;
+  readonly stdin: PassThrough;
   readonly stdout: PassThrough;
   /** What was written so far. */
   readonly said: { readonly out: () => string; readonly err: () => string };

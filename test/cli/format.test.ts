@@ -114,11 +114,17 @@ describe('a progress line', () => {
     );
   });
 
+  test('shows only what is known where the total is not, as of a stream', () => {
+    expect(progressLine({ bytes: 12_300_000, total: null, rate: 3_100_000 }, 100)).toBe(
+      ' 12.3 MB    3.1 MB/s',
+    );
+  });
+
   test('says 100 % only when all is there', () => {
-    expect(percentOf({ bytes: 999_999, total: 1_000_000, rate: 1 })).toBe(99);
-    expect(percentOf({ bytes: 1_000_000, total: 1_000_000, rate: 1 })).toBe(100);
-    expect(percentOf({ bytes: 5, total: null, rate: 1 })).toBe(null);
-    expect(percentOf({ bytes: 0, total: 0, rate: 0 })).toBe(100);
+    expect(percentOf({ bytes: 999_999, total: 1_000_000 })).toBe(99);
+    expect(percentOf({ bytes: 1_000_000, total: 1_000_000 })).toBe(100);
+    expect(percentOf({ bytes: 5, total: null })).toBe(null);
+    expect(percentOf({ bytes: 0, total: 0 })).toBe(100);
   });
 });
 

@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Library } from '../../src/cli/io.ts';
 import { main } from '../../src/cli/main.ts';
@@ -44,8 +45,10 @@ const KNOWN: KnownPeer = {
 async function drop(
   line: string,
   parts: Partial<Library> = {},
+  onIo: (io: FakeIo) => void = () => {},
 ): Promise<{ end: number | NodeJS.Signals; out: string; err: string }> {
   const io = fakeIo(fakeLibrary(parts));
+  onIo(io);
   const end = await main(line.split(' ').filter(Boolean), io);
   return { end, out: io.said.out(), err: io.said.err() };
 }
@@ -62,6 +65,11 @@ describe('the exit code of a transfer', () => {
       'nothing delivered: the first failure',
       summaryOf({ ok: false, files: 0, code: 'changed' }),
       7,
+    ],
+    [
+      'left out, as another file has its name',
+      summaryOf({ ok: false, files: 0, skipped: 1, code: 'incomplete' }),
+      5,
     ],
     ['nothing delivered, nothing known', summaryOf({ ok: false, files: 0 }), 5],
   ])('%s', async (_, summary, exit) => {
@@ -155,6 +163,91 @@ describe('wrong usage', () => {
   });
 });
 
+describe('what a sender is told to do', () => {
+  async function optionsOf(line: string): Promise<Partial<SendOptions>> {
+    let options: Partial<SendOptions> = {};
+    await drop(
+      line,
+      sends(async function* (given) {
+        options = given;
+        yield summaryOf();
+        return summaryOf();
+      }),
+    );
+    return options;
+  }
+
+  test('is passed on', async () => {
+    vi.stubEnv('DROP_NAME', 'Ana');
+    const options = await optionsOf('send a --to bob --wait 3 --checksum');
+    expect(options).toMatchObject({ to: 'bob', wait: 3000, waitAgain: 3000, checksum: true });
+    expect(options).toMatchObject({ name: 'Ana', stream: undefined });
+  });
+
+  test('is to wait as long as the library does, where nobody sits in front of it', async () => {
+    const { wait, waitAgain } = await optionsOf('send a --to bob');
+    expect([wait, waitAgain]).toEqual([undefined, undefined]);
+  });
+});
+
+describe('standard input', () => {
+  const given = (io: FakeIo): void => {
+    io.stdin.push('one,');
+    io.stdin.push('two');
+    io.stdin.push(null);
+  };
+
+  test('is sent as a stream, beside the files', async () => {
+    let paths: readonly string[] = [];
+    let [name, text] = ['', ''];
+    const { end } = await drop(
+      'send a - --to bob --name b.tar',
+      {
+        async *send(all, { stream }) {
+          paths = all;
+          name = stream?.name ?? '';
+          for await (const bytes of stream?.source ?? []) text += Buffer.from(bytes).toString();
+          yield summaryOf();
+          return summaryOf();
+        },
+      },
+      given,
+    );
+    expect(end).toBe(0);
+    expect([paths, name, text]).toEqual([['a'], 'b.tar', 'one,two']);
+  });
+
+  test('that nobody reads to its end keeps nobody from ending', async () => {
+    let stdin: Readable | undefined;
+    const { end } = await drop(
+      'send - --to bob',
+      sends(() => failing(new DropError('declined'))),
+      (io) => {
+        stdin = io.stdin;
+      },
+    );
+    expect(end).toBe(4);
+    expect(stdin?.destroyed).toBe(true);
+  });
+
+  test('is not the keyboard', async () => {
+    const { end, err } = await drop('send - --to bob', {}, (io) =>
+      Object.assign(io.stdin, { isTTY: true }),
+    );
+    expect(end).toBe(2);
+    expect(err).toBe(
+      'Error: Standard input is the keyboard here, and not something to send.\n' +
+        'Pipe into it, as in: tar c photos | drop send - --name photos.tar\n',
+    );
+  });
+
+  test('leaves nobody to be asked, so the device must be named', async () => {
+    const { end, err } = await drop('send -', {}, given);
+    expect(end).toBe(2);
+    expect(err).toContain('Name it with --to.');
+  });
+});
+
 describe('the code of a new device, where nobody can be asked', () => {
   const asked = (why: ('new' | 'wrong-code' | 'code-changed')[], codes: string[]) =>
     sends(async function* ({ code }) {
@@ -215,7 +308,8 @@ describe('a receiver without a terminal', () => {
       const options = await optionsOf(line);
       expect(options.newcomers).toBe(newcomers);
       expect(options.accept === undefined).toBe(!yes);
-      const request = { from: BOB, transfer: 't', roots: [], files: 0, bytes: 0, final: true };
+      const extent = { roots: [], files: 0, bytes: 0, sized: true, final: true };
+      const request = { from: BOB, transfer: 't', ...extent };
       expect(await options.accept?.(request, new AbortController().signal)).toBe(yes || undefined);
     },
   );
@@ -230,13 +324,16 @@ describe('a receiver without a terminal', () => {
   test('passes on what it was told', async () => {
     vi.stubEnv('DROP_HOME', '/state');
     expect(
-      await optionsOf('receive --into in --name Ana --as a --once --port 9 --interface lo'),
+      await optionsOf(
+        'receive --into in --name Ana --as a --once --port 9 --interface lo --on-conflict skip',
+      ),
     ).toMatchObject({
       into: 'in',
       name: 'Ana',
       as: 'a',
       once: true,
       port: 9,
+      onConflict: 'skip',
       home: '/state',
       interfaces: ['lo'],
     });

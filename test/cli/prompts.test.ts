@@ -213,6 +213,7 @@ describe('the question whether to accept', () => {
     roots: ['report.pdf'],
     files: 1,
     bytes: 2_100_000,
+    sized: true,
     final: true,
   };
 
@@ -325,6 +326,39 @@ describe('the moving part of the screen', () => {
     await stage.screen.waitForGone(/x{30}/);
     await stage.screen.waitFor(/50 %/);
     expect(stage.screen.text().split('\n')).toHaveLength(2);
+  });
+
+  test('is gone when the connection is, and counts down to the next attempt', async () => {
+    await using stage = await Stage.open('send', '.', '--to', 'Ana');
+    expect(await stage.report('patient')).toBe(true);
+    const of = { transfer: 't', peer: BOB };
+    const lost = { ...of, event: 'reconnecting', reason: 'unreachable' } as const;
+    await stage.cue({ tell: progress });
+    await stage.screen.waitFor(/50 %/);
+    await stage.cue({ tell: { ...lost, next: 2_000 } });
+    await stage.screen.waitFor(/^The connection to "Bob" was lost; [^\n]*\n.*again in 2 s$/);
+    await stage.screen.waitFor(/trying again now\.\.\.$/);
+    await stage.cue({ tell: { ...lost, next: 60_000 } });
+    await stage.screen.waitFor(/trying again in \d\d s$/);
+    expect(stage.screen.text().split('\n')).toHaveLength(2);
+    await stage.cue({ tell: { ...of, event: 'resuming', bytes: 620, total: 1000 } });
+    await stage.cue({ tell: { ...progress, bytes: 720 } });
+    await stage.screen.waitFor(/\nResuming at 62 %, verified\n.*x+…x+.*\n.*72 %/);
+    expect(stage.screen.text()).not.toMatch(/trying again in/);
+  });
+
+  test('shows of a stream what is known', async () => {
+    await using stage = await Stage.open('send', '.', '--to', 'Ana');
+    await stage.cue({ tell: { ...progress, file: 'a.tar', bytes: 12_300_000, total: null } });
+    await stage.screen.waitFor(/a\.tar\n +12\.3 MB +100 B\/s$/);
+  });
+
+  test('says what goes on until the first byte moves', async () => {
+    await using stage = await Stage.open('send', '.', '--to', 'Ana');
+    await stage.cue({ tell: { event: 'waiting', ...BOB } });
+    await stage.screen.waitFor(/Waiting for "Bob" to accept/);
+    await stage.cue({ tell: { transfer: 't', peer: BOB, event: 'accepted' } });
+    await stage.screen.waitFor(/"Bob" accepted\.\n.*Checking what is there already\.\.\.$/);
   });
 
   test('Ctrl-C is heard while it turns, and the cursor comes back', async () => {

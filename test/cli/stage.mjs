@@ -1,8 +1,8 @@
 // `drop` in a terminal, with a library that a test directs through a socket:
 //   node stage.mjs SOCKET WORD...
 // It hears lines of JSON: {"peer": event}, {"ask": request}, {"gone": true}, {"code": why},
-// {"tell": event}, {"finish": true}. It says {"chosen": peer}, {"typed": code}, {"accepted": answer}
-// and {"end": result, "raw": whether the terminal is left raw}.
+// {"tell": event}, {"finish": true}. It says {"chosen": peer, "patient": whether it waits as long as
+// it takes}, {"typed": code}, {"accepted": answer} and {"end": result, "raw": whether the terminal is left raw}.
 
 import { once } from 'node:events';
 import { connect } from 'node:net';
@@ -41,8 +41,8 @@ async function* discover({ signal }) {
   for await (const { peer } of cues(signal)) yield peer;
 }
 
-async function* send(_, { to, code, signal }) {
-  say({ chosen: to });
+async function* send(_, { to, waitAgain, code, signal }) {
+  say({ chosen: to, patient: waitAgain === Number.POSITIVE_INFINITY });
   const peer = { name: to.name ?? to, id: to.id ?? '0'.repeat(64) };
   for await (const cue of cues(signal)) {
     if (cue.code) say({ typed: await code({ peer, why: cue.code, signal }) });

@@ -22,6 +22,8 @@ export type Cue =
 export interface Report {
   readonly ready?: true;
   readonly chosen?: Peer | string;
+  /** Whether a lost device is waited for as long as it takes. */
+  readonly patient?: boolean;
   readonly typed?: string;
   readonly accepted?: boolean;
   readonly end?: number | NodeJS.Signals;
