@@ -7,6 +7,7 @@ import type { AskCode, Meeting } from './meet.ts';
 import { Progress } from './progress.ts';
 import { type CommonOptions, openSelf } from './self.ts';
 import { follow } from './transfer/follow.ts';
+import type { Tell } from './transfer/report.ts';
 import { Delivery, runSender } from './transfer/sender.ts';
 
 export interface SendOptions extends CommonOptions {
@@ -55,18 +56,21 @@ async function sendAll(
   const { wait = 10_000, waitAgain = 120_000, checksum, stream } = options;
   const outbox = await openOutbox(paths, { stream });
   try {
-    const self = await openSelf(options);
-    const contact = new Contact(self, options, signal);
+    const contact = new Contact(await openSelf(options), options, signal);
     let meeting = await contact.first(wait);
-    if (meeting.paired) emit({ event: 'paired', ...meeting.peer });
-    emit({ event: 'waiting', ...meeting.peer });
+    const { peer, paired } = meeting;
+    if (paired) emit({ event: 'paired', ...peer });
+    emit({ event: 'waiting', ...peer });
 
     const delivery = new Delivery(outbox, { checksum });
-    const progress = new Progress(meeting.peer, emit);
+    const progress = new Progress(peer, emit);
     const awake = new Awake();
     try {
       for (;;) {
-        const loss = await deliver(delivery, meeting, progress, contact, awake, signal);
+        const loss = await deliver(delivery, meeting, awake, signal, (report) => {
+          if (report.type === 'moved' || report.type === 'stored') contact.held();
+          progress.tell(report);
+        });
         if (loss === undefined) return progress.end();
         meeting = await contact.again(loss, waitAgain, (reason, next) =>
           progress.lost(reason, next),
@@ -79,7 +83,7 @@ async function sendAll(
         progress.fail(error);
         progress.end();
       } else if (error.exit === 4)
-        emit({ event: 'declined', transfer: '', peer: meeting.peer, reason: error.code });
+        emit({ event: 'declined', transfer: '', peer, reason: error.code });
       throw error;
     }
   } finally {
@@ -87,30 +91,28 @@ async function sendAll(
   }
 }
 
-/** Delivers what one connection can. Returns how it was lost, if it was. */
+/** Delivers what one connection can. Returns how that was lost, if it was. */
 async function deliver(
   delivery: Delivery,
   { channel, connection, keepAlive }: Meeting,
-  progress: Progress,
-  contact: Contact,
   awake: Awake,
   signal: AbortSignal,
+  tell: Tell,
 ): Promise<DropError | undefined> {
   const stopBeating = keepAlive();
-  let rest: (() => void) | undefined;
   const stop = (): void => channel.fail(new DropError('cancelled'));
   signal.addEventListener('abort', stop, { once: true });
   if (signal.aborted) stop();
+  let rest: (() => void) | undefined;
   try {
     await runSender(channel, delivery, (report) => {
       if (report.type === 'moved') rest ??= awake.hold();
-      if (report.type === 'moved' || report.type === 'stored') contact.held();
-      progress.tell(report);
+      tell(report);
     });
     return undefined;
   } catch (error) {
-    if (!signal.aborted && error instanceof DropError && error.code === 'disconnected')
-      return error;
+    const lost = error instanceof DropError && error.code === 'disconnected';
+    if (lost && !signal.aborted) return error;
     throw error;
   } finally {
     signal.removeEventListener('abort', stop);
