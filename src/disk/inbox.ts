@@ -335,28 +335,36 @@ class DiskInbox implements Inbox {
    */
   async #name(folder: Folder, name: string, part: Part, digest: Uint8Array): Promise<string> {
     let free = name;
-    const compared = new Set<string>();
     for (let tries = 0; tries < MAX_TRIES; tries++) {
-      const base = checked(folder);
-      const path = join(base, free);
+      const path = join(checked(folder), free);
       if (giveName(part.path, path)) return path;
-      let around = survey(base, name);
-      for (;;) {
-        const next = around.there.find(
-          (found) => isAlike(found, part.written) && !compared.has(found.path),
-        );
-        if (next === undefined || compared.size === MAX_COMPARED) break;
-        compared.add(next.path);
-        const same = await this.#digests.of(next.path);
-        if (same && equal(same, digest)) {
-          await part.discard();
-          return next.path;
-        }
-        around = survey(base, name);
+      const { same, free: next } = await this.#findSame(folder, name, part.written, digest);
+      if (same !== undefined) {
+        await part.discard();
+        return same;
       }
-      free = around.free;
+      free = next;
     }
     throw new DropError('exists', { path: join(pathOf(folder), name) });
+  }
+
+  /** Looks for a file of this content, and for a name that is free. */
+  async #findSame(
+    folder: Folder,
+    name: string,
+    size: number,
+    digest: Uint8Array,
+  ): Promise<{ same?: string; free: string }> {
+    const compared = new Set<string>();
+    for (;;) {
+      // Each time anew, for there may be more by now.
+      const { there, free } = survey(checked(folder), name);
+      const next = there.find((found) => isAlike(found, size) && !compared.has(found.path))?.path;
+      if (next === undefined || compared.size === MAX_COMPARED) return { free };
+      const found = await this.#digests.of(next);
+      if (found && equal(found, digest)) return { same: next, free };
+      compared.add(next);
+    }
   }
 }
 

@@ -7,7 +7,6 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
-  readlinkSync,
   realpathSync,
   renameSync,
   rmdirSync,
@@ -19,75 +18,43 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { openInbox } from '../../src/disk/inbox.ts';
-import type { Entry, FileEntry } from '../../src/protocol/manifest.ts';
-import type { Inbox, Stored } from '../../src/transfer/receiver.ts';
+import type { Entry } from '../../src/protocol/manifest.ts';
 import { sha256 } from '../support/memory.ts';
 import { describeWith } from '../support/skip.ts';
-import { asUser, failureOf, newFolder, newFolderOfUser, openHandles } from './support.ts';
+import {
+  asUser,
+  failureOf,
+  file,
+  folder,
+  inboxIn,
+  link,
+  MTIME,
+  newFolder,
+  newFolderOfUser,
+  openHandles,
+  partsIn,
+  put,
+  tree,
+  unasked,
+  visible,
+} from './support.ts';
 
 const MiB = 1024 * 1024;
-const MTIME = 1_700_000_000_123;
-
-function file(path: string, size = 0, more: Partial<FileEntry> = {}): FileEntry {
-  return { kind: 'file', path, size, mtime: MTIME, mode: 0o644, ...more };
-}
-
-function folder(path: string, mode?: number): Entry {
-  return { kind: 'folder', path, mtime: MTIME, mode };
-}
-
-function link(path: string, target: string): Entry {
-  return { kind: 'link', path, target };
-}
-
-/** Stores a file as a receiver would, in pieces whose memory is used again. */
-async function put(
-  inbox: Inbox,
-  entry: FileEntry,
-  content: Uint8Array | string = '',
-  piece = 64 * 1024,
-): Promise<Stored> {
-  const bytes = Buffer.from(content);
-  expect(await inbox.place(entry)).toEqual({ want: 'all' });
-  const incoming = await inbox.open(entry, 0);
-  const memory = Buffer.alloc(piece);
-  for (let at = 0; at < bytes.length; at += piece) {
-    const length = bytes.copy(memory, 0, at, at + piece);
-    await incoming.write(memory.subarray(0, length));
-    memory.fill(0);
-  }
-  return incoming.commit(sha256(bytes));
-}
-
 async function putAll(target: string, entries: readonly Entry[], platform?: 'windows') {
-  const inbox = await openInbox(target, { platform, umask: 0o022 });
+  const inbox = await inboxIn(target, { platform, umask: 0o022 });
   for (const entry of entries) {
-    if (entry.kind === 'file') await put(inbox, entry, entry.path);
-    else expect(await inbox.place(entry)).toEqual({ want: 'placed' });
+    if (entry.kind === 'file') await put(inbox, { ...entry, size: entry.path.length }, entry.path);
+    else expect(await inbox.place(entry, unasked)).toEqual({ want: 'placed' });
   }
   const failures = await inbox.finish();
   await inbox.close();
   return failures;
 }
 
-/** Everything in a folder, by its path: a file's content, a link's target, a folder's slash. */
-function tree(root: string, path = ''): Record<string, string> {
-  const found: Record<string, string> = {};
-  for (const name of readdirSync(join(root, path))) {
-    const inner = join(path, name);
-    const stat = lstatSync(join(root, inner));
-    if (stat.isSymbolicLink()) found[inner] = `-> ${readlinkSync(join(root, inner))}`;
-    else if (stat.isDirectory()) Object.assign(found, { [inner]: '/' }, tree(root, inner));
-    else found[inner] = readFileSync(join(root, inner), 'utf8');
-  }
-  return found;
-}
-
 describe('the target', () => {
   test('is made if what it lies in is there, and holds nothing after close', async () => {
     const target = join(newFolder(), 'new');
-    const inbox = await openInbox(target);
+    const inbox = await inboxIn(target);
     const [staging, ...more] = readdirSync(target);
     expect(more).toEqual([]);
     expect(staging).toMatch(/^\.drop-[0-9a-f]{16}$/);
@@ -115,7 +82,7 @@ describe('the target', () => {
     writeFileSync(join(home, 'file'), '');
     symlinkSync('nowhere', join(home, 'dangling'));
     const target = join(home, path);
-    expect(await failureOf(openInbox(target))).toMatchObject({ code, path: target });
+    expect(await failureOf(inboxIn(target))).toMatchObject({ code, path: target });
   });
 
   test('is refused if it may not be written to', async () => {
@@ -123,14 +90,14 @@ describe('the target', () => {
     await asUser(async () => {
       chmodSync(home, 0o500);
       for (const target of [home, join(home, 'new')])
-        expect(await failureOf(openInbox(target))).toMatchObject({ code: 'not-permitted' });
+        expect(await failureOf(inboxIn(target))).toMatchObject({ code: 'not-permitted' });
       chmodSync(home, 0o700);
     });
   });
 
   test('has less room than the disk has space', async () => {
     const target = newFolder();
-    const inbox = await openInbox(target);
+    const inbox = await inboxIn(target);
     const { bavail, bsize } = statfsSync(target);
     const room = await inbox.room();
     expect(Number.isSafeInteger(room)).toBe(true);
@@ -144,7 +111,7 @@ describe('a file', () => {
   const sizes = [0, 1, 256 * 1024, 256 * 1024 + 1, MiB - 1, MiB, MiB + 1, 3 * MiB, 5 * MiB + 7];
   test.each(sizes)('of %d bytes arrives whole, whatever pieces it comes in', async (size) => {
     const target = newFolder();
-    const inbox = await openInbox(target);
+    const inbox = await inboxIn(target);
     const content = randomBytes(size);
     for (const piece of [16 * 1024 - 1, MiB, 2 * MiB + 1]) {
       const { path } = await put(inbox, file(`${piece}`, size), content, piece);
@@ -155,7 +122,7 @@ describe('a file', () => {
 
   test('cannot be seen under its name before it is stored, and lies there afterwards', async () => {
     const target = newFolder();
-    const inbox = await openInbox(target);
+    const inbox = await inboxIn(target);
     const incoming = await inbox.open(file('x', 3), 0);
     await incoming.write(Buffer.from('abc'));
     expect(existsSync(join(target, 'x'))).toBe(false);
@@ -177,14 +144,14 @@ describe('a file', () => {
     [undefined, 0o022, 0o644],
     [0o6755, 0o022, 0o755],
   ])('offered with mode %o under umask %o gets mode %o', async (mode, umask, expected) => {
-    const inbox = await openInbox(newFolder(), { umask });
+    const inbox = await inboxIn(newFolder(), { umask });
     const { path } = await put(inbox, file('x', 1, { mode }), 'x');
     expect(statSync(path).mode & 0o7777).toBe(expected);
     await inbox.close();
   });
 
   test.each([MTIME, 0, 1, -1500, 4_102_444_800_000])('keeps its time %d', async (mtime) => {
-    const inbox = await openInbox(newFolder());
+    const inbox = await inboxIn(newFolder());
     const { path } = await put(inbox, file('x', 1, { mtime }), 'x');
     expect(Math.abs(statSync(path).mtimeMs - mtime)).toBeLessThanOrEqual(1);
     await inbox.close();
@@ -194,7 +161,7 @@ describe('a file', () => {
     [Number.MAX_SAFE_INTEGER, 'the last', 2 ** 31 * 1000 - 1000, Infinity],
     [Number.MIN_SAFE_INTEGER, 'the first', -Infinity, 0],
   ])('whose time %d is none gets %s that there is', async (mtime, _, least, most) => {
-    const inbox = await openInbox(newFolder());
+    const inbox = await inboxIn(newFolder());
     const { path } = await put(inbox, file('x', 1, { mtime }), 'x');
     expect(statSync(path).mtimeMs).toBeGreaterThanOrEqual(least);
     expect(statSync(path).mtimeMs).toBeLessThanOrEqual(most);
@@ -203,7 +170,7 @@ describe('a file', () => {
 
   test('that is not what was sent is refused and leaves nothing', async () => {
     const target = newFolder();
-    const inbox = await openInbox(target);
+    const inbox = await inboxIn(target);
     const before = openHandles();
     for (const size of [3, 3 * MiB]) {
       const incoming = await inbox.open(file('x', size), 0);
@@ -219,23 +186,24 @@ describe('a file', () => {
     expect(tree(target)).toEqual({});
   });
 
-  test('that is unfinished when the inbox is closed leaves neither traces nor handles', async () => {
+  test('that is unfinished when the inbox is closed is kept, without a handle', async () => {
     const target = newFolder();
     const before = openHandles();
-    const inbox = await openInbox(target);
-    for (const size of [1, MiB, 3 * MiB + 1]) {
-      const incoming = await inbox.open(file('x', size), 0);
+    const inbox = await inboxIn(target);
+    const sizes = [0, 1, MiB, 3 * MiB + 1];
+    for (const size of sizes) {
+      const incoming = await inbox.open(file(`${size}`, size), 0);
       await incoming.write(Buffer.alloc(size));
     }
     await inbox.close();
     expect(openHandles()).toBe(before);
-    expect(readdirSync(target)).toEqual([]);
+    expect(partsIn(target).map((path) => statSync(path).size)).toEqual(sizes.slice(1));
   });
 
   test('that is being stored when the inbox is closed is stored', async () => {
     const target = newFolder();
     const before = openHandles();
-    const inbox = await openInbox(target);
+    const inbox = await inboxIn(target);
     const bytes = randomBytes(3 * MiB);
     const incoming = await inbox.open(file('x', bytes.length), 0);
     await incoming.write(bytes);
@@ -246,14 +214,14 @@ describe('a file', () => {
   });
 
   test('that begins in the middle is not expected', async () => {
-    const inbox = await openInbox(newFolder());
+    const inbox = await inboxIn(newFolder());
     expect(await failureOf(inbox.open(file('x', 3), 1))).toMatchObject({ code: 'protocol' });
     await inbox.close();
   });
 
   test('that fails on the disk keeps none of the others waiting, however many do', async () => {
     const target = newFolder();
-    const inbox = await openInbox(target);
+    const inbox = await inboxIn(target);
     rmSync(join(target, readdirSync(target)[0] as string), { recursive: true });
     for (let i = 0; i < 200; i++)
       expect(await failureOf(put(inbox, file('x', 1), 'x'))).toMatchObject({ code: 'disk' });
@@ -267,7 +235,7 @@ describe('a file', () => {
     mkdirSync(join(target, 'x (1).txt'));
     symlinkSync(elsewhere, join(target, 'x (2).txt'));
     execFileSync('mkfifo', [join(target, 'x (3).txt')]);
-    const inbox = await openInbox(target);
+    const inbox = await inboxIn(target);
     const stored = await put(inbox, file('x.txt', 3), 'new');
     await inbox.close();
     expect(stored).toEqual({ path: join(realpathSync(target), 'x (4).txt'), renamed: true });
@@ -278,7 +246,7 @@ describe('a file', () => {
 
   test('many of one name at once each get one, and each is whole', async () => {
     const target = newFolder();
-    const inbox = await openInbox(target);
+    const inbox = await inboxIn(target);
     const contents = Array.from({ length: 200 }, (_, i) => `${i}`);
     const all = await Promise.all(contents.map((content) => put(inbox, file('x', 1), content)));
     await inbox.close();
@@ -289,7 +257,7 @@ describe('a file', () => {
 
   test('two inboxes in one folder do not disturb each other', async () => {
     const target = newFolder();
-    const [one, two] = [await openInbox(target), await openInbox(target)];
+    const [one, two] = [await inboxIn(target), await inboxIn(target)];
     const both = await Promise.all([put(one, file('x', 3), 'one'), put(two, file('x', 3), 'two')]);
     await one.close();
     await two.close();
@@ -304,7 +272,7 @@ describe('a file', () => {
     ['..\\..\\x', '..\\..\\x'],
   ])('called %j at the top lands as %j', async (name, expected) => {
     const target = newFolder();
-    const inbox = await openInbox(target, { platform: 'posix' });
+    const inbox = await inboxIn(target, { platform: 'posix' });
     const stored = await put(inbox, file(name, 1), 'x');
     await inbox.close();
     expect(readdirSync(target)).toEqual([expected.replace(/^\.\./, '_..')]);
@@ -316,11 +284,12 @@ describe('the name to save under', () => {
   test('is for the first file that is in no folder', async () => {
     const target = newFolder();
     writeFileSync(join(target, 'mine.txt'), 'old');
-    const inbox = await openInbox(target, { as: 'mine.txt' });
-    await inbox.place(folder('f'));
+    const inbox = await inboxIn(target, { as: 'mine.txt' });
+    await inbox.place(folder('f'), unasked);
     await put(inbox, file('f/x', 1), 'f');
     expect((await put(inbox, file('x', 1), 'x')).renamed).toBe(true);
     await put(inbox, file('y', 1), 'y');
+    await inbox.finish();
     await inbox.close();
     expect(tree(target)).toEqual({
       f: '/',
@@ -333,7 +302,7 @@ describe('the name to save under', () => {
 
   test.each(['', '.', '..', 'a/b', 'a\0', 'a\nb'])('cannot be %j', async (as) => {
     const target = newFolder();
-    expect(await failureOf(openInbox(target, { as }))).toMatchObject({ code: 'usage' });
+    expect(await failureOf(inboxIn(target, { as }))).toMatchObject({ code: 'usage' });
     expect(readdirSync(target)).toEqual([]);
   });
 });
@@ -394,15 +363,6 @@ describe('a folder', () => {
       'proj/sub/new/~x': 'proj/sub/new/~x',
     };
     expect(tree(target)).toEqual(once);
-    // What an earlier transfer made was there before, too.
-    expect(await putAll(target, offered)).toEqual([]);
-    expect(tree(target)).toEqual({
-      ...once,
-      'proj/_.git/hooks/pre-commit (1)': 'proj/.git/hooks/pre-commit',
-      'proj/_ (1).envrc': 'proj/.envrc',
-      'proj/sub/_-rf (1)': 'proj/sub/-rf',
-      'proj/sub/new/_~x': 'proj/sub/new/~x',
-    });
   });
 
   test('gets another name where a file or a link is, and its files with it', async () => {
@@ -411,8 +371,8 @@ describe('a folder', () => {
     writeFileSync(join(target, 'f'), 'file');
     symlinkSync(elsewhere, join(target, 'f (1)'));
     symlinkSync('nowhere', join(target, 'f (2)'));
-    const inbox = await openInbox(target);
-    await inbox.place(folder('f'));
+    const inbox = await inboxIn(target);
+    await inbox.place(folder('f'), unasked);
     const stored = await put(inbox, file('f/x', 1), 'x');
     await inbox.finish();
     await inbox.close();
@@ -472,12 +432,12 @@ describe('a folder', () => {
     expect(statSync(join(target, 'f')).mode & 0o7777).toBe(inherits | 0o700);
   });
 
-  test('that is offered twice, and things whose folder was not, break the protocol', async () => {
-    const inbox = await openInbox(newFolder());
-    await inbox.place(folder('f'));
-    await inbox.place(file('x'));
-    const { place } = { place: (entry: Entry) => failureOf(inbox.place(entry)) };
-    for (const entry of [folder('f'), file('none/x'), file('x/y'), folder('f/none/g')])
+  test('that was not offered breaks the protocol when something in it is', async () => {
+    const inbox = await inboxIn(newFolder());
+    await inbox.place(folder('f'), unasked);
+    await inbox.place(file('x'), unasked);
+    const { place } = { place: (entry: Entry) => failureOf(inbox.place(entry, unasked)) };
+    for (const entry of [file('none/x'), file('x/y'), folder('f/none/g'), link('none/l', 'x')])
       expect(await place(entry)).toMatchObject({ code: 'protocol', path: entry.path });
     await inbox.close();
   });
@@ -485,16 +445,16 @@ describe('a folder', () => {
   test('that is exchanged for a link meanwhile gets nothing any more', async () => {
     const target = newFolder();
     const elsewhere = newFolder();
-    const inbox = await openInbox(target);
-    await inbox.place(folder('f'));
-    await inbox.place(folder('f/g'));
+    const inbox = await inboxIn(target);
+    await inbox.place(folder('f'), unasked);
+    await inbox.place(folder('f/g'), unasked);
     renameSync(join(target, 'f'), join(target, 'away'));
     mkdirSync(join(elsewhere, 'g'));
     symlinkSync(elsewhere, join(target, 'f'));
     expect(await failureOf(put(inbox, file('f/x', 1), 'x'))).toMatchObject({ code: 'disk' });
     expect(await failureOf(put(inbox, file('f/g/x', 1), 'x'))).toMatchObject({ code: 'disk' });
-    expect(await failureOf(inbox.place(folder('f/h')))).toMatchObject({ code: 'disk' });
-    await inbox.place(link('f/g/l', 'x'));
+    expect(await failureOf(inbox.place(folder('f/h'), unasked))).toMatchObject({ code: 'disk' });
+    await inbox.place(link('f/g/l', 'x'), unasked);
     expect(await inbox.finish()).toContainEqual({ path: 'f/g/l', code: 'disk' });
     await inbox.close();
     expect(tree(elsewhere)).toEqual({ g: '/' });
@@ -502,28 +462,33 @@ describe('a folder', () => {
 
   test('that is removed meanwhile fails its files alone', async () => {
     const target = newFolder();
-    const inbox = await openInbox(target);
-    await inbox.place(folder('f'));
+    const inbox = await inboxIn(target);
+    await inbox.place(folder('f'), unasked);
     rmdirSync(join(target, 'f'));
     expect(await failureOf(put(inbox, file('f/x', 1), 'x'))).toMatchObject({ code: 'disk' });
     await put(inbox, file('y', 1), 'y');
     expect(await inbox.finish()).toEqual([{ path: 'f', code: 'disk' }]);
     await inbox.close();
-    expect(tree(target)).toEqual({ y: 'y' });
+    // What came is kept for when there is a folder again.
+    expect(partsIn(target).map((path) => readFileSync(path, 'utf8'))).toEqual(['x']);
+    expect(visible(target)).toEqual({ y: 'y' });
   });
 
   test('that may not be written to fails its files alone', async () => {
     const target = await newFolderOfUser();
     await asUser(async () => {
       mkdirSync(join(target, 'f'), { mode: 0o500 });
-      const inbox = await openInbox(target);
-      await inbox.place(folder('f'));
+      const inbox = await inboxIn(target);
+      await inbox.place(folder('f'), unasked);
       const failure = { code: 'not-permitted', path: 'f/x' };
       expect(await failureOf(put(inbox, file('f/x', 1), 'x'))).toMatchObject(failure);
-      expect(await failureOf(inbox.place(folder('f/g')))).toMatchObject({ code: 'not-permitted' });
+      expect(await failureOf(inbox.place(folder('f/g'), unasked))).toMatchObject({
+        code: 'not-permitted',
+      });
       await put(inbox, file('y', 1), 'y');
       await inbox.close();
-      expect(tree(target)).toEqual({ f: '/', y: 'y' });
+      expect(partsIn(target).map((path) => readFileSync(path, 'utf8'))).toEqual(['x']);
+      expect(visible(target)).toEqual({ f: '/', y: 'y' });
     });
   });
 });
@@ -534,16 +499,16 @@ describe('a link', () => {
     writeFileSync(join(target, 'other'), 'mine');
     mkdirSync(join(target, 'f'));
     writeFileSync(join(target, 'f/taken'), 'mine');
-    const inbox = await openInbox(target);
-    await inbox.place(folder('f'));
-    await inbox.place(folder('f/g'));
+    const inbox = await inboxIn(target);
+    await inbox.place(folder('f'), unasked);
+    await inbox.place(folder('f/g'), unasked);
     const links: [string, string][] = [
       ['f/taken', 'x'],
       ['f/g/up', '../x'],
       ['f/dangling', 'nowhere'],
       ['f/esc', 'a\x1bb/x'],
     ];
-    for (const [path, to] of links) await inbox.place(link(path, to));
+    for (const [path, to] of links) await inbox.place(link(path, to), unasked);
     expect(readdirSync(join(target, 'f')).sort()).toEqual(['g', 'taken']);
     expect(await inbox.finish()).toEqual([]);
     await inbox.close();
@@ -609,17 +574,17 @@ describe('a sender that never ends', () => {
     ['links that point far', (i: number) => link(`f/${i}`, `${long}/${long}/${i}`), 70],
   ])('has a few %s remembered; more fail, and nothing else does', async (_, entryOf, few) => {
     const target = newFolder();
-    const inbox = await openInbox(target, { memory: 100_000 });
-    await inbox.place(folder('f'));
+    const inbox = await inboxIn(target, { memory: 100_000 });
+    await inbox.place(folder('f'), unasked);
     const failures = [];
-    for (let i = 0; i < 500; i++) failures.push(await failureOf(inbox.place(entryOf(i))));
+    for (let i = 0; i < 500; i++) failures.push(await failureOf(inbox.place(entryOf(i), unasked)));
     const placed = failures.indexOf(failures.find((failure) => failure !== undefined));
     expect(placed).toBeGreaterThan(few - 20);
     expect(placed).toBeLessThan(few + 20);
     for (let i = placed; i < 500; i++)
       expect(failures[i]).toMatchObject({ code: 'too-many', path: entryOf(i).path });
     const inside = file(`${entryOf(499).path}/x`);
-    expect(await failureOf(inbox.place(inside))).toMatchObject({ code: 'too-many' });
+    expect(await failureOf(inbox.place(inside, unasked))).toMatchObject({ code: 'too-many' });
     await put(inbox, file('f/x', 1), 'x');
     expect(await inbox.finish()).toEqual([]);
     await inbox.close();
@@ -628,12 +593,12 @@ describe('a sender that never ends', () => {
 
   test('leaves time for others while its links and folders are finished', async () => {
     const target = newFolder();
-    const inbox = await openInbox(target);
+    const inbox = await inboxIn(target);
     const paths = Array.from({ length: 60 }, (_, i) => `f/${i}`);
-    await inbox.place(folder('f'));
+    await inbox.place(folder('f'), unasked);
     for (const path of paths) {
-      await inbox.place(folder(path));
-      await inbox.place(link(`${path}/l`, 'x'));
+      await inbox.place(folder(path), unasked);
+      await inbox.place(link(`${path}/l`, 'x'), unasked);
     }
     /** At each turn of the event loop, how many links are made, and folders finished. */
     const seen: [number, number][] = [];
@@ -665,7 +630,7 @@ describeWith(['root', 'mount'], 'on a small disk', () => {
     'files of %d bytes fail as disk-full once it is, and leave no part',
     async (size) => {
       await onDisk('size=4m', async (target) => {
-        const inbox = await openInbox(target);
+        const inbox = await inboxIn(target);
         const before = openHandles();
         let stored = 0;
         let failure: unknown;
@@ -689,11 +654,11 @@ describeWith(['root', 'mount'], 'on a small disk', () => {
     await onDisk('size=1m,nr_inodes=3', async (target) => {
       mkdirSync(join(target, 'a'));
       mkdirSync(join(target, 'b'));
-      expect(await failureOf(openInbox(target))).toMatchObject({ code: 'disk-full', path: target });
+      expect(await failureOf(inboxIn(target))).toMatchObject({ code: 'disk-full', path: target });
       rmdirSync(join(target, 'b'));
       writeFileSync(join(target, 'a/x'), Buffer.alloc(1000 * 1024));
       rmSync(join(target, 'a'), { recursive: true });
-      const inbox = await openInbox(target);
+      const inbox = await inboxIn(target);
       expect(await inbox.room()).toBe(Math.floor(0.95 * MiB));
       await inbox.close();
     });
@@ -701,7 +666,7 @@ describeWith(['root', 'mount'], 'on a small disk', () => {
 
   test('one that cannot be written to is refused', async () => {
     await onDisk('ro', async (target) => {
-      expect(await failureOf(openInbox(target))).toMatchObject({ code: 'not-permitted' });
+      expect(await failureOf(inboxIn(target))).toMatchObject({ code: 'not-permitted' });
     });
   });
 });

@@ -1,9 +1,8 @@
 import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
-import { openInbox } from '../../src/disk/inbox.ts';
 import { sha256 } from '../support/memory.ts';
-import { failureOf, newFolder } from './support.ts';
+import { failureOf, inboxIn, newFolder } from './support.ts';
 
 const disk = vi.hoisted(() => ({ link: 'EPERM', rename: '' }));
 
@@ -15,19 +14,22 @@ vi.mock(import('node:fs'), async (original) => {
   return {
     ...fs,
     linkSync: () => refuse(disk.link),
-    renameSync: (from, to) => (disk.rename ? refuse(disk.rename) : fs.renameSync(from, to)),
+    renameSync: (from, to) =>
+      disk.rename && String(from).includes('/.drop-')
+        ? refuse(disk.rename)
+        : fs.renameSync(from, to),
   };
 });
 
 beforeEach(() => Object.assign(disk, { link: 'EPERM', rename: '' }));
 
 describe('where a disk has no hard links', () => {
-  async function put(target: string): Promise<string> {
-    const inbox = await openInbox(target);
+  async function put(target: string, content = 'new'): Promise<string> {
+    const inbox = await inboxIn(target);
     const entry = { kind: 'file', path: 'x', size: 3, mtime: 0, mode: 0o640 } as const;
     const incoming = await inbox.open(entry, 0);
-    await incoming.write(Buffer.from('new'));
-    const stored = incoming.commit(sha256(Buffer.from('new')));
+    await incoming.write(Buffer.from(content));
+    const stored = incoming.commit(sha256(Buffer.from(content)));
     return stored.then(({ path }) => path).finally(() => inbox.close());
   }
 
@@ -47,26 +49,29 @@ describe('where a disk has no hard links', () => {
 
   test('many of one name at once each get one', async () => {
     const target = newFolder();
-    const paths = await Promise.all(Array.from({ length: 20 }, () => put(target)));
+    const contents = Array.from({ length: 20 }, (_, i) => `n${i + 10}`);
+    const paths = await Promise.all(contents.map((content) => put(target, content)));
     expect(new Set(paths).size).toBe(20);
-    expect(paths.map((path) => readFileSync(path, 'utf8'))).toEqual(paths.map(() => 'new'));
+    expect(paths.map((path) => readFileSync(path, 'utf8'))).toEqual(contents);
   });
 
   test('and the name cannot be given after all, no empty file is left under it', async () => {
     disk.rename = 'EIO';
     const target = newFolder();
     expect(await failureOf(put(target))).toMatchObject({ code: 'disk', path: 'x' });
-    expect(readdirSync(target)).toEqual([]);
+    // What came is kept.
+    expect(readdirSync(target)).toEqual([expect.stringMatching(/^\.drop-/)]);
   });
 });
 
 test('what fails for another reason is not tried in another way', async () => {
   disk.link = 'EACCES';
   const target = newFolder();
-  const inbox = await openInbox(target);
+  const inbox = await inboxIn(target);
   const incoming = await inbox.open({ kind: 'file', path: 'x', size: 0, mtime: 0 }, 0);
   const failure = await failureOf(incoming.commit(sha256(new Uint8Array(0))));
   expect(failure).toMatchObject({ code: 'not-permitted', path: 'x' });
+  await incoming.discard();
   await inbox.close();
   expect(readdirSync(target)).toEqual([]);
 });

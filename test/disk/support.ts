@@ -1,7 +1,21 @@
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import {
+  existsSync,
+  lstatSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterEach } from 'vitest';
+import { basename, join } from 'node:path';
+import { afterEach, expect } from 'vitest';
+import { type InboxOptions, openInbox } from '../../src/disk/inbox.ts';
+import { openStagings } from '../../src/disk/staging.ts';
+import type { PeerId } from '../../src/events.ts';
+import type { FileEntry, FolderEntry, LinkEntry } from '../../src/protocol/manifest.ts';
+import type { Inbox, Stored } from '../../src/transfer/receiver.ts';
+import { sha256 } from '../support/memory.ts';
 
 const folders: string[] = [];
 
@@ -39,6 +53,20 @@ export async function newFolderOfUser(): Promise<string> {
 /** `nobody`, on most systems. */
 const ORDINARY = 65534;
 
+/** Who sends, if it does not matter. */
+export const PEER = 'a'.repeat(64) as PeerId;
+
+/** Opens an inbox for the first thing that this peer sends, unless something else is said. */
+export async function inboxIn(target: string, options: Partial<InboxOptions> = {}): Promise<Inbox> {
+  const stagings = options.stagings ?? (await openStagings(newFolder()));
+  return openInbox(target, { peer: PEER, roots: [], ...options, stagings });
+}
+
+/** What asks a sender for a digest that it should not be asked for. */
+export async function unasked(): Promise<never> {
+  throw new Error('asked for a digest');
+}
+
 /** What a failing promise fails with. */
 export async function failureOf(promise: Promise<unknown>): Promise<unknown> {
   return promise.then(
@@ -50,4 +78,66 @@ export async function failureOf(promise: Promise<unknown>): Promise<unknown> {
 /** How many files this process has open; 0 where the system does not tell. */
 export function openHandles(): number {
   return existsSync('/proc/self/fd') ? readdirSync('/proc/self/fd').length : 0;
+}
+
+/** When the files of these tests were last changed. */
+export const MTIME = 1_700_000_000_123;
+
+export function file(path: string, size = 0, more: Partial<FileEntry> = {}): FileEntry {
+  return { kind: 'file', path, size, mtime: MTIME, mode: 0o644, ...more };
+}
+
+export function folder(path: string, mode?: number): FolderEntry {
+  return { kind: 'folder', path, mtime: MTIME, mode };
+}
+
+export function link(path: string, target: string): LinkEntry {
+  return { kind: 'link', path, target };
+}
+
+/** Stores a file as a receiver would, in pieces whose memory is used again. */
+export async function put(
+  inbox: Inbox,
+  entry: FileEntry,
+  content: Uint8Array | string = '',
+  piece = 64 * 1024,
+): Promise<Stored> {
+  const bytes = Buffer.from(content);
+  expect(await inbox.place(entry, async () => sha256(bytes))).toEqual({ want: 'all' });
+  const incoming = await inbox.open(entry, 0);
+  const memory = Buffer.alloc(piece);
+  for (let at = 0; at < bytes.length; at += piece) {
+    const length = bytes.copy(memory, 0, at, at + piece);
+    await incoming.write(memory.subarray(0, length));
+    memory.fill(0);
+  }
+  return incoming.commit(sha256(bytes));
+}
+
+/** Everything in a folder, by its path: a file's content, a link's target, a folder's slash. */
+export function tree(root: string, path = ''): Record<string, string> {
+  const found: Record<string, string> = {};
+  for (const name of readdirSync(join(root, path))) {
+    const inner = join(path, name);
+    const stat = lstatSync(join(root, inner));
+    if (stat.isSymbolicLink()) found[inner] = `-> ${readlinkSync(join(root, inner))}`;
+    else if (stat.isDirectory()) Object.assign(found, { [inner]: '/' }, tree(root, inner));
+    else found[inner] = readFileSync(join(root, inner), 'utf8');
+  }
+  return found;
+}
+
+/** Likewise, without what is staged. */
+export function visible(root: string): Record<string, string> {
+  const all = Object.entries(tree(root));
+  return Object.fromEntries(all.filter(([path]) => !path.startsWith('.drop-')));
+}
+
+/** The parts that are staged in a folder, the smallest first. */
+export function partsIn(target: string): string[] {
+  const stagings = readdirSync(target).filter((name) => name.startsWith('.drop-'));
+  return stagings
+    .flatMap((name) => readdirSync(join(target, name)).map((part) => join(target, name, part)))
+    .filter((path) => basename(path) !== 'made')
+    .sort((a, b) => lstatSync(a).size - lstatSync(b).size);
 }

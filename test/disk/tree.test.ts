@@ -13,9 +13,8 @@ import {
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { openInbox } from '../../src/disk/inbox.ts';
 import { openOutbox } from '../../src/disk/outbox.ts';
-import { newFolder } from './support.ts';
+import { inboxIn, newFolder, unasked } from './support.ts';
 
 type Node =
   | { kind: 'file'; size: number; mode: number; mtime: number }
@@ -102,16 +101,16 @@ function look(path: string, inner = '', found: Record<string, Found> = {}): Reco
 
 async function carry(from: string, to: string): Promise<void> {
   const outbox = await openOutbox([from], { platform: 'posix' });
-  const inbox = await openInbox(to, { platform: 'posix', umask: 0 });
+  const inbox = await inboxIn(to, { platform: 'posix', umask: 0 });
   const commits: Promise<unknown>[] = [];
   for await (const entry of outbox.entries()) {
     if (entry.kind === 'unsendable') throw new Error(`${entry.path}: ${entry.reason}`);
-    await inbox.place(entry);
+    await inbox.place(entry, unasked);
     if (entry.kind !== 'file') continue;
     const incoming = await inbox.open(entry, 0);
-    const blocks = outbox.read(entry, 0);
+    const blocks = outbox.read(entry, undefined);
     let next = await blocks.next();
-    for (; !next.done; next = await blocks.next()) await incoming.write(next.value);
+    for (; !next.done; next = await blocks.next()) await incoming.write(next.value.bytes);
     commits.push(incoming.commit(next.value));
   }
   await Promise.all(commits);
