@@ -171,6 +171,13 @@ describe('a stream', () => {
     expect(all).toBeLessThanOrEqual(MAX_UNACKNOWLEDGED + 2 * MAX_CHUNK);
   });
 
+  test('has not arrived before it was read, whatever is said', async () => {
+    const stream = new Stream('x', inPieces([3 * MAX_CHUNK]));
+    await readTo(stream.read(undefined, undefined), MAX_CHUNK);
+    stream.arrived(2 * MAX_CHUNK);
+    await readOut(stream, undefined, 0, 3 * MAX_CHUNK);
+  });
+
   test('that fails is read up to there, and never taken for one that ended', async () => {
     const cause = new Error('no more tape');
     async function* source() {
