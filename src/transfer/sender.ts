@@ -29,9 +29,14 @@ export interface Outbox {
    * that is the start of it, else all; in the end the SHA-256 of the whole file. A block may be
    * overwritten once `BLOCKS_IN_FLIGHT` further ones were asked for. Throws `changed` if the file
    * is not the one that was offered or is written to meanwhile, `missing` or `unreadable`
-   * otherwise; `unrepeatable` if a stream would have to be read twice.
+   * otherwise; `unrepeatable` if a stream would have to be read twice. The signal ends the waiting
+   * for a stream, which may last for ever.
    */
-  read(entry: DataEntry, kept: Kept | undefined): AsyncGenerator<Block, Uint8Array, undefined>;
+  read(
+    entry: DataEntry,
+    kept: Kept | undefined,
+    signal: AbortSignal,
+  ): AsyncGenerator<Block, Uint8Array, undefined>;
 
   /** The receiver has so much of a stream, and will not ask for it again. */
   arrived(entry: DataEntry, offset: number): void;
@@ -269,7 +274,7 @@ export async function runSender(channel: Channel, delivery: Delivery, tell: Tell
     };
     let blocks: ReturnType<Outbox['read']> | undefined;
     try {
-      blocks = outbox.read(entry, kept);
+      blocks = outbox.read(entry, kept, signalFor(job));
       for (;;) {
         if (job.rejected) return 'cancelled';
         const { value, done } = await blocks.next();
@@ -284,11 +289,16 @@ export async function runSender(channel: Channel, delivery: Delivery, tell: Tell
         tell({ type: 'moved', bytes: value.bytes.length });
       }
     } catch (error) {
+      if (job.rejected) return 'cancelled';
       if (error instanceof DropError && OF_ONE_FILE.has(error.code)) return error.code;
       throw error;
     } finally {
       await blocks?.return(new Uint8Array(0));
     }
+  }
+
+  function signalFor({ gaveUp }: Job): AbortSignal {
+    return gaveUp ? AbortSignal.any([progress.signal, gaveUp.signal]) : progress.signal;
   }
 
   /** Says it without waiting until it is on its way, unless too much is waiting already. */
@@ -316,6 +326,7 @@ export async function runSender(channel: Channel, delivery: Delivery, tell: Tell
     if (!begun) await hearBegun();
     await channel.hear('accept');
     tell({ type: 'accepted', transfer: delivery.transfer ?? '' });
+    progress.changed();
     for (;;) {
       const message = await channel.hear(
         'compare',
@@ -359,6 +370,7 @@ export async function runSender(channel: Channel, delivery: Delivery, tell: Tell
           number,
           entry,
           kept: parts.get(number),
+          ...(entry.kind === 'stream' && { gaveUp: new AbortController() }),
           begun: false,
           at: 0,
           rejected: false,
@@ -395,6 +407,7 @@ export async function runSender(channel: Channel, delivery: Delivery, tell: Tell
     } else if (!job.failed) {
       // What we could not send is told already; what the receiver could not store is news.
       job.rejected = true;
+      job.gaveUp?.abort();
       tell({ type: 'failed', path: job.entry.path, code: message.code });
     }
   }
@@ -405,6 +418,8 @@ interface Job {
   readonly number: number;
   readonly entry: DataEntry;
   readonly kept: Kept | undefined;
+  /** Aborted when the receiver gives a stream up, which may have nothing to say just then. */
+  readonly gaveUp?: AbortController;
   begun: boolean;
   /** How far it is sent. */
   at: number;
