@@ -126,9 +126,10 @@ export class Session {
     return this.#ledger.open;
   }
 
-  /** Whether everything is offered, decided and closed: the sender may say that it is done. */
+  /** Whether all is accepted, offered, decided and closed: the sender may say that it is done. */
   get sent(): boolean {
-    return /sending|done/.test(this.#state.sender) && this.#ledger.sent;
+    const { sender, receiver } = this.#state;
+    return /sending|done/.test(sender) && /accepted|over/.test(receiver) && this.#ledger.sent;
   }
 
   #observe(part: Part, message: Message, body: Uint8Array | undefined): void {
@@ -211,7 +212,7 @@ export class Session {
         ledger.stored(message);
         break;
       case 'done':
-        ensure(ledger.sent, 'done too early');
+        ensure(this.sent, 'done too early');
         break;
       case 'complete':
         ensure(this.#state.sender === 'done' && ledger.settled, 'complete too early');

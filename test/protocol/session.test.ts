@@ -14,6 +14,9 @@ const code: Message = { ...known, terms: 'code' };
 const share: Message = { type: 'share', epoch: 0, point: new Uint8Array(32) };
 const confirm: Message = { type: 'confirm', tag: new Uint8Array(64) };
 const intro: Message = { type: 'intro', name: 'x' };
+const begin: Message = { type: 'begin', continues: null, checksum: false };
+const continues: Message = { type: 'begin', continues: '0'.repeat(32), checksum: false };
+const begun: Message = { type: 'begun', transfer: '0'.repeat(32) };
 const roots: Message = { type: 'roots', names: ['a', 'b'], final: true };
 const moreRoots: Message = { type: 'roots', names: ['c'], final: false };
 const file = (path: string, size: number): Entry => ({ kind: 'file', path, size, mtime: 0 });
@@ -25,8 +28,30 @@ const offer: Message = {
   bytes: 4,
   final: true,
 };
-const accept: Message = { type: 'accept', transfer: '0'.repeat(32) };
+const offerStream: Message = {
+  type: 'offer',
+  entries: [{ kind: 'stream', path: 'a' }, file('b', 1)],
+  files: 2,
+  bytes: 1,
+  final: true,
+};
+const nothing: Message = { type: 'offer', entries: [], files: 0, bytes: 0, final: true };
+const accept: Message = { type: 'accept' };
 const want: Message = { type: 'want', count: 3, skip: [], kept: [], failed: [] };
+const kept = (entry: number, size: number, count = 3): Message => ({
+  ...want,
+  count,
+  kept: [{ entry, size, digest: new Uint8Array(32) }],
+});
+const wantStream: Message = { ...want, count: 2 };
+const compare = (entry: number): Message => ({ type: 'compare', entry });
+const digest = (entry: number): Message => ({
+  type: 'digest',
+  entry,
+  digest: new Uint8Array(32),
+});
+const unreadable = (entry: number): Message => ({ type: 'digest', entry, digest: null });
+const arrived = (entry: number, offset: number): Message => ({ type: 'arrived', entry, offset });
 const chunk = (entry: number, offset: number, length: number): Message => ({
   type: 'chunk',
   entry,
@@ -58,9 +83,14 @@ function play(lines: readonly Line[]): { chooser: Session; announcer: Session } 
 }
 
 const greeted = [...c(hello), ...a(known)];
-const accepted = [...greeted, ...c(intro), ...a(intro), ...c(roots, offer), ...a(accept)];
+const named = [...greeted, ...c(intro), ...a(intro)];
+const beginning = [...named, ...c(begin), ...a(begun)];
+const continuing = [...named, ...c(continues)];
+const accepted = [...beginning, ...c(roots, offer), ...a(accept)];
 const wanted = [...accepted, ...a(want)];
 const sent = [...wanted, ...c(chunk(1, 0, 3), chunk(1, 3, 1), end(1), end(2))];
+const streamed = [...beginning, ...c(roots, offerStream), ...a(accept)];
+const flowing = [...streamed, ...a(wantStream), ...c(chunk(0, 0, 5))];
 
 describe('a conversation that is allowed', () => {
   test.each<[string, Line[]]>([
@@ -72,21 +102,70 @@ describe('a conversation that is allowed', () => {
       'a code',
       [...c(hello), ...a(code), ...c(share), ...a(share), ...c(confirm), ...a(confirm, intro)],
     ],
-    ['roots in two messages', [...greeted, ...c(intro, moreRoots, roots, offer)]],
+    ['roots in two messages', [...beginning, ...c(moreRoots, roots, offer)]],
+    ['an offer that waits for nothing', [...greeted, ...c(intro, begin, roots, offer)]],
     [
-      'a file that goes on',
+      'a beginning that is answered late',
+      [...named, ...c(begin, roots, offer), ...a(begun, accept)],
+    ],
+    ['one that goes on', [...continuing, ...a(begun), ...c(roots), ...a(accept), ...c(offer)]],
+    ['a file that goes on', [...accepted, ...a(kept(1, 3)), ...c(chunk(1, 3, 1), end(1))]],
+    ['a file that is there as a whole', [...accepted, ...a(kept(1, 4)), ...c(end(1), end(2))]],
+    ['a file that starts over', [...accepted, ...a(kept(1, 3)), ...c(chunk(1, 0, 4), end(1))]],
+    [
+      'files that are compared first',
+      [...accepted, ...a(compare(2), compare(1)), ...c(unreadable(2), digest(1)), ...a(want)],
+    ],
+    [
+      'one that is compared while others are sent',
       [
         ...accepted,
-        ...a({ ...want, kept: [{ entry: 1, size: 3, digest: new Uint8Array(32) }] }),
-        ...c(chunk(1, 3, 1), end(1)),
+        ...a({ ...want, count: 2 }, compare(2)),
+        ...c(chunk(1, 0, 4), digest(2), end(1)),
+        ...a({ ...want, count: 1 }),
+        ...c(end(2), done),
       ],
     ],
     [
-      'a file that starts over',
+      'a stream, of which nobody knew how much it would be',
       [
-        ...accepted,
-        ...a({ ...want, kept: [{ entry: 1, size: 3, digest: new Uint8Array(32) }] }),
-        ...c(chunk(1, 0, 4), end(1)),
+        ...flowing,
+        ...a(arrived(0, 2), arrived(0, 5)),
+        ...c(chunk(0, 5, 1), end(0)),
+        ...a(arrived(0, 6), stored(0)),
+        ...c(chunk(1, 0, 1), end(1), done),
+      ],
+    ],
+    ['an empty stream', [...streamed, ...a(wantStream), ...c(end(0)), ...a(stored(0))]],
+    [
+      'a stream that goes on',
+      [...streamed, ...a(kept(0, 1000, 2), arrived(0, 1000)), ...c(chunk(0, 1000, 1), end(0))],
+    ],
+    [
+      'a stream that was stored already, or is given up',
+      [
+        ...streamed,
+        ...a({ ...wantStream, skip: [{ entry: 0, reason: 'stored' }] }),
+        ...c(chunk(1, 0, 1), end(1), done),
+      ],
+    ],
+    ['a stream that nobody can read on', [...flowing, ...c(failed(0)), ...a(failed(0))]],
+    ['a stream for which there is no room', [...flowing, ...a(failed(0)), ...c(failed(0))]],
+    [
+      'what was settled before the connection broke',
+      [
+        ...continuing,
+        ...a(begun),
+        ...c(roots),
+        ...a(accept),
+        ...c(offer),
+        ...a({
+          ...want,
+          skip: [{ entry: 1, reason: 'stored' }],
+          failed: [{ entry: 2, code: 'disk' }],
+        }),
+        ...c(done),
+        ...a(complete),
       ],
     ],
     [
@@ -105,6 +184,10 @@ describe('a conversation that is allowed', () => {
     [
       'both give a file up',
       [...wanted, ...c(chunk(1, 0, 1)), ...a(failed(1)), ...c(chunk(1, 1, 1), failed(1), end(2))],
+    ],
+    [
+      'nothing at all',
+      [...beginning, ...c(roots, nothing), ...a(accept), ...c(done), ...a(complete)],
     ],
     ['life signs', [...greeted, ...c(alive), ...a(alive), ...c(intro, alive)]],
     ['a cancel at the door', [...c(hello), ...a(cancel)]],
@@ -125,8 +208,8 @@ describe('a conversation that is allowed', () => {
       ...c(get),
       ...a(known),
       ...c(intro),
-      ...a(intro, roots, offer),
-      ...c(accept, want),
+      ...a(intro, begin, roots, offer),
+      ...c(begun, accept, want),
     ]);
     expect([chooser.role, announcer.role]).toEqual(['receiver', 'sender']);
   });
@@ -146,38 +229,64 @@ describe('a conversation that is not allowed, whoever says it', () => {
       a(confirm),
     ],
     ['more after a look', [...c(look), ...a(code)], c(share)],
+    ['a beginning before the name', greeted, c(begin)],
+    ['two beginnings', [...named, ...c(begin)], c(begin)],
+    ['a beginning by the receiver', named, a(begin)],
+    ['a transfer named before it begins', named, a(begun)],
+    ['a transfer named before either name', greeted, a(begun)],
+    ['a transfer named by the sender', [...named, ...c(begin)], c(begun)],
+    ['a transfer named twice', beginning, a(begun)],
     ['roots before the name', greeted, c(roots)],
-    ['an offer before the roots', [...greeted, ...c(intro)], c(offer)],
-    [
-      'a root twice',
-      [...greeted, ...c(intro)],
-      c({ type: 'roots', names: ['a', 'a'], final: true }),
-    ],
-    ['roots after the last', [...greeted, ...c(intro, roots)], c(moreRoots)],
+    ['roots before it begins', named, c(roots)],
+    ['roots before it is known what goes on', continuing, c(roots)],
+    ['an offer before the roots', beginning, c(offer)],
+    ['a root twice', beginning, c({ type: 'roots', names: ['a', 'a'], final: true })],
+    ['roots after the last', [...beginning, ...c(roots)], c(moreRoots)],
     ['an offer after the last', accepted, c(offer)],
     [
       'an entry outside the roots',
-      [...greeted, ...c(intro, roots)],
+      [...beginning, ...c(roots)],
       c({ ...offer, entries: [file('c', 4), file('a/x', 0)] }),
     ],
-    ['totals that do not add up', [...greeted, ...c(intro, roots)], c({ ...offer, bytes: 5 })],
-    ['an answer before the offer', [...greeted, ...a(intro)], a(accept)],
+    ['totals that do not add up', [...beginning, ...c(roots)], c({ ...offer, bytes: 5 })],
+    ['a stream that is no file', [...beginning, ...c(roots)], c({ ...offerStream, files: 1 })],
+    ['an answer before the roots', beginning, a(accept)],
+    ['an answer before all roots', [...beginning, ...c(moreRoots)], a(accept)],
+    ['an answer before it begins', [...named, ...c(begin, roots, offer)], a(accept)],
     ['two answers', accepted, a(accept)],
-    [
-      'wanting before accepting',
-      [...greeted, ...c(intro), ...a(intro), ...c(roots, offer)],
-      a(want),
-    ],
+    ['wanting before accepting', [...beginning, ...c(roots, offer)], a(want)],
     ['wanting more than is offered', accepted, a({ ...want, count: 4 })],
+    ['keeping more than there is', accepted, a(kept(1, 5))],
+    ['keeping a folder', accepted, a(kept(0, 0))],
+    ['skipping a folder', accepted, a({ ...want, skip: [{ entry: 0, reason: 'stored' }] })],
+    ['comparing before accepting', [...beginning, ...c(roots, offer)], a(compare(1))],
+    ['comparing twice', [...accepted, ...a(compare(1))], a(compare(1))],
+    ['comparing again', [...accepted, ...a(compare(1)), ...c(digest(1))], a(compare(1))],
+    ['comparing a folder', accepted, a(compare(0))],
+    ['comparing a stream', streamed, a(compare(0))],
+    ['comparing what was never offered', accepted, a(compare(3))],
+    ['comparing what is wanted', wanted, a(compare(1))],
     [
-      'keeping more than there is',
-      accepted,
-      a({ ...want, kept: [{ entry: 1, size: 5, digest: new Uint8Array(32) }] }),
+      'comparing what is settled',
+      [...accepted, ...a({ ...want, skip: [{ entry: 1, reason: 'identical' }] })],
+      a(compare(1)),
+    ],
+    ['comparing by the sender', accepted, c(compare(1))],
+    ['a digest that nobody asked for', accepted, c(digest(1))],
+    ['a digest of another file', [...accepted, ...a(compare(1))], c(digest(2))],
+    ['a digest twice', [...accepted, ...a(compare(1)), ...c(digest(1))], c(unreadable(1))],
+    ['a digest by the receiver', [...accepted, ...a(compare(1))], a(digest(1))],
+    ['wanting before the digest', [...accepted, ...a(compare(2))], a(want)],
+    ['keeping before the digest', [...accepted, ...a(compare(1))], a(kept(1, 3, 2))],
+    [
+      'skipping before the digest',
+      [...accepted, ...a(compare(1))],
+      a({ ...want, skip: [{ entry: 1, reason: 'identical' }] }),
     ],
     [
-      'keeping a folder',
-      accepted,
-      a({ ...want, kept: [{ entry: 0, size: 0, digest: new Uint8Array(32) }] }),
+      'giving up before the digest',
+      [...accepted, ...a(compare(1))],
+      a({ ...want, failed: [{ entry: 1, code: 'disk' }] }),
     ],
     [
       'two decisions on one file',
@@ -200,12 +309,26 @@ describe('a conversation that is not allowed, whoever says it', () => {
     ['another file in between', [...wanted, ...c(chunk(1, 0, 1))], c(end(2))],
     ['a file twice', sent, c(end(1))],
     ['a file that was skipped over', [...wanted, ...c(end(2))], c(chunk(1, 0, 1))],
+    ['data of a stream that leaves a gap', flowing, c(chunk(0, 6, 1))],
+    ['data of a stream after its end', [...flowing, ...c(end(0))], c(chunk(0, 5, 1))],
+    ['a file in the middle of a stream', flowing, c(chunk(1, 0, 1))],
+    ['arrived of a file', [...wanted, ...c(chunk(1, 0, 3))], a(arrived(1, 1))],
+    ['arrived before it is wanted', streamed, a(arrived(0, 1))],
+    ['arrived of nothing', flowing, a(arrived(0, 0))],
+    ['arrived more than was sent', flowing, a(arrived(0, 6))],
+    ['arrived twice', [...flowing, ...a(arrived(0, 3))], a(arrived(0, 3))],
+    ['arrived backwards', [...flowing, ...a(arrived(0, 3))], a(arrived(0, 2))],
+    ['arrived after it was stored', [...flowing, ...c(end(0)), ...a(stored(0))], a(arrived(0, 5))],
+    ['arrived after it was given up', [...flowing, ...a(failed(0))], a(arrived(0, 5))],
+    ['arrived by the sender', flowing, c(arrived(0, 5))],
     ['stored before it was sent', wanted, a(stored(1))],
+    ['a stream that is stored before its end', flowing, a(stored(0))],
     ['stored twice', [...sent, ...a(stored(1))], a(stored(1))],
     ['stored and failed', [...sent, ...a(stored(1))], a(failed(1))],
     ['stored by the sender', sent, c(stored(1))],
     ['data from the receiver', wanted, a(chunk(1, 0, 1))],
     ['done before all is sent', wanted, c(done)],
+    ['done before the answer', [...beginning, ...c(roots, nothing)], c(done)],
     ['complete before all is settled', [...sent, ...c(done)], a(complete)],
     ['complete before it is done', [...sent, ...a(stored(1), stored(2))], a(complete)],
     ['anything after the end', [...greeted, ...c(cancel)], c(intro)],
@@ -221,7 +344,7 @@ describe('a conversation that is not allowed, whoever says it', () => {
 });
 
 test('what is open is bounded, whatever is offered', () => {
-  const { chooser } = play([...greeted, ...c(intro, { type: 'roots', names: ['a'], final: true })]);
+  const { chooser } = play([...beginning, ...c({ type: 'roots', names: ['a'], final: true })]);
   let offered = 0;
   const more = (): Uint8Array[] => {
     const entries = Array.from({ length: 256 }, () => file('a', 1));
