@@ -102,7 +102,7 @@ class DiskOutbox implements Outbox {
 
   read(
     entry: DataEntry,
-    kept: Kept | undefined,
+    kept?: Kept | undefined,
     signal?: AbortSignal,
   ): AsyncGenerator<Block, Uint8Array, undefined> {
     if (entry.kind === 'file') return this.#readFile(entry, kept);

@@ -49,10 +49,10 @@ export class Stream {
    */
   async *read(
     kept: Kept | undefined,
-    signal: AbortSignal | undefined,
+    signal: AbortSignal,
   ): AsyncGenerator<Block, Uint8Array, undefined> {
     const wake = (): void => this.#news.changed();
-    signal?.addEventListener('abort', wake);
+    signal.addEventListener('abort', wake);
     try {
       let at = this.#startAfter(kept);
       for (;;) {
@@ -65,7 +65,7 @@ export class Stream {
         await this.#readOn(signal);
       }
     } finally {
-      signal?.removeEventListener('abort', wake);
+      signal.removeEventListener('abort', wake);
     }
   }
 
@@ -121,12 +121,12 @@ export class Stream {
   }
 
   /** Waits until there is room and something to fill it, or the end is known. */
-  async #readOn(signal: AbortSignal | undefined): Promise<void> {
-    const stopped = (): boolean => signal?.aborted === true;
-    await this.#news.until(() => stopped() || this.#room > 0);
-    if (!stopped() && this.#piece.length === 0 && !this.#asking) void this.#ask();
-    await this.#news.until(() => stopped() || this.#piece.length > 0 || this.#ended);
-    signal?.throwIfAborted();
+  async #readOn(signal: AbortSignal): Promise<void> {
+    await this.#news.until(() => signal.aborted || this.#room > 0);
+    signal.throwIfAborted();
+    if (this.#piece.length === 0 && !this.#asking) void this.#ask();
+    await this.#news.until(() => signal.aborted || this.#piece.length > 0 || this.#ended);
+    signal.throwIfAborted();
     if (this.#piece.length > 0) this.#keep();
   }
 

@@ -27,7 +27,14 @@ import type { DataEntry, Entry, FileEntry, StreamEntry } from '../../src/protoco
 import type { Kept } from '../../src/protocol/message.ts';
 import { BLOCKS_IN_FLIGHT, type Outbox, type Unsendable } from '../../src/transfer/sender.ts';
 import { describeWith } from '../support/skip.ts';
-import { asUser, failureOf, newFolder, newFolderOfUser, openHandles } from './support.ts';
+import {
+  asUser,
+  failureOf,
+  newFolder,
+  newFolderOfUser,
+  openHandles,
+  UNSTOPPED,
+} from './support.ts';
 
 async function walk(outbox: Outbox): Promise<(Entry | Unsendable)[]> {
   const found: (Entry | Unsendable)[] = [];
@@ -52,7 +59,7 @@ async function fileIn(outbox: Outbox, path: string): Promise<FileEntry> {
 
 /** Reads a file like a sender that has as many blocks under way as it may. */
 async function readAll(outbox: Outbox, entry: DataEntry, kept?: Kept) {
-  const blocks = outbox.read(entry, kept);
+  const blocks = outbox.read(entry, kept, UNSTOPPED);
   const parts: Buffer[] = [];
   const inFlight: Uint8Array[] = [];
   let from: number | undefined;
@@ -388,7 +395,7 @@ describe('a file', () => {
     const arrived: Buffer[] = [];
     for (const entry of await walk(outbox)) {
       const file = entry as FileEntry;
-      for await (const { bytes } of outbox.read(file, undefined)) {
+      for await (const { bytes } of outbox.read(file, undefined, UNSTOPPED)) {
         if (inFlight.push(bytes) === BLOCKS_IN_FLIGHT)
           arrived.push(Buffer.from(inFlight.shift() as Uint8Array));
       }
@@ -480,7 +487,7 @@ describe('a file', () => {
       writeFileSync(path, content);
       utimesSync(path, 1_000_000_000, 1_000_000_000);
       const outbox = await openOutbox([path]);
-      const blocks = outbox.read(await fileIn(outbox, 'x'), kept);
+      const blocks = outbox.read(await fileIn(outbox, 'x'), kept, UNSTOPPED);
       await blocks.next();
       change(path);
       const rest = async () => {
@@ -514,7 +521,7 @@ describe('a file', () => {
     writeFileSync(`${path}.new`, 'another');
     const outbox = await openOutbox([path]);
     const file = await fileIn(outbox, 'x');
-    const blocks = outbox.read(file, undefined);
+    const blocks = outbox.read(file, undefined, UNSTOPPED);
     await blocks.next();
     change(path);
     for (;;) {
@@ -541,7 +548,8 @@ describe('a file', () => {
     const outbox = await openOutbox([path]);
     const file = await fileIn(outbox, 'x');
     const before = openHandles();
-    for (let i = 0; i < 5; i++) for await (const _ of outbox.read(file, undefined)) break;
+    for (let i = 0; i < 5; i++)
+      for await (const _ of outbox.read(file, undefined, UNSTOPPED)) break;
     expect(openHandles()).toBe(before);
   });
 });
@@ -635,7 +643,7 @@ describe('a stream', () => {
     const source = Readable.from([Buffer.from('abc'), Buffer.from('def')]);
     const outbox = await openOutbox([], { stream: { name: 'x', source } });
     const entry: StreamEntry = { kind: 'stream', path: 'x' };
-    for await (const { offset } of outbox.read(entry, undefined)) if (offset > 0) break;
+    for await (const { offset } of outbox.read(entry, undefined, UNSTOPPED)) if (offset > 0) break;
     outbox.arrived(entry, 4);
     const rest = await readAll(outbox, entry, keptOf(Buffer.from('abcde')));
     expect(rest).toMatchObject({ from: 5, digest: sha256(Buffer.from('abcdef')) });
@@ -651,7 +659,7 @@ describe('a stream', () => {
   test('is not read any more once the outbox is closed', async () => {
     const source = new Readable({ read() {} });
     const outbox = await openOutbox([], { stream: { name: 'x', source } });
-    const next = outbox.read({ kind: 'stream', path: 'x' }, undefined).next();
+    const next = outbox.read({ kind: 'stream', path: 'x' }, undefined, UNSTOPPED).next();
     await outbox.close();
     expect(source.destroyed).toBe(true);
     expect(await failureOf(next)).toMatchObject({ code: 'unreadable' });

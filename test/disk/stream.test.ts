@@ -11,7 +11,7 @@ import { MAX_CHUNK } from '../../src/protocol/limits.ts';
 import type { Kept } from '../../src/protocol/message.ts';
 import type { Block } from '../../src/transfer/sender.ts';
 import { content } from '../support/content.ts';
-import { failureOf } from './support.ts';
+import { failureOf, UNSTOPPED } from './support.ts';
 
 const CONTENT = Buffer.concat([...content('stream', 40 * 1024 * 1024)]);
 
@@ -64,7 +64,7 @@ async function readTo(blocks: Blocks, end: number, at = 0): Promise<number> {
 
 /** Reads from `at` to the end and acknowledges everything. */
 async function readOut(stream: Stream, kept: Kept | undefined, at: number, size: number) {
-  const blocks = stream.read(kept, undefined);
+  const blocks = stream.read(kept, UNSTOPPED);
   let reached = at;
   for (;;) {
     const { value, done } = await blocks.next();
@@ -108,10 +108,10 @@ describe('a stream', () => {
       const size = 10 * 100_000;
       const stream = new Stream('x', inPieces(Array(10).fill(100_000)));
       const read = ended ? size : 800_000;
-      expect(await readTo(stream.read(undefined, undefined), read)).toBe(read);
+      expect(await readTo(stream.read(undefined, UNSTOPPED), read)).toBe(read);
       stream.arrived(600_000);
       for (const from of [600_000, 723_456])
-        await readTo(stream.read(keptOf(from), undefined), read, from);
+        await readTo(stream.read(keptOf(from), UNSTOPPED), read, from);
       await readOut(stream, keptOf(read), read, size);
       // All of it arrived, and the last word was lost.
       await readOut(stream, keptOf(size), size, size);
@@ -122,9 +122,9 @@ describe('a stream', () => {
     const size = 10 * 100_000;
     const stream = new Stream('x', inPieces(Array(10).fill(100_000)));
     // What lies there from another time, before anything was read.
-    await readTo(stream.read(keptOf(5), undefined), 300_000);
+    await readTo(stream.read(keptOf(5), UNSTOPPED), 300_000);
     for (const kept of [undefined, foreign(250_000), foreign(0), foreign(700_000), keptOf(700_000)])
-      await readTo(stream.read(kept, undefined), 300_000);
+      await readTo(stream.read(kept, UNSTOPPED), 300_000);
     await readOut(stream, undefined, 0, size);
   });
 
@@ -135,23 +135,23 @@ describe('a stream', () => {
     ['more than was ever read', keptOf(300_001)],
   ])('cannot be repeated for who has acknowledged and has %s', async (_, kept) => {
     const stream = new Stream('x', inPieces(Array(10).fill(100_000)));
-    await readTo(stream.read(undefined, undefined), 300_000);
+    await readTo(stream.read(undefined, UNSTOPPED), 300_000);
     stream.arrived(200_000);
-    const failure = await failureOf(stream.read(kept, undefined).next());
+    const failure = await failureOf(stream.read(kept, UNSTOPPED).next());
     expect(failure).toMatchObject({ code: 'unrepeatable', path: 'x' });
   });
 
   test('takes what the receiver has shown to have as acknowledged', async () => {
     // Else there would be no room, and nothing to be acknowledged.
     const stream = new Stream('x', inPieces(Array(200).fill(100_000)));
-    await readTo(stream.read(undefined, undefined), MAX_UNACKNOWLEDGED);
+    await readTo(stream.read(undefined, UNSTOPPED), MAX_UNACKNOWLEDGED);
     await readOut(stream, keptOf(MAX_UNACKNOWLEDGED), MAX_UNACKNOWLEDGED, 200 * 100_000);
   });
 
   test('is never read far ahead of the receiver, and its memory is used again', async () => {
     const memory = new Set<ArrayBufferLike>();
     const stream = new Stream('x', inPieces([CONTENT.length]));
-    const blocks = stream.read(undefined, undefined);
+    const blocks = stream.read(undefined, UNSTOPPED);
     let at = 0;
     for (let acknowledged = 0; ; ) {
       const next = blocks.next();
@@ -173,7 +173,7 @@ describe('a stream', () => {
 
   test('has not arrived before it was read, whatever is said', async () => {
     const stream = new Stream('x', inPieces([3 * MAX_CHUNK]));
-    await readTo(stream.read(undefined, undefined), MAX_CHUNK);
+    await readTo(stream.read(undefined, UNSTOPPED), MAX_CHUNK);
     stream.arrived(2 * MAX_CHUNK);
     await readOut(stream, undefined, 0, 3 * MAX_CHUNK);
   });
@@ -186,7 +186,7 @@ describe('a stream', () => {
     }
     const stream = new Stream('x', source());
     for (const kept of [undefined, keptOf(10)]) {
-      const blocks = stream.read(kept, undefined);
+      const blocks = stream.read(kept, UNSTOPPED);
       await blocks.next();
       const failure = await failureOf(blocks.next());
       expect(failure).toMatchObject({ code: 'unreadable', path: 'x', cause });
@@ -221,7 +221,7 @@ describe('a stream', () => {
     expect(await waits(next)).toBe(true);
     stop.abort(new DropError('disconnected'));
     expect(await failureOf(next)).toBe(stop.signal.reason);
-    expect(await readTo(stream.read(keptOf(5), undefined), 1_000_000, 5)).toBeGreaterThan(0);
+    expect(await readTo(stream.read(keptOf(5), UNSTOPPED), 1_000_000, 5)).toBeGreaterThan(0);
   });
 
   test('ends for whoever waits for it when it is closed', async () => {
@@ -230,7 +230,7 @@ describe('a stream', () => {
     };
     for (const source of [idle, new Readable({ read() {} })]) {
       const stream = new Stream('x', source);
-      const next = stream.read(undefined, undefined).next();
+      const next = stream.read(undefined, UNSTOPPED).next();
       expect(await waits(next)).toBe(true);
       stream.close();
       expect(await failureOf(next)).toMatchObject({ code: 'unreadable' });
@@ -249,7 +249,7 @@ describe('a program that writes into a pipe', () => {
       }
     }
     const stream = new Stream('x', counted());
-    const blocks = stream.read(undefined, undefined);
+    const blocks = stream.read(undefined, UNSTOPPED);
     let reached = 0;
     while (reached < MAX_UNACKNOWLEDGED) {
       const { value, done } = await blocks.next();
@@ -268,7 +268,7 @@ describe('a program that writes into a pipe', () => {
   test('learns that nobody reads it any more', async () => {
     const writer = spawn('yes', { stdio: ['ignore', 'pipe', 'ignore'] });
     const stream = new Stream('x', writer.stdout);
-    await stream.read(undefined, undefined).next();
+    await stream.read(undefined, UNSTOPPED).next();
     stream.close();
     await once(writer, 'exit');
   });

@@ -62,6 +62,9 @@ export async function inboxIn(target: string, options: Partial<InboxOptions> = {
   return openInbox(target, { peer: PEER, roots: [], ...options, stagings });
 }
 
+/** For reading that nothing shall stop. */
+export const UNSTOPPED = new AbortController().signal;
+
 /** What asks a sender for a digest that it should not be asked for. */
 export async function unasked(): Promise<never> {
   throw new Error('asked for a digest');

@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { openOutbox } from '../../src/disk/outbox.ts';
-import { inboxIn, newFolder, unasked } from './support.ts';
+import { inboxIn, newFolder, UNSTOPPED, unasked } from './support.ts';
 
 type Node =
   | { kind: 'file'; size: number; mode: number; mtime: number }
@@ -108,7 +108,7 @@ async function carry(from: string, to: string): Promise<void> {
     await inbox.place(entry, unasked);
     if (entry.kind !== 'file') continue;
     const incoming = await inbox.open(entry, 0);
-    const blocks = outbox.read(entry, undefined);
+    const blocks = outbox.read(entry, undefined, UNSTOPPED);
     let next = await blocks.next();
     for (; !next.done; next = await blocks.next()) await incoming.write(next.value.bytes);
     commits.push(incoming.commit(next.value));
