@@ -97,6 +97,8 @@ async function receiveAll(
     },
     (local) => isAmong(local, options.interfaces),
   );
+  // Some receivers run for months.
+  const clearing = setInterval(() => void stagings.clear().catch(() => {}), CLEAR_EVERY);
   let announcer: Announcer | undefined;
   try {
     announcer = announce(
@@ -114,11 +116,15 @@ async function receiveAll(
     });
     await ended(AbortSignal.any([outer, enough.signal]));
   } finally {
+    clearInterval(clearing);
     listener.close();
     await Promise.all([announcer?.close(), ...visits]);
     await transfers.close();
   }
 }
+
+/** How often parts are cleared away that nobody came back for, in milliseconds. */
+const CLEAR_EVERY = 24 * 3_600_000;
 
 /** Whether an address of ours belongs to one of the named interfaces, if any are named. */
 function isAmong(local: string, interfaces: readonly string[] | undefined): boolean {
