@@ -49,7 +49,7 @@ export class Stream {
    */
   async *read(
     kept: Kept | undefined,
-    signal: AbortSignal | undefined,
+    signal: AbortSignal,
   ): AsyncGenerator<Block, Uint8Array, undefined> {
     const wake = (): void => this.#news.changed();
     signal.addEventListener('abort', wake);
