@@ -26,6 +26,8 @@ export interface Folder {
    * time, and what lands directly in them is as careful about its name as in the target.
    */
   readonly made: FolderEntry | undefined;
+  /** Whether nothing can be in it that was there before this transfer. */
+  readonly isNew: boolean;
 }
 
 /**

@@ -398,7 +398,7 @@ async function openTarget(folder: string): Promise<Folder> {
   const id = idOf(path);
   if (id === undefined)
     throw new DropError('exists', { message: 'It is there, but is not a folder.', path: folder });
-  return { parent: undefined, name: path, id, made: undefined };
+  return { parent: undefined, name: path, id, made: undefined, isNew: false };
 }
 
 async function makeTarget(folder: string): Promise<void> {

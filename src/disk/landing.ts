@@ -135,6 +135,7 @@ export class Landing {
    */
   lookAround(entry: Entry, numbered = true): Found[] {
     const { folder, twin } = this.#placeOf(entry);
+    if (folder?.isNew && twin === undefined) return [];
     const found: Found[] = [];
     const upTo = numbered ? undefined : 1;
     const offered = this.#safe(nameOf(entry.path), false);
@@ -237,7 +238,7 @@ export class Landing {
       this.#folderIds.add(id);
       if (made) this.#staging.made(entry.path, id);
       const ours = made || this.#staging.wasMade(entry.path, id);
-      return { parent, name, id, made: ours ? entry : undefined };
+      return { parent, name, id, made: ours ? entry : undefined, isNew: made };
     });
     return place.folder;
   }

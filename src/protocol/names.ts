@@ -123,6 +123,8 @@ const READ_BY_EXPLORER = /^(?:desktop\.ini|autorun\.inf|thumbs\.db)$/i;
 function shorten(name: string, mark = ''): string {
   const extension = extensionOf(name);
   const stem = name.slice(0, name.length - extension.length);
+  // Most names are so short that their bytes need not be counted.
+  if (3 * (name.length + mark.length) <= MAX_FILE_NAME) return stem + mark + extension;
   return clip(stem, MAX_FILE_NAME - utf8(mark + extension).length) + mark + extension;
 }
 
