@@ -2,9 +2,17 @@ import posix from 'node:path/posix';
 import win32 from 'node:path/win32';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { isPath, nameOf, parentOf, rootOf, staysInside } from '../../src/protocol/manifest.ts';
+import {
+  hasData,
+  isPath,
+  nameOf,
+  parentOf,
+  rootOf,
+  sizeOf,
+  staysInside,
+} from '../../src/protocol/manifest.ts';
 import { safeName } from '../../src/protocol/names.ts';
-import { anyPath } from '../support/messages.ts';
+import { anyEntry, anyPath } from '../support/messages.ts';
 
 test('an offered path, its names made safe, stays inside on POSIX and on Windows', () => {
   fc.assert(
@@ -62,6 +70,16 @@ test('a path is its parent and its name', () => {
     fc.property(anyPath, (path) => {
       expect([parentOf(path), nameOf(path)].filter(Boolean).join('/')).toBe(path);
       expect(path.split('/')[0]).toBe(rootOf(path));
+    }),
+  );
+});
+
+test('only what has bytes to send can have a size, and a stream says none', () => {
+  fc.assert(
+    fc.property(anyEntry, (entry) => {
+      expect(hasData(entry)).toBe(entry.kind === 'file' || entry.kind === 'stream');
+      expect(sizeOf(entry)).toBe('size' in entry ? entry.size : 0);
+      if (sizeOf(entry) > 0) expect(entry.kind).toBe('file');
     }),
   );
 });

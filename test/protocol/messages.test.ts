@@ -18,6 +18,17 @@ describe('the vectors', () => {
     expect(toHex(concat(...encode(message as Message)))).toBe(bytes);
     expect(hear(fromHex(bytes))).toEqual([message]);
   });
+
+  test('are of every kind, and PROTOCOL.md lists it', () => {
+    const kinds = new Map(
+      VECTORS.map(({ message, bytes }) => [bytes.slice(8, 10), `${message.type}`]),
+    );
+    const said = fc.sample(anyMessage, 1_000).map(({ type }) => type);
+    expect(new Set(kinds.values())).toEqual(new Set(said));
+    const paper = readFileSync(new URL('../../docs/PROTOCOL.md', import.meta.url), 'utf8');
+    const listed = [...paper.matchAll(/^\| ([0-9a-f]{2}) \| `([a-z]+)` \|/gm)];
+    expect(new Map(listed.map(([, kind, type]) => [kind, type]))).toEqual(kinds);
+  });
 });
 
 /** What a stream of bytes says, cut at the given places, to a peer that is greeted. */
@@ -121,7 +132,7 @@ describe('whatever a peer sends is understood or a protocol error', () => {
 
   test('when it is any JSON where an object is due', () => {
     fc.assert(
-      fc.property(fc.integer({ min: 0x10, max: 0x14 }), fc.json(), (kind, json) => {
+      fc.property(fc.integer({ min: 0x10, max: 0x16 }), fc.json(), (kind, json) => {
         const body = new TextEncoder().encode(json);
         const header = new Uint8Array(5);
         new DataView(header.buffer).setUint32(0, body.length);
@@ -150,10 +161,22 @@ describe('whatever a peer sends is understood or a protocol error', () => {
     ['a size beyond 2^53', offer({ kind: 'file', path: 'a', size: 2 ** 53, mtime: 0 })],
     ['half a byte', offer({ kind: 'file', path: 'a', size: 0.5, mtime: 0 })],
     ['setuid', offer({ kind: 'file', path: 'a', size: 0, mtime: 0, mode: 0o4755 })],
+    ['a stream that has a size', offer({ kind: 'stream', path: 'a', size: 1 })],
+    ['a stream that has a time', offer({ kind: 'stream', path: 'a', mtime: 0 })],
+    ['a stream that climbs', offer({ kind: 'stream', path: '../a' })],
     ['a device', offer({ kind: 'device', path: 'a' })],
     ['a link that leaves', offer({ kind: 'link', path: 'a/b', target: '../../c' })],
     ['a link to the root of the disk', offer({ kind: 'link', path: 'a/b', target: '/etc' })],
     ['a link with .. in the middle', offer({ kind: 'link', path: 'a/b', target: 'c/../../d' })],
+    ['an answer that says more', frame(0x13, '{}')],
+    ['a beginning that says nothing', frame(0x15, '{"checksum":false}')],
+    ['a transfer without a name', frame(0x16, '{"transfer":null}')],
+    ['a transfer of another name', frame(0x16, `{"transfer":"${'G'.repeat(32)}"}`)],
+    ['a reason that is none', want({ skip: [{ entry: 0, reason: 'because' }] })],
+    ['half a digest', '0000000c18000000010000000000000000'],
+    ['a digest and more', `0000002518${'00'.repeat(37)}`],
+    ['two that are to be compared', '00000008170000000000000001'],
+    ['a stream beyond 2^53', '0000000c26000000010020000000000000'],
     ['a chunk without data', '0000000c20000000000000000000000000'],
     ['an offset beyond 2^53', '0000000d20000000010020000000000000ff'],
   ])('when it is %s', (_, bytes) => {
@@ -162,6 +185,10 @@ describe('whatever a peer sends is understood or a protocol error', () => {
 
   function offer(entry: object): string {
     return frame(0x12, JSON.stringify({ entries: [entry], files: 1, bytes: 1, final: true }));
+  }
+
+  function want(some: object): string {
+    return frame(0x14, JSON.stringify({ count: 1, skip: [], kept: [], failed: [], ...some }));
   }
 
   function frame(kind: number, json: string): string {

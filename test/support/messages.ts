@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { ERRORS, type ErrorCode, fromWire, toWire } from '../../src/errors.ts';
-import { isPath, staysInside } from '../../src/protocol/manifest.ts';
+import { type Entry, isPath, staysInside } from '../../src/protocol/manifest.ts';
 import type { Message } from '../../src/protocol/message.ts';
 
 const u8 = fc.nat(255);
@@ -9,6 +9,7 @@ const size = fc.maxSafeNat();
 const time = fc.maxSafeInteger();
 const mode = fc.nat(0o777);
 const digest = fc.uint8Array({ minLength: 32, maxLength: 32 });
+const transfer = fc.stringMatching(/^[0-9a-f]{32}$/);
 
 /** A name as it may be offered, in any script, with everything that is odd but allowed. */
 const anyName = fc
@@ -24,10 +25,14 @@ export const anyPath = fc
   .map((names) => names.join('/'))
   .filter(isPath);
 
-const anyEntry = fc.oneof(
+export const anyEntry: fc.Arbitrary<Entry> = fc.oneof(
   fc.record(
     { kind: fc.constant('file' as const), path: anyPath, size, mtime: time, mode },
     { requiredKeys: ['kind', 'path', 'size', 'mtime'] },
+  ),
+  fc.record(
+    { kind: fc.constant('stream' as const), path: anyPath, mode },
+    { requiredKeys: ['kind', 'path'] },
   ),
   fc.record(
     { kind: fc.constant('folder' as const), path: anyPath, mtime: time, mode },
@@ -64,9 +69,19 @@ export const anyMessage: fc.Arbitrary<Message> = fc.oneof(
     tag: fc.uint8Array({ minLength: 64, maxLength: 64 }),
   }),
   fc.record({ type: fc.constant('cancel' as const), code }),
-  fc.constantFrom({ type: 'alive' as const }, { type: 'done' as const }),
+  fc.constantFrom(
+    { type: 'alive' as const },
+    { type: 'accept' as const },
+    { type: 'done' as const },
+  ),
   fc.record({ type: fc.constant('complete' as const), missed: u32 }),
   fc.record({ type: fc.constant('intro' as const), name: fc.string({ maxLength: 15 }) }),
+  fc.record({
+    type: fc.constant('begin' as const),
+    continues: fc.option(transfer),
+    checksum: fc.boolean(),
+  }),
+  fc.record({ type: fc.constant('begun' as const), transfer }),
   fc.record({
     type: fc.constant('roots' as const),
     names: fc.array(anyName, { maxLength: 5 }),
@@ -79,17 +94,20 @@ export const anyMessage: fc.Arbitrary<Message> = fc.oneof(
     bytes: size,
     final: fc.boolean(),
   }),
-  fc.record({
-    type: fc.constant('accept' as const),
-    transfer: fc.stringMatching(/^[0-9a-f]{32}$/),
-  }),
+  fc.record({ type: fc.constant('compare' as const), entry: u32 }),
+  fc.record({ type: fc.constant('digest' as const), entry: u32, digest: fc.option(digest) }),
   fc.record({
     type: fc.constant('want' as const),
     count: fc.integer({ min: 1, max: 256 }),
     skip: fc.array(
       fc.record({
         entry: u32,
-        reason: fc.constantFrom('unchanged' as const, 'identical' as const, 'conflict' as const),
+        reason: fc.constantFrom(
+          'unchanged' as const,
+          'identical' as const,
+          'conflict' as const,
+          'stored' as const,
+        ),
       }),
       { maxLength: 3 },
     ),
@@ -103,6 +121,7 @@ export const anyMessage: fc.Arbitrary<Message> = fc.oneof(
     bytes: fc.uint8Array({ minLength: 1, maxLength: 100 }),
   }),
   fc.record({ type: fc.constant('end' as const), entry: u32, digest }),
+  fc.record({ type: fc.constant('arrived' as const), entry: u32, offset: size }),
   fc.record({ type: fc.constant('stored' as const), entry: u32 }),
   fc.record({ type: fc.constant('failed' as const), entry: u32, code }),
 );
