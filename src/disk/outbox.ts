@@ -102,8 +102,8 @@ class DiskOutbox implements Outbox {
 
   read(
     entry: DataEntry,
-    kept?: Kept | undefined,
-    signal?: AbortSignal,
+    kept: Kept | undefined,
+    signal: AbortSignal,
   ): AsyncGenerator<Block, Uint8Array, undefined> {
     if (entry.kind === 'file') return this.#readFile(entry, kept);
     return this.#streamOf(entry).read(kept, signal);

@@ -1,17 +1,27 @@
 import { spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { openOutbox } from '../../src/disk/outbox.ts';
+import { openStagings } from '../../src/disk/staging.ts';
 import { MAX_UNACKNOWLEDGED, Stream } from '../../src/disk/stream.ts';
 import { DropError } from '../../src/errors.ts';
 import { MAX_CHUNK } from '../../src/protocol/limits.ts';
 import type { Kept } from '../../src/protocol/message.ts';
-import type { Block } from '../../src/transfer/sender.ts';
+import { Channel } from '../../src/transfer/channel.ts';
+import { type Host, type Inbox, runReceiver } from '../../src/transfer/receiver.ts';
+import { Reception } from '../../src/transfer/reception.ts';
+import type { Report } from '../../src/transfer/report.ts';
+import { type Block, Delivery, runSender } from '../../src/transfer/sender.ts';
 import { content } from '../support/content.ts';
-import { failureOf, UNSTOPPED } from './support.ts';
+import { withGreeting } from '../support/greeted.ts';
+import { type Cable, cable } from '../support/memory.ts';
+import { failureOf, inboxIn, newFolder, UNSTOPPED } from './support.ts';
 
 const CONTENT = Buffer.concat([...content('stream', 40 * 1024 * 1024)]);
 
@@ -450,8 +460,135 @@ describe('whatever breaks', () => {
           visited.whole += 1;
         },
       ),
-      { numRuns: 300 },
+      { numRuns: 200 },
     );
     for (const [what, times] of Object.entries(visited)) expect(times, what).toBeGreaterThan(10);
+  });
+});
+
+describe('from a pipe to the disk', () => {
+  const size = 9_000_000;
+
+  /** What is sent to whom, whatever happens to the connections. */
+  class Transfer {
+    readonly target = newFolder();
+    readonly reports: Report[] = [];
+    readonly #home = newFolder();
+    readonly #delivery: Promise<Delivery>;
+    #inbox: Promise<Inbox>;
+    #reception = newReception();
+
+    constructor(source: AsyncIterable<Uint8Array>) {
+      const outbox = openOutbox([], { stream: { name: 'x', source } });
+      this.#delivery = outbox.then((one) => new Delivery(one));
+      this.#inbox = this.#openInbox();
+    }
+
+    /** Over one connection. Tells how that ended, on both sides. */
+    async run(wire: Cable): Promise<string[]> {
+      const [delivery, inbox] = await Promise.all([this.#delivery, this.#inbox]);
+      const host: Host = {
+        freely: false,
+        reception: async () => this.#reception,
+        ask: async () => 'yes',
+        open: async () => inbox,
+      };
+      const sides = [
+        withGreeting(new Channel('chooser', wire.left), (channel) =>
+          runSender(channel, delivery, (report) => this.reports.push(report)),
+        ),
+        withGreeting(new Channel('announcer', wire.right), (channel) =>
+          runReceiver(channel, host, () => {}),
+        ),
+      ].map((side) => side.then(() => 'complete', codeOf).finally(wire.pull));
+      return Promise.all(sides);
+    }
+
+    /** The receiver has less room from now on. */
+    async fill(): Promise<void> {
+      (await this.#inbox).room = async () => 0;
+    }
+
+    /** Another process takes the place of the receiver. */
+    async restartReceiver(): Promise<void> {
+      await (await this.#inbox).close();
+      this.#inbox = this.#openInbox();
+      this.#reception = newReception();
+    }
+
+    async close(): Promise<void> {
+      await (await this.#inbox).close();
+    }
+
+    async #openInbox(): Promise<Inbox> {
+      return inboxIn(this.target, { stagings: await openStagings(this.#home) });
+    }
+  }
+
+  function newReception(): Reception {
+    return new Reception(randomBytes(16).toString('hex'));
+  }
+
+  function codeOf(error: unknown): string {
+    if (error instanceof DropError) return error.code;
+    throw error;
+  }
+
+  test('it arrives, wherever the connection breaks and the receiver starts again', async () => {
+    const visited = { broken: 0, wentOn: 0, restarted: 0 };
+    const trouble = fc.record({
+      cutAfter: fc.integer({ min: 1, max: 6_000_000 }),
+      restarts: fc.boolean(),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(trouble, { minLength: 1, maxLength: 6 }), async (troubles) => {
+        const transfer = new Transfer(inPieces(Array(size / 60_000).fill(60_000)));
+        for (const { cutAfter, restarts } of troubles) {
+          const [sent] = await transfer.run(cable({ cutAfter }));
+          if (sent === 'complete') break;
+          expect(sent).toBe('disconnected');
+          visited.broken += 1;
+          if (!restarts) continue;
+          visited.restarted += 1;
+          await transfer.restartReceiver();
+        }
+        const { reports, target } = transfer;
+        if (!reports.some(({ type }) => type === 'stored'))
+          expect(await transfer.run(cable())).toEqual(['complete', 'complete']);
+        expect(reports.filter(({ type }) => type === 'failed')).toEqual([]);
+        expect(readFileSync(join(target, 'x')).equals(CONTENT.subarray(0, size))).toBe(true);
+        visited.wentOn += reports.filter((one) => one.type === 'started' && one.from > 0).length;
+        await transfer.close();
+        expect(readdirSync(target)).toEqual(['x']);
+      }),
+      { numRuns: 12 },
+    );
+    for (const [what, times] of Object.entries(visited)) expect(times, what).toBeGreaterThan(3);
+  });
+
+  test('nobody waits for a source that is silent when the connection breaks', async () => {
+    const source = new Readable({ read() {} });
+    source.push(CONTENT.subarray(0, 1000));
+    const transfer = new Transfer(source);
+    const wire = cable();
+    const done = transfer.run(wire);
+    while (!transfer.reports.some(({ type }) => type === 'moved')) await setImmediate();
+    wire.pull();
+    expect(await done).toEqual(['disconnected', 'disconnected']);
+    source.push(CONTENT.subarray(1000, 2000));
+    source.push(null);
+    expect(await transfer.run(cable())).toEqual(['complete', 'complete']);
+    expect(readFileSync(join(transfer.target, 'x')).equals(CONTENT.subarray(0, 2000))).toBe(true);
+    await transfer.close();
+  });
+
+  test('nor for one whose receiver has no room for more', async () => {
+    const source = new Readable({ read() {} });
+    const transfer = new Transfer(source);
+    await transfer.fill();
+    source.push(CONTENT.subarray(0, 6_000_000));
+    expect(await transfer.run(cable())).toEqual(['complete', 'complete']);
+    expect(transfer.reports).toContainEqual({ type: 'failed', path: 'x', code: 'peer-full' });
+    await transfer.close();
   });
 });
