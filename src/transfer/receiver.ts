@@ -382,7 +382,7 @@ export async function runReceiver(
         owed += left - job.left;
         job.left = left;
       }
-      job.at = offset;
+      job.at = job.arrived = offset;
       tell({ type: 'started', entry: job.entry, from: offset });
       job.file = await job.inbox.open(job.entry, offset);
     }
