@@ -127,12 +127,16 @@ export async function runReceiver(
   reception.connected();
   const roots: string[] = [];
   let introduced = false;
+  let lost = false;
   try {
     await together(channel, progress, decideAll(), hearAll());
+  } catch (error) {
+    lost = error instanceof DropError && error.code === 'disconnected';
+    throw error;
   } finally {
     await Promise.all(commits);
     reception.broken([...jobs.values()].map(({ entry }) => entry));
-    await Promise.all(Array.from(jobs.values(), ({ file }) => file?.keep()));
+    await Promise.all(Array.from(jobs.values(), (job) => leave(job, 'cancelled')));
   }
 
   async function decideAll(): Promise<void> {
@@ -364,9 +368,15 @@ export async function runReceiver(
 
   async function giveUp(number: number, job: Job, code: ErrorCode): Promise<void> {
     owed -= job.left;
-    await (WORTHLESS.has(code) ? job.file?.discard() : job.file?.keep());
+    await leave(job, code);
     settleFailed(job.entry, code);
     await channel.say({ type: 'failed', entry: number, code });
+  }
+
+  /** Keeps what came of a file, if anybody can go on with it: with a stream only its one sender can. */
+  async function leave({ entry, file }: Job, code: ErrorCode): Promise<void> {
+    const useful = entry.kind === 'file' ? !WORTHLESS.has(code) : lost;
+    await (useful ? file?.keep() : file?.discard());
   }
 
   function settleFailed(entry: Entry, code: ErrorCode): void {
