@@ -224,11 +224,17 @@ class DiskInbox implements Inbox {
     const around = this.#landing.lookAround(entry, !this.#replaces);
     const alike = around.filter((found) => isAlike(found, entry.size)).slice(0, MAX_COMPARED);
     if (alike.length === 0) return undefined;
-    if (!this.#checksum && alike.some(({ stats }) => timeOf(stats) === storedTime(entry.mtime)))
+    const unchanged = alike.find(({ stats }) => timeOf(stats) === storedTime(entry.mtime));
+    if (unchanged !== undefined && !this.#checksum) {
+      this.#landing.recognise(entry, unchanged);
       return 'unchanged';
+    }
     const ours = alike.map(({ path }) => this.#digests.of(path));
     const [theirs, ...found] = await Promise.all([digest(), ...ours]);
-    return theirs && found.some((one) => one && equal(one, theirs)) ? 'identical' : undefined;
+    const identical = alike.find((_, i) => theirs && found[i] && equal(found[i], theirs));
+    if (identical === undefined) return undefined;
+    this.#landing.recognise(entry, identical);
+    return 'identical';
   }
 
   #isConflict(entry: DataEntry): boolean {
@@ -300,8 +306,8 @@ class DiskInbox implements Inbox {
 
   async #discard(part: Part): Promise<void> {
     if (!this.#parts.delete(part)) return;
-    this.#staging.end(part.path, false);
     await part.discard();
+    this.#staging.end(part.path, false);
   }
 
   async #commit(entry: DataEntry, part: Part, digest: Uint8Array): Promise<Stored> {

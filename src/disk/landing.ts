@@ -7,7 +7,7 @@ import {
   readlinkSync,
   symlinkSync,
 } from 'node:fs';
-import { join, relative, sep } from 'node:path';
+import { dirname, join, relative, sep } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { DropError, type ErrorCode } from '../errors.ts';
 import {
@@ -66,6 +66,8 @@ export class Landing {
   readonly #places = new Map<string, OfferedPlace>();
   readonly #folderIds = new Set<string>();
   readonly #links = new Map<string, LinkEntry>();
+  /** Where files were found that are stored already, and one of them each. */
+  readonly #recognised = new Map<string, string>();
   /** For each folder that we made, that it will be found after a power cut. */
   readonly #anchors = new Map<Folder, Promise<void>>();
   /** What is left for folders and links, in bytes. */
@@ -150,6 +152,11 @@ export class Landing {
     return found;
   }
 
+  /** An entry is stored already; but a crash may have come before that was durable. */
+  recognise({ path }: Entry, found: Found): void {
+    this.#recognised.set(dirname(found.path), path);
+  }
+
   /** Whether a path is what was offered, and not another one that had to be taken instead. */
   isRenamed(path: string, entry: Entry): boolean {
     return relative(this.#target.name, path) !== entry.path.replaceAll('/', sep);
@@ -168,7 +175,7 @@ export class Landing {
     return anchor;
   }
 
-  /** Makes the links and sets the times and modes of the folders. */
+  /** Makes the links, sets the times and modes of the folders, and makes it all durable. */
   async finish(): Promise<{ path: string; code: ErrorCode }[]> {
     const failures = new Map<string, ErrorCode>();
     const attempt = async (path: string, act: () => void | Promise<void>): Promise<void> => {
@@ -195,12 +202,14 @@ export class Landing {
       if (!touched.has(parent)) touched.set(parent, path);
     }
     const ahead = touched.entries();
+    const known = this.#recognised.entries();
     const work = async (): Promise<void> => {
       for (const [folder, path] of ahead) {
         const { made } = folder;
         if (made !== undefined) await attempt(path, () => this.#finishFolder(folder, made));
         await attempt(path, () => this.#sync.sync(pathOf(folder)));
       }
+      for (const [base, path] of known) await attempt(path, () => this.#sync.sync(base));
     };
     await Promise.all(Array.from({ length: FINISHING }, work));
     return Array.from(failures, ([path, code]) => ({ path, code }));

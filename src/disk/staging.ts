@@ -272,10 +272,11 @@ export class Staging {
       if (key === undefined && name !== LIST) continue;
       const found = lstatSync(path, { throwIfNoEntry: false });
       const good = found && isOwnFile(found) && found.size > 0 && !isOld(found, now);
+      if (good && key === undefined) this.#loadList(path, found);
+      else if (good && key !== undefined && spare === undefined && parts++ < MAX_PARTS)
+        this.#add(key, path);
       // A part that got its name just before a crash has two of them, and is not needed any more.
-      if (!good || spare !== undefined) attempt(() => unlinkSync(path));
-      else if (key === undefined) this.#loadList(path, found);
-      else if (parts++ < MAX_PARTS) this.#add(key, path);
+      else if (!attempt(() => unlinkSync(path))) this.#busy.add(path);
     }
   }
 

@@ -13,8 +13,15 @@ import { afterEach, expect } from 'vitest';
 import { type InboxOptions, openInbox } from '../../src/disk/inbox.ts';
 import { openStagings } from '../../src/disk/staging.ts';
 import type { PeerId } from '../../src/events.ts';
-import type { FileEntry, FolderEntry, LinkEntry } from '../../src/protocol/manifest.ts';
-import type { Inbox, Stored } from '../../src/transfer/receiver.ts';
+import { equal } from '../../src/protocol/bytes.ts';
+import {
+  type Entry,
+  type FileEntry,
+  type FolderEntry,
+  hasData,
+  type LinkEntry,
+} from '../../src/protocol/manifest.ts';
+import type { Inbox, Placement, Stored } from '../../src/transfer/receiver.ts';
 import { sha256 } from '../support/memory.ts';
 
 const folders: string[] = [];
@@ -143,4 +150,53 @@ export function partsIn(target: string): string[] {
     .flatMap((name) => readdirSync(join(target, name)).map((part) => join(target, name, part)))
     .filter((path) => basename(path) !== 'made')
     .sort((a, b) => lstatSync(a).size - lstatSync(b).size);
+}
+
+/** What a sender offers, and for a file or a stream what is in it. */
+export interface Offered {
+  readonly entry: Entry;
+  readonly content?: Buffer;
+}
+
+/** A file of this content. */
+export function fileOf(path: string, content: string | Buffer, mtime = MTIME): Offered {
+  const bytes = Buffer.from(content);
+  return { entry: file(path, bytes.length, { mtime }), content: bytes };
+}
+
+/** Receives as the story does, without a network. Says for each entry with data what was wanted of it. */
+export async function receiveAll(inbox: Inbox, offered: readonly Offered[]): Promise<string[]> {
+  const wanted: string[] = [];
+  for (const { entry, content = Buffer.alloc(0) } of offered) {
+    const placement = await inbox.place(entry, async () => sha256(content));
+    if (!hasData(entry)) continue;
+    wanted.push(
+      `${placement.want === 'nothing' ? placement.reason : placement.want} ${entry.path}`,
+    );
+    if (placement.want === 'nothing') continue;
+    const incoming = await inbox.open(entry, startOf(placement, content));
+    await incoming.write(content.subarray(incoming.written));
+    await incoming.commit(sha256(content));
+  }
+  return wanted;
+}
+
+/** Receives the first `size` bytes of one entry, and then the connection is lost. */
+export async function receiveStart(
+  inbox: Inbox,
+  { entry, content = Buffer.alloc(0) }: Offered,
+  size: number,
+): Promise<void> {
+  if (!hasData(entry)) throw new Error('nothing to receive');
+  await inbox.place(entry, async () => sha256(content));
+  const incoming = await inbox.open(entry, 0);
+  await incoming.write(content.subarray(0, size));
+  await incoming.keep();
+}
+
+/** Where the sender goes on: it reads again what the receiver says to have. */
+function startOf(placement: Placement, content: Buffer): number {
+  if (placement.want !== 'rest') return 0;
+  const same = equal(sha256(content.subarray(0, placement.size)), placement.digest);
+  return same ? placement.size : 0;
 }
