@@ -67,13 +67,14 @@ export class PlainFace implements Face {
     const further = percent !== null && percent >= last.percent + STEP_PERCENT;
     if (!further && at < last.at + STEP_MS) return;
     this.#told.set(event.transfer, { at, percent: percent ?? 0 });
+    const left = secondsLeft(event);
     this.say(
       [
         percent === null
           ? formatBytes(event.bytes)
           : `${percent} % of ${formatBytes(event.total ?? 0)}`,
         `${formatBytes(event.rate)}/s`,
-        ...(percent === null ? [] : [`${formatClock(secondsLeft(event))} left`]),
+        ...(Number.isFinite(left) ? [`${formatClock(left)} left`] : []),
         this.#clean(event.file, 100),
       ].join(', '),
     );
