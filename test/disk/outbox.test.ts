@@ -302,6 +302,26 @@ describe('the walk', () => {
     expect(found).toEqual(['r', 'r/a', 'missing r/b', 'r/c', 'missing r/c', 'r/d']);
   });
 
+  test('names folders that become something else meanwhile, and goes on', async () => {
+    const folder = join(newFolder(), 'r');
+    for (const name of ['a', 'b', 'c']) {
+      mkdirSync(join(folder, name), { recursive: true });
+      writeFileSync(join(folder, name, 'x'), 'x');
+    }
+    const outbox = await openOutbox([folder]);
+    const lost = await fileIn(outbox, 'r/a/x');
+    const found: string[] = [];
+    for await (const entry of outbox.entries()) {
+      found.push(entry.kind === 'unsendable' ? `${entry.reason} ${entry.path}` : entry.path);
+      const path = join(folder, '..', entry.path);
+      if (entry.path === 'r/a' || entry.path === 'r/b') rmSync(path, { recursive: true });
+      if (entry.path === 'r/a') writeFileSync(path, 'a file');
+      if (entry.path === 'r/b') symlinkSync('nowhere', path);
+    }
+    expect(found).toEqual(['r', 'r/a', 'missing r/a', 'r/b', 'missing r/b', 'r/c', 'r/c/x']);
+    expect(await failureOf(readAll(outbox, lost))).toMatchObject({ code: 'missing' });
+  });
+
   test('names what has no name in Unicode, and goes on', async () => {
     const folder = join(newFolder(), 'r');
     mkdirSync(folder);
