@@ -105,11 +105,13 @@ export class Part {
     return whole ? { size: this.#written, hash: this.#hash } : undefined;
   }
 
-  /** Ends it, and removes the file if it still lies at `path`. Safe to call twice. */
+  /** Ends it, and removes the file if that can be. Safe to call twice. */
   async discard(): Promise<void> {
     if (this.#ended) return;
     await this.#end();
-    await rm(this.path, { force: true });
+    await rm(this.path, { force: true }).catch((error) => {
+      if (!isSystemError(error)) throw error;
+    });
   }
 
   async #end(): Promise<void> {

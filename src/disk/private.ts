@@ -15,8 +15,8 @@ export async function readPrivate(path: string, maxBytes: number): Promise<strin
   try {
     const stat = await file.stat();
     if (!stat.isFile()) throw new Unfit('is not a regular file');
-    if (process.getuid !== undefined) {
-      if (stat.uid !== process.getuid()) throw new Unfit('belongs to another user');
+    if (process.geteuid !== undefined) {
+      if (stat.uid !== process.geteuid()) throw new Unfit('belongs to another user');
       if (stat.mode & 0o077) throw new Unfit('can be read or changed by other users');
     }
     if (stat.size > maxBytes) throw new Unfit('is too large');

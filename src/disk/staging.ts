@@ -171,9 +171,11 @@ export class Staging {
   readonly #parts = new Map<string, Set<string>>();
   /** Those that are being written. */
   readonly #busy = new Set<string>();
-  /** The lines that broken transfers left, and those that are of this one, too. */
-  readonly #listed = new Set<string>();
-  readonly #own = new Set<string>();
+  /** The folders that broken transfers made, by what their paths are called here. */
+  readonly #listed = new Map<string, string>();
+  /** Those of them to which this transfer came. */
+  readonly #settled = new Set<string>();
+  #lines = 0;
 
   static async open(held: readonly [Held, ...Held[]], now: number): Promise<Staging> {
     const staging = new Staging(held);
@@ -193,7 +195,7 @@ export class Staging {
   /** Parts of exactly this file that nobody is writing. */
   partsOf(entry: DataEntry): string[] {
     if (this.#parts.size === 0) return [];
-    const key = keyOf(entry);
+    const key = keyOf(entry.path);
     const name = nameOf(key, entry);
     const parts = this.#parts.get(key) ?? [];
     return [...parts].filter((part) => basename(part) === name && !this.#busy.has(part));
@@ -201,7 +203,7 @@ export class Staging {
 
   /** Where a new part goes. What else there is of the same path is of no use any more. */
   begin(entry: DataEntry): string {
-    const key = keyOf(entry);
+    const key = keyOf(entry.path);
     this.#drop(key);
     const part = join(this.#held[0].path, nameOf(key, entry));
     // Only one of several at once can be gone on with.
@@ -224,32 +226,32 @@ export class Staging {
 
   /** Removes all parts of a path, except for those that are being written. */
   drop(entry: DataEntry): void {
-    if (this.#parts.size > 0) this.#drop(keyOf(entry));
+    if (this.#parts.size > 0) this.#drop(keyOf(entry.path));
   }
 
   /** Whether a folder was made by a broken transfer, for the same path. */
   wasMade(path: string, id: string): boolean {
-    const line = lineOf(path, id);
-    if (!this.#listed.has(line)) return false;
-    this.#own.add(line);
-    return true;
+    if (this.#listed.size === 0) return false;
+    const key = keyOf(path);
+    if (this.#listed.has(key)) this.#settled.add(key);
+    return this.#listed.get(key) === inodeOf(id);
   }
 
   /** A folder was made for this path. */
   made(path: string, id: string): void {
-    if (this.#own.size + this.#listed.size >= MAX_LINES) return;
-    const line = lineOf(path, id);
-    this.#own.add(line);
+    const key = keyOf(path);
+    if (this.#listed.has(key)) this.#settled.add(key);
+    if (this.#lines++ >= MAX_LINES) return;
     // A line that is missing makes a few names more careful, should the transfer break.
-    attempt(() => this.#append(this.#held[0].path, [line]));
+    attempt(() => this.#append([[key, inodeOf(id)]]));
   }
 
-  /** Its folders are finished: from now on they are no others than those that were there before. */
+  /** Its folders are finished: from now on they are like those that were there before. */
   finish(): void {
     for (const { path } of this.#held) attempt(() => unlinkSync(join(path, LIST)));
-    for (const line of this.#own) this.#listed.delete(line);
-    this.#own.clear();
-    if (this.#listed.size > 0) attempt(() => this.#append(this.#held[0].path, this.#listed));
+    for (const key of this.#settled) this.#listed.delete(key);
+    this.#settled.clear();
+    if (this.#listed.size > 0) attempt(() => this.#append(this.#listed));
   }
 
   /** Leaves what is worth keeping to the next transfer, and removes what else is ours. */
@@ -281,17 +283,20 @@ export class Staging {
   }
 
   #loadList(path: string, { size }: Stats): void {
-    if (size > MAX_LINES * (LINE + 1)) return;
-    for (const line of readFileSync(path, 'latin1').split('\n'))
-      if (/^[0-9a-f]+$/.test(line) && line.length === LINE) this.#listed.add(line);
+    if (size > MAX_LINES * MAX_LINE) return;
+    // A crash may have left half a line at the end.
+    for (const line of readFileSync(path, 'latin1').split('\n').slice(0, -1)) {
+      const [, key, inode] = LINE.exec(line) ?? [];
+      if (key !== undefined && inode !== undefined) this.#listed.set(key, inode);
+    }
   }
 
-  #append(folder: string, lines: Iterable<string>): void {
+  #append(lines: Iterable<readonly [string, string]>): void {
     const { O_APPEND, O_CREAT, O_WRONLY } = constants;
     const flags = O_APPEND | O_CREAT | O_WRONLY | NO_FOLLOW;
-    const file = openSync(join(folder, LIST), flags, 0o600);
+    const file = openSync(join(this.#held[0].path, LIST), flags, 0o600);
     try {
-      writeSync(file, Array.from(lines, (line) => `${line}\n`).join(''));
+      writeSync(file, Array.from(lines, ([key, inode]) => `${key}.${inode}\n`).join(''));
     } finally {
       closeSync(file);
     }
@@ -312,7 +317,7 @@ export class Staging {
   }
 
   #forget(part: string): void {
-    const key = basename(part).slice(0, KEY);
+    const key = basename(part).slice(0, basename(part).indexOf('.'));
     const parts = this.#parts.get(key);
     parts?.delete(part);
     if (parts?.size === 0) this.#parts.delete(key);
@@ -342,15 +347,13 @@ const RECORD_FILE = /^([0-9a-f]{16})(?:\.(\d{1,10})-(\d{1,20}))?\.json$/;
 /** What a crash leaves of one that was being written. */
 const DRAFT = /^[0-9a-f]{16}\.[\d-]+\.json\.[0-9a-f]{16}\.tmp$/;
 
-/** Digits of a hash that stand for a path, and for a folder that was made. */
-const KEY = 32;
-const LINE = 32;
-
 /** Parts: of which path, and of which version of it; and perhaps that it is one of several. */
-const PART = new RegExp(`^([0-9a-f]{${KEY}})\\.(?:stream|\\d+\\.-?\\d+)(\\.[0-9a-f]{16})?$`);
+const PART = /^([0-9a-f]{32})\.(?:stream|\d+\.-?\d+)(\.[0-9a-f]{16})?$/;
 
-/** The list of folders that were made. */
+/** The list of folders that were made, and its lines: for which path, and which folder it is. */
 const LIST = 'made';
+const LINE = /^([0-9a-f]{32})\.(\d{1,20})$/;
+const MAX_LINE = 32 + 1 + 20 + 1;
 
 const StagingRecord = v.strictObject({
   v: v.literal(1),
@@ -406,8 +409,8 @@ function startOf(pid: number): string | undefined {
 }
 
 /** What a path is called here. */
-function keyOf({ path }: DataEntry): string {
-  return digest(path).slice(0, KEY);
+function keyOf(path: string): string {
+  return createHash('sha256').update(path).digest('hex').slice(0, 32);
 }
 
 /** What a part is called: it is of one path, and one version of it. */
@@ -416,13 +419,9 @@ function nameOf(key: string, entry: DataEntry): string {
   return `${key}.${version}`;
 }
 
-/** Stands for a folder that was made for a path. Of its id, what a disk keeps when it is mounted anew. */
-function lineOf(path: string, id: string): string {
-  return digest(`${id.slice(id.indexOf(':'))} ${path}`).slice(0, LINE);
-}
-
-function digest(text: string): string {
-  return createHash('sha256').update(text).digest('hex');
+/** Of the id of a folder, what a disk keeps when it is mounted anew. */
+function inodeOf(id: string): string {
+  return id.slice(id.indexOf(':') + 1);
 }
 
 /** Whether nothing happened to a file for so long that nobody will come back for it. */

@@ -1,0 +1,494 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import {
+  chmodSync,
+  chownSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { basename, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { openStagings, type Staging, type Stagings } from '../../src/disk/staging.ts';
+import type { PeerId } from '../../src/events.ts';
+import { finished, text } from '../support/process.ts';
+import { describeWith } from '../support/skip.ts';
+import { file, newFolder, PEER, tree } from './support.ts';
+
+const OTHER = 'b'.repeat(64) as PeerId;
+const DAY = 24 * 60 * 60 * 1000;
+
+let home: string;
+let target: string;
+let stagings: Stagings;
+
+beforeEach(async () => {
+  home = newFolder();
+  target = realpathSync(newFolder());
+  stagings = await openStagings(home);
+});
+
+const ENTRY = file('x', 3);
+
+/** Puts a part there, as if it had been received. */
+function begin(staging: Staging, entry = ENTRY, content = 'abc'): string {
+  const part = staging.begin(entry);
+  writeFileSync(part, content, { mode: 0o600 });
+  staging.end(part, true);
+  return part;
+}
+
+/** What a broken transfer leaves: its staging folder, with a part in it. */
+async function leave(peer = PEER, into = target): Promise<{ folder: string; part: string }> {
+  const staging = await stagings.claim(into, peer);
+  const part = begin(staging);
+  staging.close();
+  return { folder: join(part, '..'), part };
+}
+
+function records(): string[] {
+  return readdirSync(join(home, 'staging'));
+}
+
+function recordOf(folder: string): string {
+  const name = basename(folder).slice('.drop-'.length);
+  const found = records().find((record) => record.startsWith(name));
+  return join(home, 'staging', found ?? 'none');
+}
+
+describe('a staging folder', () => {
+  test('is ours alone, and recorded as long as it is there', async () => {
+    const staging = await stagings.claim(target, PEER);
+    expect(staging.isNew).toBe(true);
+    const [name] = readdirSync(target) as [string];
+    expect(name).toMatch(/^\.drop-[0-9a-f]{16}$/);
+    expect(statSync(join(target, name)).mode & 0o777).toBe(0o700);
+    expect(statSync(join(home, 'staging')).mode & 0o777).toBe(0o700);
+    expect(JSON.parse(readFileSync(recordOf(name), 'utf8'))).toEqual({
+      v: 1,
+      target,
+      folder: String(statSync(join(target, name)).ino),
+      peer: PEER,
+    });
+    expect(statSync(recordOf(name)).mode & 0o777).toBe(0o600);
+    staging.close();
+    expect([...records(), ...readdirSync(target)]).toEqual([]);
+  });
+
+  test('that cannot be made leaves no record', async () => {
+    await expect(stagings.claim(join(target, 'none'), PEER)).rejects.toThrow('ENOENT');
+    expect(records()).toEqual([]);
+  });
+
+  test('is left with what is worth keeping, and found by the next transfer of the same', async () => {
+    const { part } = await leave();
+    const staging = await stagings.claim(target, PEER);
+    expect(staging.isNew).toBe(false);
+    expect(staging.partsOf(ENTRY)).toEqual([part]);
+    staging.drop(ENTRY);
+    staging.close();
+    expect([...records(), ...readdirSync(target)]).toEqual([]);
+  });
+
+  test('is not for another peer, nor for another folder', async () => {
+    const { folder } = await leave();
+    const elsewhere = realpathSync(newFolder());
+    for (const [into, peer] of [
+      [target, OTHER],
+      [elsewhere, PEER],
+    ] as const) {
+      const staging = await stagings.claim(into, peer);
+      expect(staging.isNew).toBe(true);
+      staging.close();
+    }
+    expect(readdirSync(target)).toEqual([basename(folder)]);
+    expect(readdirSync(elsewhere)).toEqual([]);
+  });
+
+  test('belongs to one transfer at a time', async () => {
+    await leave();
+    const [one, two] = [await stagings.claim(target, PEER), await stagings.claim(target, PEER)];
+    const [again, other] = [await stagings.claim(target, PEER), await openStagings(home)];
+    const third = await other.claim(target, PEER);
+    expect([one, two, again, third].map((staging) => staging.isNew)).toEqual([
+      false,
+      true,
+      true,
+      true,
+    ]);
+    for (const staging of [one, two, again, third]) staging.close();
+    expect(readdirSync(target)).toHaveLength(1);
+  });
+
+  test('of several that broke together is taken over with the others, up to some', async () => {
+    const all = await Promise.all(Array.from({ length: 12 }, () => stagings.claim(target, PEER)));
+    for (const [i, staging] of all.entries()) {
+      begin(staging, file(`${i}`, 3));
+      staging.close();
+    }
+    const next = await stagings.claim(target, PEER);
+    const found = all.filter((_, i) => next.partsOf(file(`${i}`, 3)).length > 0);
+    expect(found).toHaveLength(8);
+    const more = await stagings.claim(target, PEER);
+    expect(all.filter((_, i) => more.partsOf(file(`${i}`, 3)).length > 0)).toHaveLength(4);
+    next.close();
+    more.close();
+  });
+});
+
+describe('a part', () => {
+  test.each([
+    ['of another path', file('y', 3)],
+    ['of another size', file('x', 4)],
+    ['of another time', file('x', 3, { mtime: 5 })],
+    ['that came as a stream', { kind: 'stream', path: 'x' } as const],
+  ])('is of one version of one file, and not %s', async (_, entry) => {
+    await leave();
+    const staging = await stagings.claim(target, PEER);
+    expect(staging.partsOf(entry)).toEqual([]);
+    staging.close();
+  });
+
+  test('of a version that is no more goes when another one begins', async () => {
+    const { part } = await leave();
+    const staging = await stagings.claim(target, PEER);
+    begin(staging, file('y', 3));
+    expect(readdirSync(join(part, '..'))).toContain(basename(part));
+    begin(staging, file('x', 4));
+    expect(readdirSync(join(part, '..'))).not.toContain(basename(part));
+    staging.close();
+  });
+
+  test('that is being written is neither gone on with nor removed', async () => {
+    const staging = await stagings.claim(target, PEER);
+    const one = staging.begin(ENTRY);
+    writeFileSync(one, 'abc');
+    expect(staging.partsOf(ENTRY)).toEqual([]);
+    const two = staging.begin(ENTRY);
+    writeFileSync(two, 'ab');
+    staging.drop(ENTRY);
+    staging.end(one, true);
+    staging.end(two, true);
+    staging.close();
+    // Only one of the two can be gone on with.
+    const next = await stagings.claim(target, PEER);
+    expect(next.partsOf(ENTRY)).toEqual([one]);
+    expect(readdirSync(join(one, '..'))).toEqual([basename(one)]);
+    next.close();
+  });
+
+  test.each<[string, (part: string) => void]>([
+    ['is empty', (part) => writeFileSync(part, '')],
+    ['has another name, too', (part) => linkSync(part, join(target, 'stored'))],
+    [
+      'is a link',
+      (part) => {
+        renameSync(part, join(target, 'elsewhere'));
+        symlinkSync(join(target, 'elsewhere'), part);
+      },
+    ],
+  ])('that %s is removed, and nothing else', async (_, spoil) => {
+    const { folder, part } = await leave();
+    spoil(part);
+    const { [`${basename(folder)}/${basename(part)}`]: __, ...rest } = tree(target);
+    const staging = await stagings.claim(target, PEER);
+    expect(staging.partsOf(ENTRY)).toEqual([]);
+    expect(tree(target)).toEqual(rest);
+    staging.close();
+  });
+
+  test('whose name something else has is written under another', async () => {
+    const { part } = await leave();
+    rmSync(part);
+    mkdirSync(part);
+    const staging = await stagings.claim(target, PEER);
+    expect(staging.partsOf(ENTRY)).toEqual([]);
+    begin(staging);
+    staging.close();
+    expect(readdirSync(part)).toEqual([]);
+  });
+});
+
+describe('what only looks like ours', () => {
+  const spoils: [string, (folder: string, record: string) => void][] = [
+    ['is in no record', (_, record) => rmSync(record)],
+    ['has a damaged record', (_, record) => writeFileSync(record, '{"v":1')],
+    [
+      'has a record of another version',
+      (_, record) => writeFileSync(record, readFileSync(record, 'utf8').replace('"v":1', '"v":2')),
+    ],
+    ['has a record that others can write', (_, record) => chmodSync(record, 0o622)],
+    [
+      'has a record that is a link',
+      (_, record) => {
+        renameSync(record, join(home, 'elsewhere'));
+        symlinkSync(join(home, 'elsewhere'), record);
+      },
+    ],
+    ['can be written to by others', (folder) => chmodSync(folder, 0o770)],
+    [
+      'is another folder',
+      (folder) => {
+        renameSync(folder, join(home, 'away'));
+        mkdirSync(folder, { mode: 0o700 });
+        for (const name of readdirSync(join(home, 'away')))
+          writeFileSync(join(folder, name), 'planted', { mode: 0o600 });
+      },
+    ],
+    [
+      'is a link to the folder',
+      (folder) => {
+        renameSync(folder, join(home, 'away'));
+        symlinkSync(join(home, 'away'), folder);
+      },
+    ],
+    [
+      'is a file',
+      (folder) => {
+        rmSync(folder, { recursive: true });
+        writeFileSync(folder, 'planted');
+      },
+    ],
+  ];
+
+  async function isLeftAlone(spoil: (folder: string, record: string) => void): Promise<void> {
+    const { folder } = await leave();
+    spoil(folder, recordOf(folder));
+    const [before, away] = [tree(target), tree(home)];
+    await stagings.clear();
+    const staging = await stagings.claim(target, PEER);
+    expect(staging.isNew).toBe(true);
+    staging.close();
+    expect(tree(target)).toEqual(before);
+    expect(tree(home)).toEqual(away);
+    await stagings.clear(Date.now() + 8 * DAY);
+    expect(tree(target)).toEqual(before);
+  }
+
+  test.each(spoils)('and %s is neither used nor removed', (_, spoil) => isLeftAlone(spoil));
+
+  describeWith(['root'], 'among several users', () => {
+    test('and belongs to another is neither used nor removed', () =>
+      isLeftAlone((folder) => chownSync(folder, 12345, 12345)));
+
+    test('a part of another is removed', async () => {
+      const { folder, part } = await leave();
+      chownSync(part, 12345, 12345);
+      const staging = await stagings.claim(target, PEER);
+      expect(staging.partsOf(ENTRY)).toEqual([]);
+      expect(readdirSync(folder)).toEqual([]);
+      staging.close();
+    });
+  });
+});
+
+describe('the folders that a transfer made', () => {
+  test('count as its own until it is finished', async () => {
+    const first = await stagings.claim(target, PEER);
+    first.made('f', '1:2');
+    first.made('f/g', '1:3');
+    first.close();
+    const second = await stagings.claim(target, PEER);
+    expect(second.isNew).toBe(false);
+    // A disk may have another number when it is mounted again.
+    expect(second.wasMade('f', '9:2')).toBe(true);
+    expect(second.wasMade('f', '1:3')).toBe(false);
+    expect(second.wasMade('g', '1:2')).toBe(false);
+    second.finish();
+    second.close();
+    const third = await stagings.claim(target, PEER);
+    expect(third.wasMade('f', '1:2')).toBe(false);
+    // That one it has not asked about may be of another transfer that broke.
+    expect(third.wasMade('f/g', '1:3')).toBe(true);
+    third.finish();
+    third.close();
+    expect(readdirSync(target)).toEqual([]);
+  });
+
+  test('are remembered as far as their list is not damaged', async () => {
+    const first = await stagings.claim(target, PEER);
+    first.made('f', '1:2');
+    first.made('g', '1:3');
+    first.close();
+    const list = join(target, readdirSync(target)[0] as string, 'made');
+    const [f, g] = readFileSync(list, 'utf8').split('\n') as [string, string];
+    writeFileSync(list, `${f.slice(1)}\n\0\n../${f}\n${f}x\n\n${g}\n${f}`);
+    const second = await stagings.claim(target, PEER);
+    expect(second.wasMade('f', '1:2')).toBe(false);
+    expect(second.wasMade('g', '1:3')).toBe(true);
+    second.close();
+  });
+
+  test.each<[string, (list: string) => void]>([
+    ['a link', (list) => symlinkSync('/etc/hostname', list)],
+    [
+      'too long',
+      (list) => writeFileSync(list, `${'0'.repeat(32)}.12345678901234567890\n`.repeat(100_001)),
+    ],
+  ])('are not remembered if their list is %s', async (_, spoil) => {
+    const first = await stagings.claim(target, PEER);
+    first.made('f', '1:2');
+    begin(first);
+    first.close();
+    const list = join(target, readdirSync(target)[0] as string, 'made');
+    rmSync(list);
+    spoil(list);
+    const second = await stagings.claim(target, PEER);
+    expect(second.wasMade('f', '1:2')).toBe(false);
+    expect(second.partsOf(ENTRY)).toHaveLength(1);
+    second.close();
+  });
+});
+
+describe('clearing', () => {
+  test('removes what nobody came back for in seven days, not before', async () => {
+    const { folder } = await leave();
+    await stagings.clear(Date.now() + 7 * DAY - 60_000);
+    expect(tree(target)).toMatchObject({ [basename(folder)]: '/' });
+    await stagings.clear(Date.now() + 7 * DAY + 60_000);
+    expect([...records(), ...readdirSync(target)]).toEqual([]);
+  });
+
+  test('spares what a transfer has that still goes on', async () => {
+    const staging = await stagings.claim(target, PEER);
+    begin(staging);
+    await stagings.clear(Date.now() + 8 * DAY);
+    expect(staging.partsOf(ENTRY)).toHaveLength(1);
+    expect(readdirSync(target)).toHaveLength(1);
+    staging.close();
+  });
+
+  test('removes by name what is ours, and follows nothing', async () => {
+    const { folder, part } = await leave();
+    const elsewhere = newFolder();
+    writeFileSync(join(elsewhere, basename(part)), 'mine');
+    writeFileSync(join(folder, 'mine'), 'mine');
+    symlinkSync(elsewhere, join(folder, `${'0'.repeat(32)}.stream`));
+    mkdirSync(join(folder, 'sub'));
+    await stagings.clear(Date.now() + 8 * DAY);
+    expect(tree(folder)).toEqual({ mine: 'mine', sub: '/' });
+    expect(tree(elsewhere)).toEqual({ [basename(part)]: 'mine' });
+    expect(records()).toHaveLength(1);
+  });
+
+  test('forgets a folder that is gone, but not one whose disk may only be away', async () => {
+    const { folder } = await leave();
+    const away = realpathSync(newFolder());
+    const other = await leave(PEER, away);
+    rmSync(folder, { recursive: true });
+    renameSync(away, `${away}-unplugged`);
+    await stagings.clear();
+    expect(records()).toEqual([basename(recordOf(other.folder))]);
+    renameSync(`${away}-unplugged`, away);
+    const staging = await stagings.claim(away, PEER);
+    expect(staging.isNew).toBe(false);
+    staging.close();
+    rmSync(away, { recursive: true });
+    await stagings.clear(Date.now() + 8 * DAY);
+    expect(records()).toEqual([]);
+  });
+
+  test('leaves other files in the index alone, but for drafts that a crash has left', async () => {
+    const name = '0123456789abcdef';
+    for (const other of [`${name}.txt`, 'x.json', `${name}.1-2.json.${name}.tmp`, `${name}.tmp`])
+      writeFileSync(join(home, 'staging', other), '');
+    await stagings.clear();
+    expect(records()).toHaveLength(4);
+    await stagings.clear(Date.now() + 8 * DAY);
+    expect(records().sort()).toEqual([`${name}.tmp`, `${name}.txt`, 'x.json']);
+  });
+
+  test.each([
+    ['and has something in it is left', 'mine', 1],
+    ['is removed', undefined, 0],
+  ])('a folder of which a crash has left half a record %s', async (_, inside, left) => {
+    const { folder, part } = await leave();
+    const record = recordOf(folder);
+    const half = { ...JSON.parse(readFileSync(record, 'utf8')), folder: null };
+    writeFileSync(record, JSON.stringify(half));
+    rmSync(part);
+    if (inside !== undefined) writeFileSync(join(folder, inside), 'mine');
+    await stagings.clear();
+    expect(readdirSync(target)).toHaveLength(left);
+    expect(records()).toHaveLength(left);
+  });
+});
+
+describe('with other processes', () => {
+  const children: ChildProcess[] = [];
+
+  afterEach(async () => {
+    for (const child of children.splice(0)) await kill(child);
+  });
+
+  /** Starts a process that receives the start of a file, and waits until it has. */
+  async function receiver(more: object = {}): Promise<ChildProcess> {
+    const content = Buffer.from('abc').toString('base64');
+    const work = {
+      home,
+      target,
+      peer: PEER,
+      offered: [{ entry: ENTRY, content, upTo: 2 }],
+      ...more,
+    };
+    const script = fileURLToPath(new URL('receiver.mjs', import.meta.url));
+    const child = spawn(process.execPath, [script, JSON.stringify(work)], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    children.push(child);
+    await new Promise<void>((resolve, reject) => {
+      const said = text(child.stdout, () => said().includes('ready') && resolve());
+      child.once('exit', reject);
+    });
+    return child;
+  }
+
+  async function kill(child: ChildProcess): Promise<void> {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    child.kill('SIGKILL');
+    await finished(child);
+  }
+
+  test('what a living one has is its own; what a dead one had is free', async () => {
+    const child = await receiver();
+    await stagings.clear(Date.now() + 8 * DAY);
+    const early = await stagings.claim(target, PEER);
+    expect(early.isNew).toBe(true);
+    early.close();
+    await kill(child);
+    const late = await stagings.claim(target, PEER);
+    expect(late.partsOf(ENTRY)).toHaveLength(1);
+    late.drop(ENTRY);
+    late.close();
+    expect([...records(), ...readdirSync(target)]).toEqual([]);
+  });
+
+  test('of several that start at once, one gets what is left', async () => {
+    await leave();
+    const all = await Promise.all([1, 2, 3, 4].map(() => receiver({ offered: [] })));
+    // Each has a folder: one what was left, the others a new one.
+    expect(readdirSync(target)).toHaveLength(4);
+    expect(new Set(records().map((record) => record.split('.')[1])).size).toBe(4);
+    for (const child of all) await kill(child);
+  });
+
+  const isTold = process.platform === 'linux';
+
+  test.runIf(isTold)('one that has the number of a dead one is not taken for it', async () => {
+    const { folder } = await leave();
+    const record = recordOf(folder);
+    for (const owner of [`${process.pid}-1`, `${process.ppid}-1`]) {
+      renameSync(record, record.replace(/\.json$/, `.${owner}.json`));
+      const staging = await stagings.claim(target, PEER);
+      expect(staging.partsOf(ENTRY)).toHaveLength(1);
+      staging.close();
+    }
+  });
+});
