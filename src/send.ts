@@ -69,6 +69,8 @@ async function sendAll(
       for (;;) {
         const loss = await deliver(delivery, meeting, awake, signal, (report) => {
           if (report.type === 'moved' || report.type === 'stored') contact.held();
+          // Somebody may be asked there as for any other transfer.
+          if (report.type === 'restarted') emit({ event: 'waiting', ...peer });
           progress.tell(report);
         });
         if (loss === undefined) return progress.end();
