@@ -1,5 +1,6 @@
 import { DropError, type ErrorCode } from '../errors.ts';
 import type { Extent } from '../events.ts';
+import { equal } from '../protocol/bytes.ts';
 import { MAX_BATCH, MAX_OPEN_ENTRIES } from '../protocol/limits.ts';
 import { type DataEntry, type Entry, hasData, parentOf, sizeOf } from '../protocol/manifest.ts';
 import type { Kept, MessageOf, SkipReason } from '../protocol/message.ts';
@@ -204,7 +205,15 @@ export async function runReceiver(
         }
         owed += left;
         if (digest !== undefined) kept.push({ entry: number, size: has, digest });
-        jobs.set(number, { entry, inbox, at: has, arrived: has, left, rejected: false });
+        jobs.set(number, {
+          entry,
+          inbox,
+          kept: digest,
+          at: has,
+          arrived: has,
+          left,
+          rejected: false,
+        });
       }
     }
     undecided.splice(0, batch.length);
@@ -340,7 +349,8 @@ export async function runReceiver(
     const { entry } = job;
     try {
       // Where no chunk came, all of it was kept, or there is nothing to it.
-      const file = await openJob(job, job.at);
+      const empty = entry.kind === 'stream' && job.kept && !equal(job.kept, digest);
+      const file = await openJob(job, empty ? 0 : job.at);
       const where = await file.commit(digest);
       jobs.delete(number);
       reception.settle(entry, 'stored');
@@ -418,6 +428,8 @@ export async function runReceiver(
 interface Job {
   readonly entry: DataEntry;
   readonly inbox: Inbox;
+  /** The digest of what was kept of it. */
+  readonly kept: Uint8Array | undefined;
   /** How far it has come, and how much of that a stream's sender was told. */
   at: number;
   arrived: number;

@@ -4,6 +4,7 @@ import {
   type DataEntry,
   type Entry,
   type FileEntry,
+  hasData,
   parentOf,
   rootOf,
 } from '../../src/protocol/manifest.ts';
@@ -198,16 +199,17 @@ export class MemoryInbox implements Inbox {
     if (this.broken[entry.path]?.after === -1) throw new DropError('not-permitted');
     if (entry.kind === 'folder') this.stored[`${entry.path}/`] = null;
     if (entry.kind === 'link') this.stored[entry.path] = entry.target;
-    if (entry.kind !== 'file') return { want: 'placed' };
+    if (!hasData(entry)) return { want: 'placed' };
     const stored = this.stored[entry.path];
-    if (stored instanceof Uint8Array && stored.length === entry.size) {
+    if (entry.kind === 'file' && stored instanceof Uint8Array && stored.length === entry.size) {
       if (!this.compares) return { want: 'nothing', reason: 'unchanged' };
       const theirs = await digest();
       if (theirs && Buffer.from(sha256(stored)).equals(theirs))
         return { want: 'nothing', reason: 'identical' };
     }
     const part = this.parts.get(entry.path);
-    if (part === undefined || part.length > entry.size) return { want: 'all' };
+    if (part === undefined || (entry.kind === 'file' && part.length > entry.size))
+      return { want: 'all' };
     return { want: 'rest', size: part.length, digest: sha256(part) };
   }
 

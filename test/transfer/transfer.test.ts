@@ -201,6 +201,22 @@ describe('resuming', () => {
     expect(inbox.stored).toEqual({ b: bytes(3) });
   });
 
+  test('of a stream starts over if what was kept is of another one, even if that was empty', async () => {
+    for (const content of [bytes(0), bytes(20)]) {
+      class Piped extends MemoryOutbox {
+        override async *entries(): AsyncGenerator<Entry> {
+          yield { kind: 'stream', path: 'piped' };
+        }
+      }
+      const inbox = new MemoryInbox();
+      inbox.parts.set('piped', bytes(12, 9));
+      const { sender, receiver } = await transfer(new Piped({ piped: content }), inbox);
+      expect([sender.error, receiver.error]).toEqual([undefined, undefined]);
+      expect(failures(receiver.reports)).toEqual([]);
+      expect(inbox.stored).toEqual({ piped: content });
+    }
+  });
+
   test('does not send again what is there', async () => {
     const inbox = new MemoryInbox();
     inbox.stored['a.txt'] = bytes(20);
