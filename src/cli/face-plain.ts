@@ -75,7 +75,7 @@ export class PlainFace implements Face {
           : `${percent} % of ${formatBytes(event.total ?? 0)}`,
         `${formatBytes(event.rate)}/s`,
         ...(Number.isFinite(left) ? [`${formatClock(left)} left`] : []),
-        this.#clean(event.file, 100),
+        ...(event.file === '' ? [] : [this.#clean(event.file, 100)]),
       ].join(', '),
     );
   }

@@ -241,7 +241,8 @@ export class Words {
     const receives = this.#options.side === 'receiver';
     const what = `${formatCount(files, 'file')} (${formatBytes(bytes)})`;
     const parts = resumed > 0 ? [`${formatBytes(resumed)} of it there already`] : [];
-    const whole = told.there === files ? 'all of it there already' : `${told.there} there already`;
+    const all = ok && told.there === files;
+    const whole = all ? 'all of it there already' : `${told.there} there already`;
     const notes = [
       ...(told.there > 0 ? [whole] : parts),
       ...(told.leftOut > 0 ? [`${told.leftOut} left out`] : []),

@@ -347,6 +347,13 @@ describe('progress in lines', () => {
     expect(lines[0]).toBe('10.0 kB, 100 B/s, a.bin');
   });
 
+  test('says no more than is known', () => {
+    const { face, said } = plainFace({ side: 'sender', now: () => 0 });
+    face.show({ ...of, event: 'accepted' });
+    face.show({ ...progress(990), file: '', rate: 0 } as ShownEvent);
+    expect(said().split('\n')[1]).toBe('99 % of 1.0 kB, 0 B/s');
+  });
+
   test('does not repeat where it goes on from', () => {
     const { face, said } = plainFace({ side: 'sender', now: () => 0 });
     face.show({ ...of, event: 'accepted' });
