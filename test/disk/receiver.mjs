@@ -1,43 +1,42 @@
 /**
  * A process that receives into a folder, without a network, for tests of what another process
- * sees or finds of it. Its work comes as JSON in the first argument; it says `ready` on a line
- * when that is done, and lives on until it is killed.
+ * sees or finds of it. Its work stands in the file that is named in the first argument. It says
+ * `ready` when that is done, and lives on until it is killed.
  *
- * `die` makes the process kill itself right before so many calls of the system; else it says at
- * the end how many calls there were.
+ * With `die` it kills itself right before it asks the system for the so-manieth change; and if
+ * there are not so many, it ends by itself.
  */
 import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 
-const { home, target, peer, offered, options, die } = JSON.parse(process.argv[2]);
+const work = JSON.parse(fs.readFileSync(process.argv[2], 'utf8'));
+const { home, target, peer, offered, options, die } = work;
 
-let calls = 0;
+/** Whatever may change something on the disk. */
+const CHANGES = `chmod close fchmod fsync ftruncate futimes link mkdir open rename rm rmdir symlink
+  truncate unlink write writeFile`.split(/\s+/);
 
-/** Whatever changes something on the disk. */
-const CHANGES = ['appendFile', 'chmod', 'fchmod', 'fsync', 'ftruncate', 'futimes', 'link', 'mkdir'];
-CHANGES.push('open', 'rename', 'rm', 'rmdir', 'symlink', 'unlink', 'write', 'close');
+/** Counted from when the work begins. */
+let calls = Number.NaN;
+
+if (die !== undefined) {
+  for (const name of CHANGES)
+    for (const [holder, key] of [
+      [fs, name],
+      [fs, `${name}Sync`],
+      [fs.promises, name],
+    ])
+      if (holder[key] !== undefined) holder[key] = counted(holder[key]);
+  syncBuiltinESMExports();
+}
 
 function counted(call) {
-  return (...args) => {
+  const counting = (...args) => {
     if (++calls === die) process.kill(process.pid, 'SIGKILL');
     return call(...args);
   };
-}
-
-if (die !== undefined) {
-  const { promisify } = await import('node:util');
-  for (const name of CHANGES) {
-    for (const full of [name, `${name}Sync`]) {
-      const call = fs[full];
-      if (call === undefined) continue;
-      fs[full] = counted(call);
-      const custom = call[promisify.custom];
-      if (custom !== undefined) fs[full][promisify.custom] = counted(custom);
-    }
-    const promised = fs.promises[name];
-    if (promised !== undefined) fs.promises[name] = counted(promised);
-  }
-  syncBuiltinESMExports();
+  // What there is beside the call itself says how to promisify it.
+  return Object.defineProperties(counting, Object.getOwnPropertyDescriptors(call));
 }
 
 const { createHash } = await import('node:crypto');
@@ -62,5 +61,5 @@ if (die !== undefined) {
   await inbox.finish();
   await inbox.close();
 }
-process.stdout.write(`ready ${calls}\n`);
+process.stdout.write('ready\n');
 if (die === undefined) process.stdin.resume();

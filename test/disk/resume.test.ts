@@ -36,6 +36,7 @@ import {
   partsIn,
   receiveAll,
   receiveStart,
+  shown,
   tree,
   unasked,
   visible,
@@ -481,7 +482,7 @@ test('however often it breaks, in the end all is there once, and nothing else', 
       const names = Object.fromEntries(
         some.map(({ path, size }) => [
           path === '.c' ? '_.c' : path,
-          Buffer.alloc(size, path).toString(),
+          shown(Buffer.alloc(size, path)),
         ]),
       );
       expect(tree(target)).toEqual({ f: '/', 'f/g': '/', ...names });

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import {
   chmodSync,
   chownSync,
@@ -14,13 +14,12 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { basename, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openStagings, type Staging, type Stagings } from '../../src/disk/staging.ts';
 import type { PeerId } from '../../src/events.ts';
 import { finished, text } from '../support/process.ts';
 import { describeWith } from '../support/skip.ts';
-import { file, newFolder, PEER, tree } from './support.ts';
+import { file, newFolder, PEER, spawnReceiver, tree, type Work } from './support.ts';
 
 const OTHER = 'b'.repeat(64) as PeerId;
 const DAY = 24 * 60 * 60 * 1000;
@@ -429,19 +428,9 @@ describe('with other processes', () => {
   });
 
   /** Starts a process that receives the start of a file, and waits until it has. */
-  async function receiver(more: object = {}): Promise<ChildProcess> {
-    const content = Buffer.from('abc').toString('base64');
-    const work = {
-      home,
-      target,
-      peer: PEER,
-      offered: [{ entry: ENTRY, content, upTo: 2 }],
-      ...more,
-    };
-    const script = fileURLToPath(new URL('receiver.mjs', import.meta.url));
-    const child = spawn(process.execPath, [script, JSON.stringify(work)], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-    });
+  async function receiver(more: Partial<Work> = {}): Promise<ChildProcess> {
+    const offered = [{ entry: ENTRY, content: Buffer.from('abc'), upTo: 2 }];
+    const child = spawnReceiver({ home, target, offered, ...more });
     children.push(child);
     await new Promise<void>((resolve, reject) => {
       const said = text(child.stdout, () => said().includes('ready') && resolve());

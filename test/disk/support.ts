@@ -1,3 +1,4 @@
+import { type ChildProcess, spawn } from 'node:child_process';
 import {
   existsSync,
   lstatSync,
@@ -6,14 +7,16 @@ import {
   readFileSync,
   readlinkSync,
   rmSync,
+  writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterEach, expect } from 'vitest';
 import { type InboxOptions, openInbox } from '../../src/disk/inbox.ts';
 import { openStagings } from '../../src/disk/staging.ts';
 import type { PeerId } from '../../src/events.ts';
-import { equal } from '../../src/protocol/bytes.ts';
+import { equal, toHex } from '../../src/protocol/bytes.ts';
 import {
   type Entry,
   type FileEntry,
@@ -124,7 +127,10 @@ export async function put(
   return incoming.commit(sha256(bytes));
 }
 
-/** Everything in a folder, by its path: a file's content, a link's target, a folder's slash. */
+/**
+ * Everything in a folder, by its path: a file's content, or what stands for it if that is long; a
+ * link's target, a folder's slash.
+ */
 export function tree(root: string, path = ''): Record<string, string> {
   const found: Record<string, string> = {};
   for (const name of readdirSync(join(root, path))) {
@@ -132,9 +138,14 @@ export function tree(root: string, path = ''): Record<string, string> {
     const stat = lstatSync(join(root, inner));
     if (stat.isSymbolicLink()) found[inner] = `-> ${readlinkSync(join(root, inner))}`;
     else if (stat.isDirectory()) Object.assign(found, { [inner]: '/' }, tree(root, inner));
-    else found[inner] = readFileSync(join(root, inner), 'utf8');
+    else found[inner] = shown(readFileSync(join(root, inner)));
   }
   return found;
+}
+
+/** A file's content as `tree` shows it. */
+export function shown(content: Buffer): string {
+  return content.length < 1000 ? content.toString() : `${content.length} ${toHex(sha256(content))}`;
 }
 
 /** Likewise, without what is staged. */
@@ -199,4 +210,25 @@ function startOf(placement: Placement, content: Buffer): number {
   if (placement.want !== 'rest') return 0;
   const same = equal(sha256(content.subarray(0, placement.size)), placement.digest);
   return same ? placement.size : 0;
+}
+
+/** What a process is told that receives; see receiver.mjs. */
+export interface Work {
+  readonly home: string;
+  readonly target: string;
+  readonly offered?: readonly (Offered & { readonly upTo?: number })[];
+  readonly options?: Partial<InboxOptions>;
+  readonly die?: number;
+}
+
+/** Starts a process of its own that receives. */
+export function spawnReceiver({ offered = [], ...work }: Work): ChildProcess {
+  const file = join(newFolder(), 'work.json');
+  const encoded = offered.map(({ content, ...rest }) => ({
+    ...rest,
+    content: content?.toString('base64'),
+  }));
+  writeFileSync(file, JSON.stringify({ peer: PEER, ...work, offered: encoded }));
+  const script = fileURLToPath(new URL('receiver.mjs', import.meta.url));
+  return spawn(process.execPath, [script, file], { stdio: 'pipe' });
 }

@@ -1,0 +1,105 @@
+import { readdirSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import type { OnConflict } from '../../src/disk/inbox.ts';
+import { openStagings } from '../../src/disk/staging.ts';
+import { finished } from '../support/process.ts';
+import {
+  fileOf,
+  folder,
+  inboxIn,
+  link,
+  MTIME,
+  newFolder,
+  type Offered,
+  receiveAll,
+  shown,
+  spawnReceiver,
+  tree,
+  visible,
+} from './support.ts';
+
+const BIG = Buffer.alloc(1_300_000, 'big');
+
+const OFFERED: readonly Offered[] = [
+  fileOf('loose', 'loose'),
+  fileOf('taken', 'new'),
+  { entry: folder('f') },
+  fileOf('f/.env', 'secret'),
+  fileOf('f/big', BIG),
+  fileOf('f/empty', ''),
+  { entry: { kind: 'stream', path: 'f/stream' }, content: Buffer.from('said') },
+  { entry: link('f/l', '.env') },
+];
+
+/** A folder with a file of the receiver's own. */
+function newTarget(): string {
+  const target = newFolder();
+  writeFileSync(join(target, 'taken'), 'mine');
+  utimesSync(join(target, 'taken'), MTIME / 1000 - 60, MTIME / 1000 - 60);
+  return target;
+}
+
+test.each<[OnConflict, object]>([
+  ['rename', { taken: 'mine', 'taken (1)': 'new' }],
+  ['overwrite', { taken: 'new' }],
+])(
+  'wherever a receiver dies that is told to %s, no name stands for a part of a file, and the next one completes it',
+  async (onConflict, then) => {
+    const whole = {
+      loose: 'loose',
+      ...then,
+      f: '/',
+      'f/.env': 'secret',
+      'f/big': shown(BIG),
+      'f/empty': '',
+      'f/stream': 'said',
+      'f/l': '-> .env',
+    };
+    /** What a folder gets that was made just before it could be written down whose it is. */
+    const { 'f/.env': secret, ...others } = whole;
+    const careful = { ...others, 'f/_.env': secret, 'f/l': '-> _.env' };
+    const seen = new Set<string>();
+    let carefully = 0;
+    /** Whether there was still something left to die in. */
+    const attempt = async (die: number): Promise<boolean> => {
+      const [home, target] = [newFolder(), newTarget()];
+      const dying = spawnReceiver({ home, target, offered: OFFERED, options: { onConflict }, die });
+      const { signal, stdout, stderr } = await finished(dying);
+      if (signal === null) {
+        expect(stderr).toBe('');
+        expect(stdout).toMatch(/^ready/);
+        expect(tree(target)).toEqual(whole);
+        return false;
+      }
+      for (const [path, content] of Object.entries(visible(target)))
+        if (path !== 'taken' || content !== 'mine')
+          expect({ ...whole, [path]: content }).toEqual(whole);
+      const inbox = await inboxIn(target, { stagings: await openStagings(home), onConflict });
+      const wanted = await receiveAll(inbox, OFFERED);
+      for (const line of wanted) seen.add(line.split(' ')[0] as string);
+      expect(await inbox.finish()).toEqual([]);
+      await inbox.close();
+      const found = tree(target);
+      if ('f/_.env' in found) carefully += 1;
+      expect([die, found]).toEqual([die, 'f/_.env' in found ? careful : whole]);
+      await (await openStagings(home)).clear(Date.now() + 8 * 86_400_000);
+      expect(readdirSync(join(home, 'staging'))).toEqual([]);
+      return true;
+    };
+    let next = 1;
+    let more = true;
+    const work = async (): Promise<void> => {
+      while (more) if (!(await attempt(next++))) more = false;
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, work));
+    expect(next).toBeGreaterThan(80);
+    // It died while there were parts, and when files had their names already.
+    expect(carefully).toBeLessThanOrEqual(2);
+    expect([...seen].sort()).toEqual(['all', 'rest', 'unchanged']);
+  },
+  180_000,
+);
+
+/** Receivers at once, for those computers that have more than one core. */
+const AT_ONCE = 4;
