@@ -79,7 +79,7 @@ export function followLinks(
     cancel = clock.after(every, () => {
       const slept = Math.abs(clock.date() - looked - every) > SLEEP;
       const before = links;
-      links = currentLinks(options);
+      links = lookedUp(() => currentLinks(options)) ?? before;
       const added = slept ? links : without(links, before);
       const removed = slept ? before : without(before, links);
       lookAgain();
@@ -92,6 +92,16 @@ export function followLinks(
   return { close: () => cancel() };
 }
 
+/** Undefined if the system cannot tell just now, for want of handles: that is no change. */
+function lookedUp<T>(look: () => T): T | undefined {
+  try {
+    return look();
+  } catch (error) {
+    if (error instanceof Error && 'syscall' in error) return undefined;
+    throw error;
+  }
+}
+
 /** A date that leapt by more than this many milliseconds between two looks means sleep. */
 const SLEEP = 10_000;
 
@@ -101,8 +111,9 @@ function without(links: readonly Link[], others: readonly Link[]): Link[] {
 
 /** Every address of this machine, in the spelling of `canonical`. */
 export function ownAddresses(system: System = SYSTEM): Set<string> {
+  const interfaces = lookedUp(() => system.interfaces()) ?? {};
   return new Set(
-    Object.values(system.interfaces()).flatMap((infos = []) =>
+    Object.values(interfaces).flatMap((infos = []) =>
       infos.map(({ address }) => canonical(address)),
     ),
   );

@@ -92,14 +92,19 @@ describe('listLinks', () => {
 });
 
 describe('followLinks', () => {
-  function following(interfaces?: string[]) {
+  function following(named?: string[]) {
     const clock = fakeClock();
-    const net: { now: NodeJS.Dict<NetworkInterfaceInfo[]> } = { now: { lo, docker0 } };
+    const net: { now: NodeJS.Dict<NetworkInterfaceInfo[]> | undefined } = { now: { lo, docker0 } };
+    const interfaces = (): NodeJS.Dict<NetworkInterfaceInfo[]> => {
+      if (net.now) return net.now;
+      // Too many open files, as Node says it.
+      throw Object.assign(new Error('error 24'), { syscall: 'uv_interface_addresses' });
+    };
     const changes: string[] = [];
     const names = (links: readonly Link[]) => links.map(({ name }) => name).join();
     const { close } = followLinks(
       (added, removed) => changes.push(`+${names(added)} -${names(removed)}`),
-      { clock, interfaces, system: { ...system({}), interfaces: () => net.now } },
+      { clock, interfaces: named, system: { ...system({}), interfaces } },
     );
     return { clock, net, changes, close };
   }
@@ -123,6 +128,15 @@ describe('followLinks', () => {
     clock.leap(60_000);
     await clock.pass(3000);
     expect(changes).toEqual(['+docker0 -', '+docker0 -docker0']);
+  });
+
+  test('what the system cannot tell just now has not changed', async () => {
+    const { clock, net, changes } = following();
+    net.now = undefined;
+    await clock.pass(3000);
+    net.now = { lo, docker0, wlan0: docker0 };
+    await clock.pass(1000);
+    expect(changes).toEqual(['+docker0 -', '+wlan0 -']);
   });
 
   test('a named interface may go and come back', async () => {
