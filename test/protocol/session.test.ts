@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { DropError } from '../../src/errors.ts';
 import { concat } from '../../src/protocol/bytes.ts';
-import { MAX_OPEN_ENTRIES } from '../../src/protocol/limits.ts';
+import { MAX_OPEN_ENTRIES, MAX_ROOT_UNITS, MAX_ROOTS } from '../../src/protocol/limits.ts';
 import type { Entry } from '../../src/protocol/manifest.ts';
 import { encode, type Message } from '../../src/protocol/message.ts';
 import { agree, type Part, Session } from '../../src/protocol/session.ts';
@@ -249,6 +249,15 @@ describe('a conversation that is not allowed, whoever says it', () => {
       c({ ...offer, entries: [file('c', 4), file('a/x', 0)] }),
     ],
     ['totals that do not add up', [...beginning, ...c(roots)], c({ ...offer, bytes: 5 })],
+    [
+      'more bytes than anybody can count',
+      [...beginning, ...c(roots)],
+      c({
+        ...offer,
+        entries: [file('a', Number.MAX_SAFE_INTEGER), file('b', 1)],
+        bytes: Number.MAX_SAFE_INTEGER + 1,
+      }),
+    ],
     ['a stream that is no file', [...beginning, ...c(roots)], c({ ...offerStream, files: 1 })],
     ['an answer before the roots', beginning, a(accept)],
     ['an answer before all roots', [...beginning, ...c(moreRoots)], a(accept)],
@@ -258,6 +267,18 @@ describe('a conversation that is not allowed, whoever says it', () => {
     ['wanting more than is offered', accepted, a({ ...want, count: 4 })],
     ['keeping more than there is', accepted, a(kept(1, 5))],
     ['keeping a folder', accepted, a(kept(0, 0))],
+    [
+      'keeping two starts of one file',
+      accepted,
+      a({ ...want, kept: [1, 2].map((size) => ({ entry: 1, size, digest: new Uint8Array(32) })) }),
+    ],
+    [
+      'deciding on what is not due',
+      accepted,
+      a({ ...want, count: 1, skip: [{ entry: 1, reason: 'conflict' }] }),
+    ],
+    ['giving up before deciding', accepted, a(failed(1))],
+    ['giving up twice', [...wanted, ...a(failed(1))], a(failed(1))],
     ['skipping a folder', accepted, a({ ...want, skip: [{ entry: 0, reason: 'stored' }] })],
     ['comparing before accepting', [...beginning, ...c(roots, offer)], a(compare(1))],
     ['comparing twice', [...accepted, ...a(compare(1))], a(compare(1))],
@@ -354,6 +375,17 @@ test('what is open is bounded, whatever is offered', () => {
   while (offered < MAX_OPEN_ENTRIES) more();
   expect(chooser.open).toBe(MAX_OPEN_ENTRIES);
   expect(more).toThrow(DropError);
+});
+
+test.each([
+  ['of many', (i: number): string => `${i}`, MAX_ROOTS],
+  ['of long ones', (i: number): string => `${i}`.padEnd(1000), Math.floor(MAX_ROOT_UNITS / 1000)],
+])('roots are bounded, %s', (_, nameOf, most) => {
+  const { chooser } = play(beginning);
+  const say = (i: number): Uint8Array[] =>
+    chooser.say({ type: 'roots', names: [nameOf(i)], final: false });
+  for (let i = 0; i < most; i++) say(i);
+  expect(() => say(most)).toThrow(DropError);
 });
 
 describe('versions', () => {
