@@ -3,6 +3,7 @@ import {
   constants,
   fstatSync,
   mkdirSync,
+  opendirSync,
   openSync,
   readlinkSync,
   symlinkSync,
@@ -240,13 +241,14 @@ export class Landing {
     const parent = this.#folderOf(entry);
     const mode = (entry.mode ?? 0o777) | OWN_WAY_IN;
     place.folder = firstFree(parent, this.#nameIn(parent, entry), (path, name) => {
+      if (!isThere(path)) this.#staging.making(entry.path);
       const made = unlessTaken(() => mkdirSync(path, { mode }));
       const id = idOf(path);
       // Two that were offered apart stay apart, even where `A` and `a` are one name.
       if (id === undefined || (!made && this.#folderIds.has(id))) return undefined;
       this.#folderIds.add(id);
       if (made) this.#staging.made(entry.path, id);
-      const ours = made || this.#staging.wasMade(entry.path, id);
+      const ours = made || this.#staging.wasMade(entry.path, id, () => isEmpty(path));
       return { parent, name, id, made: ours ? entry : undefined, isNew: made };
     });
     return place.folder;
@@ -352,6 +354,15 @@ interface OfferedPlace extends Place {
 /** Whether a name that begins with a dot may be one that a person's tools obey: `.git/hooks`. */
 function isCareful(folder: Folder): boolean {
   return folder.made === undefined;
+}
+
+function isEmpty(folder: string): boolean {
+  const there = opendirSync(folder);
+  try {
+    return there.readSync() === null;
+  } finally {
+    there.closeSync();
+  }
 }
 
 /** What the owner keeps in any folder: there are files to be put into it, and to be removed. */

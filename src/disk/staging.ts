@@ -80,7 +80,8 @@ export class Stagings {
     }
     for (const name of await readdir(this.#index)) {
       const draft = join(this.#index, name);
-      if (DRAFT.test(name) && isOld(draft, now)) rmSync(draft, { force: true });
+      const [, pid, start] = DRAFT.exec(name) ?? [];
+      if (pid !== undefined && !this.#isAlive(Number(pid), start)) rmSync(draft, { force: true });
     }
   }
 
@@ -229,21 +230,26 @@ export class Staging {
     if (this.#parts.size > 0) this.#drop(keyOf(entry.path));
   }
 
-  /** Whether a folder was made by a broken transfer, for the same path. */
-  wasMade(path: string, id: string): boolean {
+  /**
+   * Whether a folder was made by a broken transfer, for the same path: it is the one that was
+   * written down, or it was to be made and nothing is in it.
+   */
+  wasMade(path: string, id: string, isEmpty: () => boolean): boolean {
     if (this.#listed.size === 0) return false;
     const key = keyOf(path);
-    if (this.#listed.has(key)) this.#settled.add(key);
-    return this.#listed.get(key) === inodeOf(id);
+    const inode = this.#listed.get(key);
+    if (inode !== undefined) this.#settled.add(key);
+    return inode === inodeOf(id) || (inode === NOT_YET && isEmpty());
   }
 
-  /** A folder was made for this path. */
+  /** A folder is about to be made for this path. */
+  making(path: string): void {
+    this.#note(path, NOT_YET);
+  }
+
+  /** It was. */
   made(path: string, id: string): void {
-    const key = keyOf(path);
-    if (this.#listed.has(key)) this.#settled.add(key);
-    if (this.#lines++ >= MAX_LINES) return;
-    // A line that is missing makes a few names more careful, should the transfer break.
-    attempt(() => this.#append([[key, inodeOf(id)]]));
+    this.#note(path, inodeOf(id));
   }
 
   /** Its folders are finished: from now on they are like those that were there before. */
@@ -260,6 +266,14 @@ export class Staging {
       const removed = attempt(() => rmdirSync(path), 'ENOENT');
       attempt(() => (removed ? unlinkSync(held) : renameSync(held, loose)));
     }
+  }
+
+  #note(path: string, inode: string): void {
+    const key = keyOf(path);
+    if (this.#listed.has(key)) this.#settled.add(key);
+    if (this.#lines++ >= MAX_LINES) return;
+    // A line that is missing makes a few names more careful, should the transfer break.
+    attempt(() => this.#append([[key, inode]]));
   }
 
   async #load(folder: string, now: number): Promise<void> {
@@ -284,7 +298,6 @@ export class Staging {
 
   #loadList(path: string, { size }: Stats): void {
     if (size > MAX_LINES * MAX_LINE) return;
-    // A crash may have left half a line at the end.
     for (const line of readFileSync(path, 'latin1').split('\n').slice(0, -1)) {
       const [, key, inode] = LINE.exec(line) ?? [];
       if (key !== undefined && inode !== undefined) this.#listed.set(key, inode);
@@ -296,7 +309,8 @@ export class Staging {
     const flags = O_APPEND | O_CREAT | O_WRONLY | NO_FOLLOW;
     const file = openSync(join(this.#held[0].path, LIST), flags, 0o600);
     try {
-      writeSync(file, Array.from(lines, ([key, inode]) => `${key}.${inode}\n`).join(''));
+      // A crash may have left half a line, which must not spoil the next one.
+      writeSync(file, `\n${Array.from(lines, ([key, inode]) => `${key}.${inode}\n`).join('')}`);
     } finally {
       closeSync(file);
     }
@@ -337,7 +351,7 @@ const MAX_CLAIMED = 8;
 const MAX_PARTS = 10_000;
 
 /** Folders that are remembered as made. What lies in others of them may get more careful names. */
-const MAX_LINES = 100_000;
+const MAX_LINES = 200_000;
 
 /** Several times the longest path and what else a record says. */
 const MAX_RECORD = 32 * 1024;
@@ -345,7 +359,7 @@ const MAX_RECORD = 32 * 1024;
 /** Record files: which folder, and which process holds it since it began at which time. */
 const RECORD_FILE = /^([0-9a-f]{16})(?:\.(\d{1,10})-(\d{1,20}))?\.json$/;
 /** What a crash leaves of one that was being written. */
-const DRAFT = /^[0-9a-f]{16}\.[\d-]+\.json\.[0-9a-f]{16}\.tmp$/;
+const DRAFT = /^[0-9a-f]{16}\.(\d{1,10})-(\d{1,20})\.json\.[0-9a-f]{16}\.tmp$/;
 
 /** Parts: of which path, and of which version of it; and perhaps that it is one of several. */
 const PART = /^([0-9a-f]{32})\.(?:stream|\d+\.-?\d+)(\.[0-9a-f]{16})?$/;
@@ -353,7 +367,10 @@ const PART = /^([0-9a-f]{32})\.(?:stream|\d+\.-?\d+)(\.[0-9a-f]{16})?$/;
 /** The list of folders that were made, and its lines: for which path, and which folder it is. */
 const LIST = 'made';
 const LINE = /^([0-9a-f]{32})\.(\d{1,20})$/;
-const MAX_LINE = 32 + 1 + 20 + 1;
+const MAX_LINE = 1 + 32 + 1 + 20 + 1;
+
+/** Stands in a line for a folder that is about to be made. */
+const NOT_YET = '0';
 
 const StagingRecord = v.strictObject({
   v: v.literal(1),
