@@ -3,6 +3,7 @@ import { type BigIntStats, closeSync, constants, fstatSync, openSync, read } fro
 import { promisify } from 'node:util';
 import { isSystemError } from './failure.ts';
 import { Gate } from './gate.ts';
+import type { Handles } from './handles.ts';
 import { NO_FOLLOW, NO_WAIT } from './platform.ts';
 
 /**
@@ -11,8 +12,13 @@ import { NO_FOLLOW, NO_WAIT } from './platform.ts';
  */
 export class Digests {
   readonly #gate = new Gate(READ_AT_ONCE);
+  readonly #handles: Handles;
   /** What is known already, the oldest first. */
   readonly #known = new Map<string, Uint8Array>();
+
+  constructor(handles: Handles) {
+    this.#handles = handles;
+  }
 
   /** SHA-256 of a regular file; undefined if it is none, cannot be read, or changes meanwhile. */
   async of(path: string): Promise<Uint8Array | undefined> {
@@ -38,7 +44,8 @@ export class Digests {
   }
 
   async #read(path: string): Promise<Uint8Array | undefined> {
-    const file = openSync(path, constants.O_RDONLY | NO_FOLLOW | NO_WAIT);
+    const flags = constants.O_RDONLY | NO_FOLLOW | NO_WAIT;
+    const file = await this.#handles.open(() => openSync(path, flags));
     try {
       const before = fstatSync(file, { bigint: true });
       if (!before.isFile()) return undefined;
@@ -53,6 +60,7 @@ export class Digests {
       return digest;
     } finally {
       closeSync(file);
+      this.#handles.closed();
     }
   }
 

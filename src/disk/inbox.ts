@@ -22,6 +22,7 @@ import {
   survey,
   takeName,
 } from './folder.ts';
+import { Handles } from './handles.ts';
 import { Landing } from './landing.ts';
 import { openOwn } from './own.ts';
 import { Part, PartPool, type Start, storedTime } from './part.ts';
@@ -73,10 +74,16 @@ export async function openInbox(
   try {
     const target = await openTarget(folder);
     const staging = await stagings.claim(target.name, peer);
-    const sync = new FolderSync();
+    const handles = new Handles();
+    const sync = new FolderSync(handles);
     const landing = new Landing(target, staging, sync, { platform, umask, as, memory });
     const fresh = staging.isNew && !(await landing.isTaken(roots));
-    return new DiskInbox(target, staging, landing, sync, { umask, checksum, onConflict, fresh });
+    return new DiskInbox(target, staging, landing, sync, handles, {
+      umask,
+      checksum,
+      onConflict,
+      fresh,
+    });
   } catch (error) {
     throw diskFailure(error, folder);
   }
@@ -111,8 +118,9 @@ class DiskInbox implements Inbox {
   readonly #umask: number;
   readonly #checksum: boolean;
   readonly #onConflict: OnConflict;
-  readonly #digests = new Digests();
-  readonly #pool = new PartPool();
+  readonly #handles: Handles;
+  readonly #digests: Digests;
+  readonly #pool: PartPool;
   readonly #parts = new Set<Part>();
   /** What is in the parts that were read, or left by this transfer. */
   readonly #starts = new Map<string, Start>();
@@ -124,12 +132,16 @@ class DiskInbox implements Inbox {
     staging: Staging,
     landing: Landing,
     sync: FolderSync,
+    handles: Handles,
     { umask, checksum, onConflict, fresh }: Settings,
   ) {
     this.#target = target;
     this.#staging = staging;
     this.#landing = landing;
     this.#sync = sync;
+    this.#handles = handles;
+    this.#digests = new Digests(handles);
+    this.#pool = new PartPool(handles);
     this.#umask = umask;
     this.#checksum = checksum;
     this.#onConflict = onConflict;
@@ -263,7 +275,7 @@ class DiskInbox implements Inbox {
   async #readStart(path: string, entry: DataEntry): Promise<Start | undefined> {
     let file: number;
     try {
-      file = openOwn(path, constants.O_RDONLY);
+      file = await this.#handles.open(() => openOwn(path, constants.O_RDONLY));
     } catch {
       return undefined; // It comes anew.
     }
@@ -277,6 +289,7 @@ class DiskInbox implements Inbox {
       throw error;
     } finally {
       closeSync(file);
+      this.#handles.closed();
     }
   }
 

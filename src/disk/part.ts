@@ -15,7 +15,7 @@ import { promisify } from 'node:util';
 import { DropError } from '../errors.ts';
 import { equal } from '../protocol/bytes.ts';
 import { isSystemError } from './failure.ts';
-import { Gate } from './gate.ts';
+import type { Handles } from './handles.ts';
 import { openOwn } from './own.ts';
 import { NO_FOLLOW } from './platform.ts';
 
@@ -174,34 +174,32 @@ export class Part {
   }
 
   async #open(): Promise<number> {
-    await this.#pool.handles.enter();
-    try {
+    this.#file = await this.#pool.handles.open(() => {
       const { O_CREAT, O_EXCL, O_RDWR } = constants;
-      if (this.#from === 0)
-        this.#file = openSync(this.path, O_CREAT | O_EXCL | O_RDWR | NO_FOLLOW, 0o600);
-      else {
-        this.#file = openOwn(this.path, O_RDWR);
-        ftruncateSync(this.#file, this.#from);
-      }
-      return this.#file;
-    } catch (error) {
-      this.#pool.handles.leave();
-      throw error;
-    }
+      if (this.#from > 0) return openOwn(this.path, O_RDWR);
+      return openSync(this.path, O_CREAT | O_EXCL | O_RDWR | NO_FOLLOW, 0o600);
+    });
+    // What was added after it was read is not known.
+    if (this.#from > 0) ftruncateSync(this.#file, this.#from);
+    return this.#file;
   }
 
   #close(): void {
     if (this.#file === undefined) return;
     closeSync(this.#file);
     this.#file = undefined;
-    this.#pool.handles.leave();
+    this.#pool.handles.closed();
   }
 }
 
 /** What the parts of one inbox share. */
 export class PartPool {
-  readonly handles = new Gate(MAX_HANDLES);
+  readonly handles: Handles;
   readonly #spare: Buffer[] = [];
+
+  constructor(handles: Handles) {
+    this.handles = handles;
+  }
 
   takeSlot(): Buffer {
     return this.#spare.pop() ?? Buffer.allocUnsafeSlow(SLOT);
@@ -249,9 +247,6 @@ const SMALL = 256 * 1024;
 
 /** Slots that are kept for the next file. Two serve one file; more are for many at once. */
 const SPARE_SLOTS = 6;
-
-/** Files open at once; macOS gives a process 256 handles. */
-const MAX_HANDLES = 128;
 
 /** The years 1 to 9999, in milliseconds since 1970. What a peer says beyond them is no time. */
 const FIRST_TIME = -62_135_596_800_000;

@@ -1,18 +1,20 @@
 import { open } from 'node:fs/promises';
 import { isSystemError } from './failure.ts';
 import { Gate } from './gate.ts';
+import { Handles } from './handles.ts';
 
 /**
  * Makes the names in a folder durable, where the system can: Windows cannot, nor can some disks
  * on the network.
  */
-export async function syncFolder(path: string): Promise<void> {
+export async function syncFolder(path: string, handles = new Handles()): Promise<void> {
   try {
-    const folder = await open(path, 'r');
+    const folder = await handles.open(() => open(path, 'r'));
     try {
       await folder.sync();
     } finally {
       await folder.close();
+      handles.closed();
     }
   } catch (error) {
     if (process.platform === 'win32' && isSystemError(error, 'EPERM', 'EISDIR', 'EACCES')) return;
@@ -28,8 +30,13 @@ export async function syncFolder(path: string): Promise<void> {
 export class FolderSync {
   readonly #running = new Map<string, Promise<void>>();
   readonly #next = new Map<string, Promise<void>>();
-  /** Bounds the open handles; more would not make the disk any faster. */
+  /** More at once would not make the disk any faster. */
   readonly #gate = new Gate(16);
+  readonly #handles: Handles;
+
+  constructor(handles: Handles) {
+    this.#handles = handles;
+  }
 
   /** Resolves once every name made in the folder before the call is durable. */
   sync(path: string): Promise<void> {
@@ -47,7 +54,7 @@ export class FolderSync {
     this.#next.delete(path);
     this.#running.set(path, next);
     try {
-      await syncFolder(path);
+      await syncFolder(path, this.#handles);
     } finally {
       this.#gate.leave();
       if (this.#running.get(path) === next) this.#running.delete(path);
