@@ -279,6 +279,17 @@ describe('within the limits of a process', () => {
     expect(Object.keys(tree(target)).sort()).toEqual(['a', 'after', 'before']);
   });
 
+  test('with few handles, many files at once take their turns', async () => {
+    const target = newFolder();
+    const statements = `
+      const paths = Array.from({ length: 200 }, (_, i) => String(i));
+      await Promise.all(paths.map((path, i) => put(path, i)));
+    `;
+    const all = Array.from({ length: 200 }, (_, i) => `${i} stored`);
+    expect((await run('ulimit -n 40', statements, target)).sort()).toEqual(all.sort());
+    expect(Object.keys(tree(target))).toHaveLength(200);
+  });
+
   test('a file that is too large for the disk fails by itself', async () => {
     const target = newFolder();
     expect(
