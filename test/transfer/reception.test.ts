@@ -1,0 +1,627 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { DropError, type ErrorCode } from '../../src/errors.ts';
+import type { Extent, PeerId } from '../../src/events.ts';
+import { Progress } from '../../src/progress.ts';
+import { FrameDecoder } from '../../src/protocol/frame.ts';
+import { MAX_BATCH, MAX_OPEN_ENTRIES } from '../../src/protocol/limits.ts';
+import {
+  type DataEntry,
+  type Entry,
+  type FileEntry,
+  hasData,
+  sizeOf,
+} from '../../src/protocol/manifest.ts';
+import { decode, encode, type Kept, type Message } from '../../src/protocol/message.ts';
+import { Channel, type Pipe } from '../../src/transfer/channel.ts';
+import { type Host, runReceiver } from '../../src/transfer/receiver.ts';
+import { Reception } from '../../src/transfer/reception.ts';
+import type { Report } from '../../src/transfer/report.ts';
+import { Delivery, runSender } from '../../src/transfer/sender.ts';
+import { Transfers } from '../../src/transfers.ts';
+import { withGreeting } from '../support/greeted.ts';
+import { cable, MemoryInbox, MemoryOutbox, sha256, type Tree } from '../support/memory.ts';
+
+const TRANSFER = '00112233445566778899aabbccddeeff';
+const bytes = (length: number, seed = 1): Uint8Array =>
+  Uint8Array.from({ length }, (_, i) => (i * 31 + seed * 17) % 251);
+const file = (path: string, size = 1, mtime = 1): DataEntry => ({
+  kind: 'file',
+  path,
+  size,
+  mtime,
+});
+
+describe('a reception', () => {
+  test('counts each entry once, however often it is offered', () => {
+    fc.assert(
+      fc.property(fc.array(fc.array(fc.tuple(fc.nat(9), fc.boolean()))), (connections) => {
+        const reception = new Reception(TRANSFER);
+        const settled = new Set<number>();
+        for (const offered of connections) {
+          const all = new Map(offered);
+          reception.connected();
+          const entries = [...all.keys()].map((i) => file(`${i}`, i));
+          reception.hearOffer(entries);
+          const counted = new Set([...settled, ...all.keys()]);
+          expect(reception.files).toBe(counted.size);
+          expect(reception.bytes).toBe([...counted].reduce((sum, i) => sum + i, 0));
+          for (const [i, done] of all) if (done) settled.add(i);
+          for (const entry of entries)
+            if (settled.has(sizeOf(entry))) reception.settle(entry, 'stored');
+          reception.broken([]);
+          expect(reception.files).toBe(settled.size);
+        }
+      }),
+    );
+  });
+
+  /** A connection in which all of this is offered, and a yes is said to it. */
+  function accept(reception: Reception, offered: readonly Entry[]): void {
+    reception.connected();
+    reception.hearOffer(offered);
+    reception.grant.renew({ entries: reception.entries, bytes: reception.bytes });
+  }
+
+  function covers(reception: Reception, entry: Entry): boolean {
+    return reception.isOld(entry) || reception.grant.takes(entry);
+  }
+
+  /** What of this is known to be settled in a new connection. */
+  function knownOf(reception: Reception, offered: readonly Entry[]): Entry[] {
+    reception.broken([]);
+    reception.connected();
+    reception.hearOffer(offered);
+    return offered.filter((entry) => reception.outcomeOf(entry) !== undefined);
+  }
+
+  test('takes an entry for another one when anything that matters has changed', () => {
+    const reception = new Reception(TRANSFER);
+    const folder: Entry = { kind: 'folder', path: 'f', mtime: 1 };
+    const all: Entry[] = [file('a', 1, 1), { kind: 'stream', path: 's' }, folder];
+    accept(reception, all);
+    for (const entry of all) if (covers(reception, entry)) reception.settle(entry, 'stored');
+    const changed: Entry[] = [
+      file('a', 2, 1),
+      file('a', 1, 2),
+      file('b', 1, 1),
+      { kind: 'stream', path: 'a' },
+      { kind: 'link', path: 'f', target: 'a' },
+    ];
+    expect(knownOf(reception, [...all, ...changed])).toEqual(all);
+    expect(reception.files).toBe(6);
+  });
+
+  test('covers again what was begun', () => {
+    const reception = new Reception(TRANSFER);
+    const [begun, other] = [file('a.exe'), file('b.exe')] as const;
+    accept(reception, [begun, other]);
+    reception.grant.takes(begun);
+    reception.grant.takes(other);
+    reception.broken([begun]);
+    reception.connected();
+    reception.hearOffer([begun, other]);
+    expect([covers(reception, begun), covers(reception, other)]).toEqual([true, false]);
+  });
+
+  test('remembers as many outcomes as a sender can have missed, the last ones', () => {
+    const reception = new Reception(TRANSFER);
+    const all = Array.from({ length: MAX_OPEN_ENTRIES }, (_, i) => file(`${i}`));
+    const more = Array.from({ length: MAX_BATCH }, (_, i) => file(`more${i}`));
+    accept(reception, all);
+    for (const entry of all) reception.settle(entry, 'stored');
+    for (const entry of more) reception.settle(entry, 'stored');
+    const known = new Set(knownOf(reception, [...all, ...more]));
+    expect(known.size).toBe(MAX_OPEN_ENTRIES);
+    expect([...all.slice(MAX_BATCH), ...more].every((entry) => known.has(entry))).toBe(true);
+  });
+});
+
+/** A program that receives: it keeps what it accepted for the next connection. */
+class Receiving {
+  readonly inbox = new MemoryInbox();
+  readonly reports: Report[] = [];
+  /** How it answers, and how much it was asked about. */
+  answer: 'yes' | 'declined' = 'yes';
+  readonly asked: Extent[] = [];
+  reception = new Reception(TRANSFER);
+
+  async run(pipe: Pipe): Promise<void> {
+    const host: Host = {
+      freely: false,
+      reception: async (continues) => {
+        if (continues !== TRANSFER) this.reception = new Reception(TRANSFER);
+        return this.reception;
+      },
+      open: async () => this.inbox,
+      ask: async (extent) => {
+        this.asked.push(extent);
+        return this.answer;
+      },
+    };
+    await withGreeting(new Channel('announcer', pipe), (channel) =>
+      runReceiver(channel, host, (report) => this.reports.push(report)),
+    );
+  }
+}
+
+/** A program that sends. */
+class Sending {
+  readonly reports: Report[] = [];
+  readonly delivery: Delivery;
+
+  constructor(outbox: MemoryOutbox) {
+    this.delivery = new Delivery(outbox);
+  }
+
+  async run(pipe: Pipe): Promise<void> {
+    await withGreeting(new Channel('chooser', pipe), (channel) =>
+      runSender(channel, this.delivery, (report) => this.reports.push(report)),
+    );
+  }
+}
+
+/** One connection between two programs, until it ends or is cut. Returns what broke it. */
+async function connect(
+  sender: Sending,
+  receiver: Receiving,
+  wire = cable(),
+): Promise<ErrorCode | undefined> {
+  const [sent] = await Promise.allSettled([
+    sender.run(wire.left).finally(wire.pull),
+    receiver.run(wire.right).finally(wire.pull),
+  ]);
+  return codeOf(sent);
+}
+
+function codeOf(result: PromiseSettledResult<void>): ErrorCode | undefined {
+  if (result.status === 'fulfilled') return undefined;
+  if (!(result.reason instanceof DropError)) throw result.reason;
+  return result.reason.code;
+}
+
+/** A connection to a program, in which everything can be said, whatever it answers. */
+class Line {
+  readonly heard: Message[] = [];
+  readonly #own: Pipe;
+  readonly #pull: () => void;
+  readonly #ended: Promise<PromiseSettledResult<void>[]>;
+
+  constructor(program: { run(pipe: Pipe): Promise<void> }) {
+    const { left, right, pull } = cable();
+    this.#own = left;
+    this.#pull = pull;
+    this.#ended = Promise.allSettled([program.run(right), this.#listen()]);
+  }
+
+  async say(...messages: Message[]): Promise<void> {
+    for (const message of messages) {
+      await this.#own.write(...encode(message)).catch(() => {});
+      // The other side gets the time to do what it has to do.
+      for (let i = 0; i < 10; i++) await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
+  /** Pulls the cable. Returns what the other side fails with. */
+  async end(): Promise<ErrorCode | undefined> {
+    this.#pull();
+    const [program, listening] = await this.#ended;
+    if (listening?.status === 'rejected') throw listening.reason;
+    return program && codeOf(program);
+  }
+
+  async #listen(): Promise<void> {
+    const decoder = new FrameDecoder();
+    decoder.greeted();
+    for await (const part of this.#own.incoming)
+      for (const piece of decoder.push(part)) this.heard.push(decode(piece));
+  }
+}
+
+const HELLO: Message = { type: 'hello', newest: 1, oldest: 1, intent: 'send', knows: true };
+const WELCOME: Message = { type: 'welcome', newest: 1, oldest: 1, terms: 'known', epoch: 0 };
+const INTRO: Message = { type: 'intro', name: 'x' };
+const BEGIN: Message = { type: 'begin', continues: null, checksum: false };
+const AGAIN: Message = { type: 'begin', continues: TRANSFER, checksum: false };
+const BEGUN: Message = { type: 'begun', transfer: TRANSFER };
+const ACCEPT: Message = { type: 'accept' };
+const DONE: Message = { type: 'done' };
+const COMPLETE: Message = { type: 'complete', missed: 0 };
+const roots = (...names: string[]): Message => ({ type: 'roots', names, final: true });
+const want = (count: number, some: object = {}): Message =>
+  ({ type: 'want', count, skip: [], kept: [], failed: [], ...some }) as Message;
+const chunk = (entry: number, offset: number, part: Uint8Array): Message => ({
+  type: 'chunk',
+  entry,
+  offset,
+  bytes: part,
+});
+const end = (entry: number, all: Uint8Array): Message => ({
+  type: 'end',
+  entry,
+  digest: sha256(all),
+});
+
+/** All of an offer, in as many messages as it takes. */
+function offer(...entries: Entry[]): Message[] {
+  const messages: Message[] = [];
+  for (let at = 0; at === 0 || at < entries.length; at += MAX_BATCH) {
+    const all = entries.slice(0, at + MAX_BATCH);
+    messages.push({
+      type: 'offer',
+      entries: all.slice(at),
+      files: all.filter(hasData).length,
+      bytes: all.reduce((sum, entry) => sum + sizeOf(entry), 0),
+      final: all.length === entries.length,
+    });
+  }
+  return messages;
+}
+
+/** What a program that receives answers to a sender that says this and is gone. */
+async function visit(
+  receiver: Receiving,
+  ...messages: Message[]
+): Promise<{ heard: Message[]; code: ErrorCode | undefined }> {
+  const line = new Line(receiver);
+  await line.say(HELLO, INTRO, ...messages);
+  return { heard: line.heard.slice(2), code: await line.end() };
+}
+
+/** What a program that sends says to a receiver that says this and is gone. */
+async function receive(
+  sender: Sending,
+  ...messages: Message[]
+): Promise<{ heard: Message[]; code: ErrorCode | undefined }> {
+  const line = new Line(sender);
+  await line.say(WELCOME, INTRO, ...messages);
+  return { heard: line.heard.slice(2), code: await line.end() };
+}
+
+function failures(reports: readonly Report[]): [string, ErrorCode][] {
+  return reports.flatMap((report) =>
+    report.type === 'failed' ? [[report.path, report.code] as [string, ErrorCode]] : [],
+  );
+}
+
+describe('a sender that goes on', () => {
+  test('gets what the yes was for, and nobody is asked again', async () => {
+    const receiver = new Receiving();
+    const all = [file('a', 5), file('b', 3)];
+    const first = await visit(
+      receiver,
+      BEGIN,
+      roots('a', 'b'),
+      ...offer(...all),
+      chunk(0, 0, bytes(2)),
+    );
+    expect(first.code).toBe('disconnected');
+    const { heard, code } = await visit(
+      receiver,
+      AGAIN,
+      roots('a', 'b'),
+      ...offer(...all),
+      chunk(0, 2, bytes(5).slice(2)),
+      end(0, bytes(5)),
+      chunk(1, 0, bytes(3)),
+      end(1, bytes(3)),
+      DONE,
+    );
+    const kept = [{ entry: 0, size: 2, digest: sha256(bytes(2)) }];
+    expect(heard.slice(0, 3)).toEqual([BEGUN, ACCEPT, want(2, { kept })]);
+    expect(heard.at(-1)).toEqual(COMPLETE);
+    expect(code).toBeUndefined();
+    expect(receiver.inbox.stored).toEqual({ a: bytes(5), b: bytes(3) });
+    expect(receiver.asked).toHaveLength(1);
+  });
+
+  test('hears of each entry what became of it, and nothing is stored or told twice', async () => {
+    const receiver = new Receiving();
+    const { inbox } = receiver;
+    inbox.stored.there = bytes(1);
+    inbox.broken.broken = { after: -1, code: 'not-permitted' };
+    const names = roots('folder', 'a', 'there', 'broken');
+    const folder: Entry = { kind: 'folder', path: 'folder', mtime: 0 };
+    const all = [folder, file('a', 2), file('there', 1), file('broken', 1)];
+    await visit(receiver, BEGIN, names, ...offer(...all), chunk(1, 0, bytes(2)), end(1, bytes(2)));
+    for (const path of Object.keys(inbox.stored)) delete inbox.stored[path];
+    delete inbox.broken.broken;
+
+    const { heard, code } = await visit(receiver, AGAIN, names, ...offer(...all, ...all), DONE);
+    const skip = [
+      { entry: 1, reason: 'stored' },
+      { entry: 2, reason: 'unchanged' },
+      { entry: 5, reason: 'stored' },
+      { entry: 6, reason: 'unchanged' },
+    ];
+    const failed = [
+      { entry: 3, code: 'peer-disk' },
+      { entry: 7, code: 'peer-disk' },
+    ];
+    expect(heard).toContainEqual(want(8, { skip, failed }));
+    expect(code).toBeUndefined();
+    expect(inbox.stored).toEqual({});
+    const told = receiver.reports.map(({ type }) => type);
+    expect(told.filter((type) => /^(stored|skipped|failed)$/.test(type))).toHaveLength(3);
+    expect(receiver.reception).toMatchObject({ files: 3, bytes: 4 });
+  });
+
+  test.each([
+    ['others', ['c', 'd']],
+    ['more', ['a', 'b', 'c']],
+    ['fewer', ['a']],
+    ['the same in another order', ['b', 'a']],
+  ])('breaks the protocol if its roots are %s', async (_, others) => {
+    const receiver = new Receiving();
+    await visit(receiver, BEGIN, roots('a', 'b'), ...offer(file('a', 5)));
+    const { heard, code } = await visit(receiver, AGAIN, roots(...others), ...offer());
+    expect(heard.map(({ type }) => type)).toEqual(['begun', 'cancel']);
+    expect(code).toBe('protocol');
+  });
+
+  test('is asked about what changed, once it is more than the yes reaches', async () => {
+    const receiver = new Receiving();
+    await visit(receiver, BEGIN, roots('a'), ...offer(file('a', 1)));
+    await visit(receiver, AGAIN, roots('a'), ...offer(file('a', 2)));
+    expect(receiver.asked).toHaveLength(1);
+    receiver.answer = 'declined';
+    const { heard } = await visit(receiver, AGAIN, roots('a'), ...offer(file('a', 2 * 1024 ** 3)));
+    expect(receiver.asked).toHaveLength(2);
+    expect(heard.at(-1)).toEqual({ type: 'cancel', code: 'declined' });
+  });
+});
+
+describe('a receiver', () => {
+  /** An outbox that reads so much of a file, and no more. */
+  class Stalling extends MemoryOutbox {
+    override async *read(
+      entry: DataEntry,
+      kept: Kept | undefined,
+      signal?: AbortSignal,
+    ): ReturnType<MemoryOutbox['read']> {
+      const { value } = await super.read(entry, kept).next();
+      if (value && 'bytes' in value) yield value;
+      await new Promise((resolve) => signal?.addEventListener('abort', resolve));
+      throw new DropError('disconnected');
+    }
+  }
+  const stored = want(1, { skip: [{ entry: 0, reason: 'stored' }] });
+  const tree: Tree = { a: bytes(20) };
+  const isStored = ({ type }: Report): boolean => type === 'stored';
+
+  test('is believed that it had stored what was sent as a whole', async () => {
+    const sender = new Sending(new MemoryOutbox(tree));
+    await receive(sender, BEGUN, ACCEPT, want(1));
+    const { heard, code } = await receive(sender, BEGUN, ACCEPT, stored, COMPLETE);
+    expect(heard.map(({ type }) => type)).toEqual(['begin', 'roots', 'offer', 'done']);
+    expect(code).toBeUndefined();
+    expect(sender.reports.filter(isStored)).toEqual([
+      expect.objectContaining({ size: 20, digest: sha256(bytes(20)) }),
+    ]);
+  });
+
+  test.each<[string, MemoryOutbox, Message[]]>([
+    ['nothing was sent of', new MemoryOutbox(tree), [BEGUN]],
+    ['nothing was wanted of', new MemoryOutbox(tree), [BEGUN, ACCEPT]],
+    ['only the start was sent of', new Stalling(tree), [BEGUN, ACCEPT, want(1)]],
+  ])('breaks the protocol if it says to have stored what %s', async (_, outbox, before) => {
+    const sender = new Sending(outbox);
+    await receive(sender, ...before);
+    const { code } = await receive(sender, BEGUN, ACCEPT, stored, COMPLETE);
+    expect(code).toBe('protocol');
+    expect(sender.reports.filter(isStored)).toEqual([]);
+  });
+
+  test('that knows nothing of a transfer is offered everything anew', async () => {
+    const sender = new Sending(new MemoryOutbox(tree));
+    await receive(sender, BEGUN, ACCEPT, want(1));
+    const other: Message = { type: 'begun', transfer: 'f'.repeat(32) };
+    const { heard, code } = await receive(sender, other, ACCEPT, stored);
+    expect(heard[0]).toEqual(AGAIN);
+    expect(heard).toContainEqual(expect.objectContaining({ type: 'offer', files: 1, bytes: 20 }));
+    expect(sender.reports).toContainEqual({ type: 'restarted' });
+    // It cannot have stored anything either.
+    expect(code).toBe('protocol');
+  });
+
+  test('makes a sender read each file once to compare it, and never beyond that', async () => {
+    const read: string[] = [];
+    class Counting extends MemoryOutbox {
+      override digest(entry: FileEntry): Promise<Uint8Array> {
+        read.push(entry.path);
+        return super.digest(entry);
+      }
+    }
+    const sender = new Sending(new Counting({ a: bytes(20), b: bytes(3) }));
+    const compare = (entry: number): Message => ({ type: 'compare', entry });
+    const { heard, code } = await receive(
+      sender,
+      BEGUN,
+      ACCEPT,
+      compare(1),
+      compare(0),
+      compare(1),
+      compare(0),
+    );
+    expect(heard.slice(3, 5)).toEqual([
+      { type: 'digest', entry: 1, digest: sha256(bytes(3)) },
+      { type: 'digest', entry: 0, digest: sha256(bytes(20)) },
+    ]);
+    expect(code).toBe('protocol');
+    expect(read).toEqual(['b', 'a']);
+  });
+});
+
+describe('a lost word', () => {
+  const tree: Tree = { a: bytes(12), bad: bytes(20, 2), c: bytes(3, 3) };
+
+  /** Cuts the first connection somewhere in each message, and lets the second end as it does. */
+  async function cutAnywhere(
+    begin: () => { sender: Sending; receiver: Receiving },
+    check: (sender: Sending, receiver: Receiving) => void,
+  ): Promise<void> {
+    for (let cutAfter = 1; ; cutAfter += 3) {
+      const { sender, receiver } = begin();
+      if ((await connect(sender, receiver, cable({ cutAfter }))) === undefined) break;
+      const { transfer } = sender.delivery;
+      expect(await connect(sender, receiver)).toBeUndefined();
+      expect(receiver.inbox.stored).toEqual({ a: tree.a, c: tree.c });
+      if (transfer !== null) expect(receiver.asked).toHaveLength(1);
+      check(sender, receiver);
+    }
+  }
+
+  test('of what could not be stored is said again, and told once on both sides', async () => {
+    await cutAnywhere(
+      () => {
+        const receiver = new Receiving();
+        receiver.inbox.broken.bad = { after: 7, code: 'not-permitted' };
+        return { sender: new Sending(new MemoryOutbox(tree)), receiver };
+      },
+      (sender, receiver) => {
+        expect(failures(sender.reports)).toEqual([['bad', 'peer-disk']]);
+        expect(failures(receiver.reports)).toEqual([['bad', 'not-permitted']]);
+      },
+    );
+  });
+
+  test('of what could not be read needs not be said again, as it was told', async () => {
+    await cutAnywhere(
+      () => {
+        const outbox = new MemoryOutbox(tree, { spoil: { bad: { after: 7, code: 'changed' } } });
+        return { sender: new Sending(outbox), receiver: new Receiving() };
+      },
+      (sender) => expect(failures(sender.reports)).toEqual([['bad', 'changed']]),
+    );
+  });
+});
+
+describe('a file that is compared', () => {
+  class Unreadable extends MemoryOutbox {
+    override async digest(): Promise<Uint8Array> {
+      throw new DropError('unreadable');
+    }
+  }
+  const tree: Tree = { a: bytes(20), b: bytes(3) };
+  const comparing = (there: Uint8Array): Receiving => {
+    const receiver = new Receiving();
+    receiver.inbox.compares = true;
+    receiver.inbox.stored.a = there;
+    return receiver;
+  };
+  const sentOf = ({ reports }: Sending): string[] =>
+    reports.flatMap((one) => (one.type === 'started' ? [one.entry.path] : []));
+
+  test.each([
+    ['is sent if it is another one', bytes(20, 2), ['a', 'b']],
+    ['is not sent if it is the same', bytes(20), ['b']],
+  ])('%s', async (_, there, sent) => {
+    const receiver = comparing(there);
+    const sender = new Sending(new MemoryOutbox(tree));
+    expect(await connect(sender, receiver)).toBeUndefined();
+    expect(receiver.inbox.stored).toEqual(tree);
+    expect(sentOf(sender)).toEqual(sent);
+  });
+
+  test('is sent if nobody can tell', async () => {
+    const receiver = comparing(bytes(20));
+    const sender = new Sending(new Unreadable(tree));
+    expect(await connect(sender, receiver)).toBeUndefined();
+    expect(receiver.inbox.stored).toEqual(tree);
+    expect(sentOf(sender)).toEqual(['a', 'b']);
+  });
+
+  test('and cannot be read at all fails, and nothing else', async () => {
+    const receiver = comparing(bytes(20, 2));
+    const sender = new Sending(
+      new Unreadable(tree, { spoil: { a: { after: 0, code: 'unreadable' } } }),
+    );
+    expect(await connect(sender, receiver)).toBeUndefined();
+    expect(receiver.inbox.stored).toEqual({ a: bytes(20, 2), b: bytes(3) });
+    expect(failures(sender.reports)).toEqual([['a', 'unreadable']]);
+    expect(failures(receiver.reports)).toEqual([['a', 'peer-source']]);
+  });
+});
+
+describe('two connections of one transfer', () => {
+  /** A program whose accepted transfers wait for the peer that they are from. */
+  class House {
+    readonly inbox = new MemoryInbox();
+    readonly transfers = new Transfers();
+    questions = 0;
+
+    visitor(id: string): { run(pipe: Pipe): Promise<void> } {
+      return { run: (pipe) => this.#host(id as PeerId, pipe) };
+    }
+
+    async #host(id: PeerId, pipe: Pipe): Promise<void> {
+      const channel = new Channel('announcer', pipe);
+      const peer = { id, name: id };
+      let transfer = this.transfers.begin(id, () => new Progress(peer, () => {}));
+      const host: Host = {
+        freely: false,
+        reception: async (continues) => {
+          if (continues !== null)
+            transfer = (await this.transfers.takeUp(id, continues, channel)) ?? transfer;
+          return transfer.reception;
+        },
+        open: async () => this.inbox,
+        ask: async () => {
+          this.questions += 1;
+          this.transfers.hold(transfer, channel);
+          return 'yes';
+        },
+      };
+      try {
+        await withGreeting(channel, (greeted) => runReceiver(greeted, host, () => {}));
+        await this.transfers.end(transfer);
+      } catch (error) {
+        await this.transfers.release(transfer);
+        throw error;
+      }
+    }
+  }
+
+  function idIn({ heard }: Line): string {
+    const begun = heard.find((message) => message.type === 'begun');
+    if (begun === undefined) throw new Error('nothing has begun');
+    return begun.transfer;
+  }
+
+  test('are one: the later one replaces the other, and goes on after what came', async () => {
+    const house = new House();
+    const first = new Line(house.visitor('ana'));
+    await first.say(HELLO, INTRO, BEGIN, roots('a'), ...offer(file('a', 5)), chunk(0, 0, bytes(2)));
+    const again: Message = { type: 'begin', continues: idIn(first), checksum: false };
+
+    const second = new Line(house.visitor('ana'));
+    await second.say(HELLO, INTRO, again, roots('a'), ...offer(file('a', 5)));
+    expect(idIn(second)).toBe(idIn(first));
+    // What the first still says is of no account any more.
+    await first.say(chunk(0, 2, bytes(3, 9)), end(0, bytes(5)));
+    expect(await first.end()).toBe('disconnected');
+
+    await second.say(chunk(0, 2, bytes(5).slice(2)), end(0, bytes(5)), DONE);
+    expect(second.heard.at(-1)).toEqual(COMPLETE);
+    expect(await second.end()).toBeUndefined();
+    expect(house.inbox.stored).toEqual({ a: bytes(5) });
+    expect(house.questions).toBe(1);
+  });
+
+  test('are two for somebody else, whatever the transfer is that is named', async () => {
+    const house = new House();
+    const hers = new Line(house.visitor('ana'));
+    await hers.say(HELLO, INTRO, BEGIN, roots('a'), ...offer(file('a', 5)), chunk(0, 0, bytes(2)));
+    const again: Message = { type: 'begin', continues: idIn(hers), checksum: false };
+
+    const his = new Line(house.visitor('mallory'));
+    await his.say(HELLO, INTRO, again, roots('a'), ...offer(file('a', 5)));
+    expect(idIn(his)).not.toBe(idIn(hers));
+    expect(house.questions).toBe(2);
+    await his.end();
+
+    await hers.say(chunk(0, 2, bytes(5).slice(2)), end(0, bytes(5)), DONE);
+    expect(await hers.end()).toBeUndefined();
+    await house.transfers.close();
+  });
+});
