@@ -1,5 +1,6 @@
-import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, rmSync, statfsSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, rmSync } from 'node:fs';
+import { open, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** A small disk in memory, mounted at `path`. Needs root and `mount`. */
@@ -17,13 +18,18 @@ export class Disk implements Disposable {
   }
 
   /** Somebody else takes everything but so many bytes, until `empty`. */
-  fill(left: number): void {
-    for (let tries = 0; tries < TRIES; tries++) {
-      const { bavail, bsize } = statfsSync(this.path);
-      const size = bavail * bsize - left;
-      if (size <= 0) return;
-      const { status } = spawnSync('fallocate', ['--length', String(size), this.#filler]);
-      if (status === 0) return;
+  async fill(left: number): Promise<void> {
+    await using filler = await open(this.#filler, 'a');
+    try {
+      for (;;) {
+        const { bavail, bsize } = await statfs(this.path);
+        const size = Math.min(bavail * bsize - left, BLOCK.length);
+        if (size <= 0) return;
+        await filler.write(BLOCK, 0, size);
+      }
+    } catch (error) {
+      // Others may have taken the rest.
+      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
     }
   }
 
@@ -42,5 +48,4 @@ export class Disk implements Disposable {
   }
 }
 
-/** Others may take of the same room meanwhile. */
-const TRIES = 5;
+const BLOCK = Buffer.alloc(4 * 1024 * 1024);

@@ -8,5 +8,5 @@ test('nothing is lost, whatever happens', () =>
   soak({
     seconds: 60 * Number(SOAK_MINUTES),
     seed: Number(SOAK_SEED),
-    round: Number(SOAK_ROUND),
+    first: Number(SOAK_ROUND),
   }));

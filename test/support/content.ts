@@ -1,5 +1,7 @@
 import { createCipheriv, createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
+import { pipeline } from 'node:stream/promises';
 
 /**
  * `size` bytes that are the same for the same seed and repeat nowhere, so that whatever lands in
@@ -16,6 +18,13 @@ export function* content(seed: string, size: number): Generator<Buffer, void, un
 export async function makeFile(path: string, seed: string, size: number): Promise<void> {
   await using file = await open(path, 'w');
   for (const block of content(seed, size)) await file.write(block);
+}
+
+/** The SHA-256 of what is in a file. */
+export async function digestOf(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(path), hash);
+  return hash.digest('hex');
 }
 
 const BLOCK = 1024 * 1024;

@@ -1,9 +1,7 @@
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { mkdir, readdir, rm, utimes } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
-import { pipeline } from 'node:stream/promises';
-import { content, makeFile } from '../../support/content.ts';
+import { content, digestOf, makeFile } from '../../support/content.ts';
 import type { Cargo } from './plan.ts';
 
 /** What a file must hold in the end. */
@@ -84,7 +82,7 @@ export class Freight {
     }
     for (const [path, { seed, size }] of this.#targets) {
       if (!there.delete(path)) problems.push({ kind: 'lost', path });
-      else if ((await hashOf(join(target, path))) !== hashFrom(content(seed, size)))
+      else if ((await digestOf(join(target, path))) !== digestFrom(content(seed, size)))
         problems.push({ kind: 'corrupt', path });
     }
     for (const path of there) problems.push({ kind: 'duplicated', path });
@@ -116,13 +114,7 @@ function sizeOf({ size }: Cargo, i: number): number {
   return (i * 7_919) % (size + 1);
 }
 
-async function hashOf(path: string): Promise<string> {
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(path), hash);
-  return hash.digest('hex');
-}
-
-function hashFrom(blocks: Iterable<Buffer>): string {
+function digestFrom(blocks: Iterable<Buffer>): string {
   const hash = createHash('sha256');
   for (const block of blocks) hash.update(block);
   return hash.digest('hex');

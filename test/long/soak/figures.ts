@@ -61,13 +61,15 @@ export class Figures {
   toString(): string {
     const transfers = [...this.#transfers.values()].reduce((sum, one) => sum + one, 0);
     const faults = [...this.#faults.values()].reduce((sum, one) => sum + one, 0);
-    const last = this.#footprints.at(-1);
+    const { memory, files } = this.#footprints.at(-1) ?? { memory: 0, files: 0 };
+    const grown = this.growth;
+    const more = grown ? ` (${mb(grown.memory * 1024)} and ${grown.files} more than early)` : '';
     return [
       `${transfers} transfers (${list(this.#transfers)}) in ${this.runs} runs`,
       `${this.#files} files, ${mb(this.#bytes)} delivered`,
       `${mb(this.#resent)} resent, and ${mb(this.#streamedAgain)} of streams whose command was run again`,
       `${faults} faults (${list(new Map(FAULT_NAMES.map((name) => [name, this.#faults.get(name) ?? 0])))})`,
-      `receiver ${last === undefined ? '-' : `${mb(last.memory * 1024)}, ${last.files} open files`}`,
+      `the receiver has ${mb(memory * 1024)} and ${files} open files${more}`,
       `files ${list(this.#problems)}`,
     ].join('; ');
   }

@@ -191,7 +191,7 @@ export class Lane implements AsyncDisposable {
       case 'both suspended':
         return suspend(ms, this.#sending, this.#receiving);
       case 'disk full':
-        this.#disk.fill(ROOM_LEFT);
+        await this.#disk.fill(ROOM_LEFT);
         await sleep(Math.min(ms, 3000));
         return this.#disk.empty();
       case 'stranger at the door':
