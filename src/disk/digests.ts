@@ -1,9 +1,12 @@
 import { createHash, type Hash } from 'node:crypto';
 import { type BigIntStats, closeSync, constants, fstatSync, openSync, read } from 'node:fs';
 import { promisify } from 'node:util';
+import { DropError } from '../errors.ts';
 import { isSystemError } from './failure.ts';
 import { Gate } from './gate.ts';
 import type { Handles } from './handles.ts';
+import { openOwn } from './own.ts';
+import type { Start } from './part.ts';
 import { NO_FOLLOW, NO_WAIT } from './platform.ts';
 
 /**
@@ -21,47 +24,56 @@ export class Digests {
   }
 
   /** SHA-256 of a regular file; undefined if it is none, cannot be read, or changes meanwhile. */
-  async of(path: string): Promise<Uint8Array | undefined> {
+  of(path: string): Promise<Uint8Array | undefined> {
+    const flags = constants.O_RDONLY | NO_FOLLOW | NO_WAIT;
+    return this.#opened(
+      () => openSync(path, flags),
+      (file) => this.#read(file),
+    );
+  }
+
+  /** What lies in a part that we made earlier; undefined if that is nothing to go on with. */
+  startOf(path: string, most: number): Promise<Start | undefined> {
+    return this.#opened(
+      () => openOwn(path, constants.O_RDONLY),
+      async (file) => {
+        const { size } = fstatSync(file);
+        const hash = size > most ? undefined : await hashStart(file, size);
+        return hash && { size, hash };
+      },
+    );
+  }
+
+  async #opened<T>(open: () => number, read: (file: number) => Promise<T>): Promise<T | undefined> {
     await this.#gate.enter();
     try {
-      return await this.#read(path);
+      const file = await this.#handles.open(open);
+      try {
+        return await read(file);
+      } finally {
+        closeSync(file);
+        this.#handles.closed();
+      }
     } catch (error) {
-      if (isSystemError(error)) return undefined;
+      if (isSystemError(error) || error instanceof DropError) return undefined;
       throw error;
     } finally {
       this.#gate.leave();
     }
   }
 
-  /** The hash after the first `size` bytes of an open file; undefined if it has fewer. */
-  async start(file: number, size: number): Promise<Hash | undefined> {
-    await this.#gate.enter();
-    try {
-      return await hashStart(file, size);
-    } finally {
-      this.#gate.leave();
-    }
-  }
-
-  async #read(path: string): Promise<Uint8Array | undefined> {
-    const flags = constants.O_RDONLY | NO_FOLLOW | NO_WAIT;
-    const file = await this.#handles.open(() => openSync(path, flags));
-    try {
-      const before = fstatSync(file, { bigint: true });
-      if (!before.isFile()) return undefined;
-      const version = versionOf(before);
-      const known = this.#known.get(version);
-      if (known !== undefined) return known;
-      const hash = await hashStart(file, Number(before.size));
-      if (hash === undefined || versionOf(fstatSync(file, { bigint: true })) !== version)
-        return undefined;
-      const digest = new Uint8Array(hash.digest());
-      this.#remember(version, digest);
-      return digest;
-    } finally {
-      closeSync(file);
-      this.#handles.closed();
-    }
+  async #read(file: number): Promise<Uint8Array | undefined> {
+    const before = fstatSync(file, { bigint: true });
+    if (!before.isFile()) return undefined;
+    const version = versionOf(before);
+    const known = this.#known.get(version);
+    if (known !== undefined) return known;
+    const hash = await hashStart(file, Number(before.size));
+    if (hash === undefined || versionOf(fstatSync(file, { bigint: true })) !== version)
+      return undefined;
+    const digest = new Uint8Array(hash.digest());
+    this.#remember(version, digest);
+    return digest;
   }
 
   #remember(version: string, digest: Uint8Array): void {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { closeSync, constants, fstatSync, mkdirSync, rmdirSync, type Stats } from 'node:fs';
+import { mkdirSync, rmdirSync, type Stats } from 'node:fs';
 import { mkdir, realpath, statfs } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { DropError, type ErrorCode } from '../errors.ts';
@@ -24,7 +24,6 @@ import {
 } from './folder.ts';
 import { Handles } from './handles.ts';
 import { Landing } from './landing.ts';
-import { openOwn } from './own.ts';
 import { Part, PartPool, type Start, storedTime } from './part.ts';
 import { platformHere } from './platform.ts';
 import type { Staging, Stagings } from './staging.ts';
@@ -118,7 +117,6 @@ class DiskInbox implements Inbox {
   readonly #umask: number;
   readonly #checksum: boolean;
   readonly #onConflict: OnConflict;
-  readonly #handles: Handles;
   readonly #digests: Digests;
   readonly #pool: PartPool;
   readonly #parts = new Set<Part>();
@@ -139,7 +137,6 @@ class DiskInbox implements Inbox {
     this.#staging = staging;
     this.#landing = landing;
     this.#sync = sync;
-    this.#handles = handles;
     this.#digests = new Digests(handles);
     this.#pool = new PartPool(handles);
     this.#umask = umask;
@@ -234,14 +231,14 @@ class DiskInbox implements Inbox {
     digest: () => Promise<Uint8Array | null>,
   ): Promise<'unchanged' | 'identical' | undefined> {
     const around = this.#landing.lookAround(entry, !this.#replaces);
-    const alike = around.filter((found) => isAlike(found, entry.size)).slice(0, MAX_COMPARED);
+    const alike = around.filter((found) => isAlike(found, entry.size));
     if (alike.length === 0) return undefined;
     const unchanged = alike.find(({ stats }) => timeOf(stats) === storedTime(entry.mtime));
     if (unchanged !== undefined && !this.#checksum) {
       this.#landing.recognise(entry, unchanged);
       return 'unchanged';
     }
-    const ours = alike.map(({ path }) => this.#digests.of(path));
+    const ours = alike.slice(0, MAX_COMPARED).map(({ path }) => this.#digests.of(path));
     const [theirs, ...found] = await Promise.all([digest(), ...ours]);
     const identical = alike.find((_, i) => theirs && found[i] && equal(found[i], theirs));
     if (identical === undefined) return undefined;
@@ -263,34 +260,14 @@ class DiskInbox implements Inbox {
 
   /** The start of a file that lies here from a broken transfer. */
   async #startOf(entry: DataEntry): Promise<Start | undefined> {
+    const most = entry.kind === 'file' ? entry.size : Number.POSITIVE_INFINITY;
     for (const path of this.#staging.partsOf(entry)) {
-      const start = this.#starts.get(path) ?? (await this.#readStart(path, entry));
+      const start = this.#starts.get(path) ?? (await this.#digests.startOf(path, most));
       if (start === undefined) continue;
       this.#starts.set(path, start);
       return start;
     }
     return undefined;
-  }
-
-  async #readStart(path: string, entry: DataEntry): Promise<Start | undefined> {
-    let file: number;
-    try {
-      file = await this.#handles.open(() => openOwn(path, constants.O_RDONLY));
-    } catch {
-      return undefined; // It comes anew.
-    }
-    try {
-      const { size } = fstatSync(file);
-      if (entry.kind === 'file' && size > entry.size) return undefined;
-      const hash = await this.#digests.start(file, size);
-      return hash && { size, hash };
-    } catch (error) {
-      if (isSystemError(error)) return undefined;
-      throw error;
-    } finally {
-      closeSync(file);
-      this.#handles.closed();
-    }
   }
 
   #begin(entry: DataEntry): Part {

@@ -114,6 +114,14 @@ describe('a file that is sent again', () => {
     });
   });
 
+  test('is known among many versions of one size', async () => {
+    const target = newFolder();
+    const versions = Array.from({ length: 8 }, (_, i) => [fileOf('x', `${i}`, MTIME + i * HOUR)]);
+    for (const version of versions) await send(target, version);
+    for (const version of versions) expect(await send(target, version)).toEqual(['unchanged x']);
+    expect(readdirSync(target)).toHaveLength(8);
+  });
+
   test('is found in a name that was given last, though ten thousand are taken', async () => {
     const target = newFolder();
     for (let n = 0; n < 10_000; n++) {

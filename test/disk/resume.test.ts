@@ -240,6 +240,23 @@ describe('what came of a file before a break', () => {
   });
 });
 
+test('of very many files at once, whatever else is compared, none waits for ever', async () => {
+  const kept = Array.from({ length: 150 }, (_, i) => fileOf(`kept ${i}`, `content ${i}`));
+  const same = Array.from({ length: 150 }, (_, i) => fileOf(`same ${i}`, `content ${i}`));
+  const first = await open();
+  await receiveAll(first, same);
+  for (const offered of kept) await receiveStart(first, offered, 5);
+  await first.close();
+  const second = await open({ checksum: true });
+  const placed = [...kept, ...same].map(({ entry, content }) =>
+    second.place(entry, async () => sha256(content as Buffer)),
+  );
+  const wanted = (await Promise.all(placed)).map(({ want }) => want);
+  expect(wanted.filter((want) => want === 'rest')).toHaveLength(150);
+  expect(wanted.filter((want) => want === 'nothing')).toHaveLength(150);
+  await second.close();
+});
+
 describe('a part that nobody may believe', () => {
   const spoils: [string, (part: string) => void, string][] = [
     ['is damaged', (part) => writeFileSync(part, 'CON'), 'rest x'],
