@@ -6,9 +6,10 @@ import type { Peer, SendEvent, Summary } from './events.ts';
 import type { AskCode, Meeting } from './meet.ts';
 import { Progress } from './progress.ts';
 import { type CommonOptions, openSelf } from './self.ts';
+import { Delivery } from './transfer/delivery.ts';
 import { follow } from './transfer/follow.ts';
 import type { Tell } from './transfer/report.ts';
-import { Delivery, runSender } from './transfer/sender.ts';
+import { runSender } from './transfer/sender.ts';
 
 export interface SendOptions extends CommonOptions {
   /** A peer from `discover`, or a name, an id, its first digits, or HOST[:PORT]. */

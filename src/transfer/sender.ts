@@ -1,5 +1,5 @@
 import { DropError, type ErrorCode } from '../errors.ts';
-import { MAX_BATCH, MAX_CONTROL, MAX_OPEN_ENTRIES } from '../protocol/limits.ts';
+import { MAX_OPEN_ENTRIES } from '../protocol/limits.ts';
 import {
   type DataEntry,
   type Entry,
@@ -10,6 +10,7 @@ import {
 import type { Kept, Message, MessageOf, SkipReason } from '../protocol/message.ts';
 import type { Channel } from './channel.ts';
 import { Condition, together } from './condition.ts';
+import { batchOf, type Delivery, type Sent } from './delivery.ts';
 import type { Tell } from './report.ts';
 
 /** Files to read. */
@@ -75,92 +76,6 @@ const OF_ONE_FILE: ReadonlySet<ErrorCode> = new Set([
   'too-many-open',
   'disk',
 ]);
-
-/**
- * What is to be delivered to one receiver, and how far that has come. It outlives connections:
- * when one breaks, what was not settled is offered again, before the rest, on the next.
- */
-export class Delivery {
-  readonly outbox: Outbox;
-  readonly checksum: boolean;
-  /** The receiver's name for it, once that is known. */
-  transfer: string | null = null;
-  #walk: AsyncIterator<Entry | Unsendable>;
-  #walked = false;
-  /** What is to be offered next. */
-  #ahead: Entry[] = [];
-  /** What was sent before the connection broke; the receiver may have stored it. */
-  readonly #sent = new Map<Entry, Sent>();
-  /** How much was found so far: files, and their bytes. */
-  files = 0;
-  bytes = 0;
-  /** Whether the bytes are all that there will be; those of a stream come on top. */
-  sized = true;
-
-  constructor(outbox: Outbox, { checksum = false }: { checksum?: boolean | undefined } = {}) {
-    this.outbox = outbox;
-    this.checksum = checksum;
-    this.#walk = outbox.entries()[Symbol.asyncIterator]();
-  }
-
-  /** Forgets what was offered: whoever hears it next knows nothing of it. */
-  restart(): void {
-    this.#walk = this.outbox.entries()[Symbol.asyncIterator]();
-    this.#walked = false;
-    this.#ahead = [];
-    this.#sent.clear();
-    this.files = this.bytes = 0;
-    this.sized = true;
-  }
-
-  /** How many entries, at least one if there are any, can be offered next in one message. */
-  async look(onUnsendable: (found: Unsendable) => void): Promise<number> {
-    while (!this.#walked && this.#ahead.length < MAX_BATCH) {
-      const { value: found, done } = await this.#walk.next();
-      if (done) this.#walked = true;
-      else if (found.kind === 'unsendable') onUnsendable(found);
-      else this.#find(found);
-    }
-    return batchOf(this.#ahead);
-  }
-
-  /** Takes that many. */
-  take(count: number): Entry[] {
-    return this.#ahead.splice(0, count);
-  }
-
-  /** Whether everything is taken. */
-  get exhausted(): boolean {
-    return this.#walked && this.#ahead.length === 0;
-  }
-
-  /** The connection broke: these were offered and not settled, in this order. */
-  again(open: readonly { readonly entry: Entry; readonly sent?: Sent | undefined }[]): void {
-    this.#ahead.unshift(...open.map(({ entry }) => entry));
-    for (const { entry, sent } of open) if (sent !== undefined) this.#sent.set(entry, sent);
-  }
-
-  /** What an entry was when it was sent before the connection broke; it is asked for once. */
-  sentBefore(entry: Entry): Sent | undefined {
-    const sent = this.#sent.get(entry);
-    this.#sent.delete(entry);
-    return sent;
-  }
-
-  #find(entry: Entry): void {
-    this.#ahead.push(entry);
-    if (hasData(entry)) this.files += 1;
-    if (entry.kind === 'stream') this.sized = false;
-    this.bytes += sizeOf(entry);
-  }
-}
-
-/** A file that went out as a whole. */
-interface Sent {
-  readonly digest: Uint8Array;
-  /** Bytes. */
-  readonly size: number;
-}
 
 /**
  * Delivers over one connection: offers batch by batch, sends what the receiver wants of it, and
@@ -429,19 +344,4 @@ interface Job {
   failed: boolean;
   /** The receiver gave it up: the rest needs not be sent. */
   rejected: boolean;
-}
-
-/**
- * How many items at the front of a list fit into one control frame, at least one if there is any.
- * A UTF-16 unit of JSON takes at most three bytes.
- */
-function batchOf(list: readonly unknown[]): number {
-  let room = MAX_CONTROL - 256;
-  let count = 0;
-  for (const item of list) {
-    room -= 3 * JSON.stringify(item).length + 1;
-    if (count > 0 && (room < 0 || count === MAX_BATCH)) break;
-    count += 1;
-  }
-  return count;
 }

@@ -5,9 +5,10 @@ import { DropError, type ErrorCode } from '../../src/errors.ts';
 import type { PeerId, Summary, TransferEvent } from '../../src/events.ts';
 import { Progress } from '../../src/progress.ts';
 import { Channel } from '../../src/transfer/channel.ts';
+import { Delivery } from '../../src/transfer/delivery.ts';
 import { runReceiver } from '../../src/transfer/receiver.ts';
 import { Reception } from '../../src/transfer/reception.ts';
-import { Delivery, runSender } from '../../src/transfer/sender.ts';
+import { runSender } from '../../src/transfer/sender.ts';
 import { withGreeting } from '../support/greeted.ts';
 import { cable, MemoryInbox, MemoryOutbox, type Tree } from '../support/memory.ts';
 

@@ -14,10 +14,11 @@ import {
 } from '../../src/protocol/manifest.ts';
 import { decode, encode, type Kept, type Message } from '../../src/protocol/message.ts';
 import { Channel, type Pipe } from '../../src/transfer/channel.ts';
+import { Delivery } from '../../src/transfer/delivery.ts';
 import { type Host, runReceiver } from '../../src/transfer/receiver.ts';
 import { Reception } from '../../src/transfer/reception.ts';
 import type { Report } from '../../src/transfer/report.ts';
-import { Delivery, runSender } from '../../src/transfer/sender.ts';
+import { runSender } from '../../src/transfer/sender.ts';
 import { Transfers } from '../../src/transfers.ts';
 import { withGreeting } from '../support/greeted.ts';
 import { cable, MemoryInbox, MemoryOutbox, sha256, type Tree } from '../support/memory.ts';

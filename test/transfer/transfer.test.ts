@@ -6,11 +6,12 @@ import { MAX_OPEN_ENTRIES } from '../../src/protocol/limits.ts';
 import { type DataEntry, type Entry, sizeOf } from '../../src/protocol/manifest.ts';
 import { encode, type Message } from '../../src/protocol/message.ts';
 import { Channel, type Pipe } from '../../src/transfer/channel.ts';
+import { Delivery } from '../../src/transfer/delivery.ts';
 import { greetAsChooser } from '../../src/transfer/greeting.ts';
 import { type Host, runReceiver } from '../../src/transfer/receiver.ts';
 import { Reception } from '../../src/transfer/reception.ts';
 import type { Report } from '../../src/transfer/report.ts';
-import { type Block, Delivery, type Outbox, runSender } from '../../src/transfer/sender.ts';
+import { type Block, type Outbox, runSender } from '../../src/transfer/sender.ts';
 import { withGreeting } from '../support/greeted.ts';
 import {
   type Cable,
