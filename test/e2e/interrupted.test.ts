@@ -76,6 +76,22 @@ describeWith(LAB, 'whatever interrupts it', () => {
     await expectOnly(pair, 'large');
   });
 
+  test.concurrent('a connection that is dead without a sign keeps nothing from the next run', async () => {
+    await using pair = new Pair('100mbit');
+    const size = 48 * MiB;
+    await makeFile(join(pair.bob.path, 'large'), 'large', size);
+    await pair.receive();
+    const sending = pair.send(['large']);
+    await reached(sending, 0.5 * size);
+    // No last word of the one that is killed reaches the receiver.
+    pair.left.setAddresses('lan', ['10.77.0.11/24']);
+    sending.kill('SIGKILL');
+    const again = pair.send(['large']);
+    await expectEnd(again, 0);
+    expect((await again.event('summary')).sent).toBeLessThan(0.7 * size);
+    await expectOnly(pair, 'large');
+  });
+
   test.concurrent('both are suspended for longer than silence is borne, and go on', async () => {
     await using pair = new Pair('100mbit');
     const size = 32 * MiB;
