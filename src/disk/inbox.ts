@@ -1,6 +1,5 @@
-import { randomBytes } from 'node:crypto';
 import { mkdirSync, rmdirSync, type Stats } from 'node:fs';
-import { mkdir, realpath, statfs } from 'node:fs/promises';
+import { mkdir, realpath, rmdir, statfs } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { DropError, type ErrorCode } from '../errors.ts';
 import type { PeerId } from '../events.ts';
@@ -21,6 +20,7 @@ import {
   pathOf,
   survey,
   takeName,
+  unlessTaken,
 } from './folder.ts';
 import { Handles } from './handles.ts';
 import { Landing } from './landing.ts';
@@ -92,9 +92,10 @@ export async function openInbox(
 export async function checkTarget(folder: string): Promise<void> {
   try {
     const { name } = await openTarget(folder);
-    const probe = join(name, `.drop-${randomBytes(8).toString('hex')}`);
-    mkdirSync(probe, { mode: 0o700 });
-    rmdirSync(probe);
+    // One name for all: what a crash has left is removed by the next.
+    const probe = join(name, '.drop-probe');
+    unlessTaken(() => mkdirSync(probe, { mode: 0o700 }));
+    await rmdir(probe).catch(() => {}); // Another receiver may just have done so.
   } catch (error) {
     throw diskFailure(error, folder);
   }
