@@ -1,4 +1,4 @@
-import { mkdirSync, rmdirSync, type Stats } from 'node:fs';
+import { mkdirSync, type Stats } from 'node:fs';
 import { mkdir, realpath, rmdir, statfs } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { DropError, type ErrorCode } from '../errors.ts';
