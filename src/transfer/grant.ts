@@ -1,4 +1,4 @@
-import type { Entry } from '../protocol/manifest.ts';
+import { type Entry, sizeOf } from '../protocol/manifest.ts';
 
 /**
  * How far a yes reaches: as far as what the person was shown, and while the sender was still
@@ -12,8 +12,10 @@ export class Grant {
   #maxEntries = 0;
   #maxBytes = 0;
 
-  /** A yes, said when this much was offered. The next reaches twice as far. */
-  renew({ entries, bytes }: { entries: number; bytes: number }): void {
+  /** A yes, said when so much more was shown. The next reaches twice as far. */
+  renew(more: { entries: number; bytes: number }): void {
+    const entries = this.#seen + more.entries;
+    const bytes = this.#bytes + more.bytes;
     this.#shown = entries;
     this.#maxEntries = entries + Math.max(entries, GRANT_ENTRIES);
     this.#maxBytes = bytes + Math.max(bytes, GRANT_BYTES);
@@ -21,12 +23,12 @@ export class Grant {
 
   /** Whether the yes covers the next entry of the offer; if so, it is taken off. */
   takes(entry: Entry): boolean {
-    const size = entry.kind === 'file' ? entry.size : 0;
+    const size = sizeOf(entry);
     const covered =
       this.#seen < this.#shown ||
       (this.#seen < this.#maxEntries &&
         this.#bytes + size <= this.#maxBytes &&
-        !(entry.kind === 'file' && RUNS_WHEN_OPENED.test(entry.path)));
+        !mustBeShown(entry));
     if (!covered) return false;
     this.#seen += 1;
     this.#bytes += size;
@@ -40,6 +42,11 @@ export const EVERYTHING = { entries: Infinity, bytes: Infinity };
 /** How much beyond what was shown one yes admits. */
 const GRANT_ENTRIES = 1_000;
 const GRANT_BYTES = 1024 ** 3;
+
+/** A stream may be a terabyte, and some files do something when they are opened. */
+function mustBeShown({ kind, path }: Entry): boolean {
+  return kind === 'stream' || (kind === 'file' && RUNS_WHEN_OPENED.test(path));
+}
 
 /** Names of files that do something when a person opens them in one system or another. */
 const RUNS_WHEN_OPENED =

@@ -2,7 +2,7 @@ import { DropError, type ErrorCode } from '../errors.ts';
 import type { Extent } from '../events.ts';
 import { equal } from '../protocol/bytes.ts';
 import { MAX_BATCH, MAX_OPEN_ENTRIES } from '../protocol/limits.ts';
-import { type DataEntry, type Entry, hasData, parentOf, sizeOf } from '../protocol/manifest.ts';
+import { type DataEntry, type Entry, hasData, sizeOf } from '../protocol/manifest.ts';
 import type { Kept, MessageOf, SkipReason } from '../protocol/message.ts';
 import type { Channel } from './channel.ts';
 import { Condition, together } from './condition.ts';
@@ -136,12 +136,12 @@ export async function runReceiver(
     throw error;
   } finally {
     await Promise.all(commits);
-    reception.broken([...jobs.values()].map(({ entry }) => entry));
+    reception.broken();
     await Promise.all(Array.from(jobs.values(), (job) => leave(job, 'cancelled')));
   }
 
   async function decideAll(): Promise<void> {
-    const { grant, transfer } = reception;
+    const { transfer } = reception;
     await channel.say({ type: 'begun', transfer });
     if (continued) await progress.until(() => introduced);
     else await askForYes();
@@ -154,7 +154,7 @@ export async function runReceiver(
     for (;;) {
       await progress.until(() => undecided.length > 0 || offered.final);
       const batch = undecided.slice(0, MAX_BATCH);
-      const beyond = batch.findIndex((entry) => !reception.isOld(entry) && !grant.takes(entry));
+      const beyond = batch.findIndex((entry) => !reception.covers(entry));
       if (beyond >= 0) batch.splice(beyond);
       if (batch.length > 0) await decide(batch, inbox);
       else if (undecided.length > 0) await askForYes();
@@ -168,7 +168,7 @@ export async function runReceiver(
     await progress.until(
       () => offered.final || channel.session.open > full || (freely && undecided.length > 0),
     );
-    const shown = { entries: reception.entries, bytes: offered.bytes };
+    const shown = reception.newIn(undecided);
     const answer = await ask({ roots, ...offered }, progress.signal);
     if (answer !== 'yes') throw new DropError(answer);
     reception.roots ??= roots;
@@ -237,9 +237,9 @@ export async function runReceiver(
   }
 
   async function place(entry: Entry, number: number, inbox: Inbox): Promise<Placed> {
+    const lost = reception.lostAbove(entry);
+    if (lost !== undefined) return { placement: { want: 'placed' }, code: lost };
     try {
-      const lost = reception.lost.get(parentOf(entry.path));
-      if (lost !== undefined) throw new DropError(lost);
       return { placement: await inbox.place(entry, () => digestOf(number)) };
     } catch (error) {
       const code = faultOf(error);

@@ -1,6 +1,6 @@
 import type { ErrorCode } from '../errors.ts';
 import { MAX_OPEN_ENTRIES } from '../protocol/limits.ts';
-import { type DataEntry, type Entry, hasData, sizeOf } from '../protocol/manifest.ts';
+import { type Entry, hasData, parentOf, sizeOf } from '../protocol/manifest.ts';
 import type { SkipReason } from '../protocol/message.ts';
 import { Grant } from './grant.ts';
 import type { Inbox } from './receiver.ts';
@@ -25,25 +25,24 @@ export class Reception {
   /** The roots that were accepted, once they are. */
   roots: readonly string[] | undefined;
   inbox: Inbox | undefined;
-  /** Folders that could not be made: nothing in them can. */
+  /** Folders that could not be made: nothing in them can, and none of it is named here. */
   readonly lost = new Map<string, ErrorCode>();
-  /** What was offered so far, each entry counted once: entries, files, and their bytes. */
-  entries = 0;
+  /** What was offered so far, each entry counted once: files, and their bytes. */
   files = 0;
   bytes = 0;
   /** Whether the bytes are all that there will be; those of a stream come on top. */
   sized = true;
   /**
-   * What was settled last. The sender has at most so many entries open, and hears us in order,
-   * so it can have missed no others.
+   * What was settled, what was told last in the end. The sender has at most so many entries open,
+   * and hears us in order, so it can have missed no others.
    */
   readonly #settled = new Map<string, Outcome>();
-  /** What was granted and begun when the connection broke. */
-  #begun = new Set<string>();
   /** What was settled before this connection. */
   #before = new Map<string, Outcome>();
-  /** Offered in this connection and not settled. */
-  #open = new Map<string, Entry>();
+  /** Offered in this connection and not settled, and whether the yes was found to cover it. */
+  readonly #open = new Map<Entry, boolean>();
+  /** Covered by the yes before this connection, not settled, and not offered again so far. */
+  readonly #covered = new Set<string>();
 
   constructor(transfer: string) {
     this.transfer = transfer;
@@ -54,53 +53,80 @@ export class Reception {
     this.#before = new Map(this.#settled);
   }
 
-  /** The connection is over. These files were begun and not settled. */
-  broken(begun: readonly DataEntry[]): void {
-    // What was not settled will be offered again, and counted then.
-    for (const entry of this.#open.values()) this.#count(entry, -1);
+  /** The connection is over. What was not settled will be offered again, and counted then. */
+  broken(): void {
+    const open = [...this.#open];
+    for (const [entry] of open) this.#count(entry, -1);
+    // The yes was for these, and not for what may be offered in their place.
+    const covered = open.filter(([entry, known]) => known || this.covers(entry));
+    for (const [entry] of covered) this.#covered.add(keyOf(entry));
+    trim(this.#covered);
     this.#open.clear();
-    this.#begun = new Set(begun.map(keyOf));
   }
 
   hearOffer(entries: readonly Entry[]): void {
     for (const entry of entries) {
-      const key = keyOf(entry);
-      if (this.#before.has(key)) continue;
-      this.#open.set(key, entry);
+      if (this.#before.has(keyOf(entry))) continue;
+      this.#open.set(entry, false);
       this.#count(entry, 1);
     }
   }
 
-  /** Whether the yes has covered it before the connection broke. */
-  isOld(entry: Entry): boolean {
-    const key = keyOf(entry);
-    return this.#before.has(key) || this.#begun.has(key);
+  /** How much of this the yes was never said for. */
+  newIn(entries: readonly Entry[]): { entries: number; bytes: number } {
+    const covered = new Set(this.#covered);
+    const isNew = (key: string): boolean => !this.#before.has(key) && !covered.delete(key);
+    const news = entries.filter((entry) => isNew(keyOf(entry)));
+    return { entries: news.length, bytes: news.reduce((sum, entry) => sum + sizeOf(entry), 0) };
   }
 
-  /** What became of it before the connection broke, if it was settled. */
+  /** Whether the yes covers an entry; if so, it is taken off, but for each only once. */
+  covers(entry: Entry): boolean {
+    const key = keyOf(entry);
+    if (this.#before.has(key)) return true;
+    if (!this.#covered.delete(key) && !this.grant.takes(entry)) return false;
+    this.#open.set(entry, true);
+    return true;
+  }
+
+  /** What became of an entry before the connection broke, if it was settled; it is told again. */
   outcomeOf(entry: Entry): Outcome | undefined {
-    return this.#before.get(keyOf(entry));
+    const outcome = this.#before.get(keyOf(entry));
+    if (outcome !== undefined) this.settle(entry, outcome);
+    return outcome;
   }
 
   settle(entry: Entry, outcome: Outcome): void {
     const key = keyOf(entry);
-    this.#open.delete(key);
+    this.#open.delete(entry);
     this.#settled.delete(key);
     this.#settled.set(key, outcome);
-    if (this.#settled.size <= MAX_OPEN_ENTRIES) return;
-    const oldest = this.#settled.keys().next();
-    if (!oldest.done) this.#settled.delete(oldest.value);
+    trim(this.#settled);
+  }
+
+  /** Why a folder that an entry lies in could not be made, if that is so. */
+  lostAbove({ path }: Entry): ErrorCode | undefined {
+    let folder = parentOf(path);
+    while (folder !== '' && !this.lost.has(folder)) folder = parentOf(folder);
+    return this.lost.get(folder);
   }
 
   #count(entry: Entry, by: 1 | -1): void {
-    this.entries += by;
     if (hasData(entry)) this.files += by;
     this.bytes += by * sizeOf(entry);
     if (entry.kind === 'stream') this.sized = false;
   }
 }
 
-/** Entries are the same if all that was offered of them is. */
+/** Forgets what was added first. An honest sender does not come back for it. */
+function trim(keys: Set<string> | Map<string, unknown>): void {
+  for (const oldest of keys.keys()) {
+    if (keys.size <= MAX_OPEN_ENTRIES) break;
+    keys.delete(oldest);
+  }
+}
+
+/** Entries are the same if their kind, path, size and time are. */
 function keyOf(entry: Entry): string {
   return entry.kind === 'file'
     ? `file ${entry.size} ${entry.mtime} ${entry.path}`

@@ -16,7 +16,7 @@ import { decode, encode, type Kept, type Message } from '../../src/protocol/mess
 import { Channel, type Pipe } from '../../src/transfer/channel.ts';
 import { Delivery } from '../../src/transfer/delivery.ts';
 import { type Host, runReceiver } from '../../src/transfer/receiver.ts';
-import { Reception } from '../../src/transfer/reception.ts';
+import { type Outcome, Reception } from '../../src/transfer/reception.ts';
 import type { Report } from '../../src/transfer/report.ts';
 import { runSender } from '../../src/transfer/sender.ts';
 import { Transfers } from '../../src/transfers.ts';
@@ -24,6 +24,7 @@ import { withGreeting } from '../support/greeted.ts';
 import { cable, MemoryInbox, MemoryOutbox, sha256, type Tree } from '../support/memory.ts';
 
 const TRANSFER = '00112233445566778899aabbccddeeff';
+const GIB = 1024 ** 3;
 const bytes = (length: number, seed = 1): Uint8Array =>
   Uint8Array.from({ length }, (_, i) => (i * 31 + seed * 17) % 251);
 const file = (path: string, size = 1, mtime = 1): DataEntry => ({
@@ -32,45 +33,155 @@ const file = (path: string, size = 1, mtime = 1): DataEntry => ({
   size,
   mtime,
 });
+/** Files that a yes covers only if they were shown for it. */
+const programs = (name: string, count: number): Entry[] =>
+  Array.from({ length: count }, (_, i) => file(`${name}${i}.exe`));
+
+/** Keeps the same accounts as a reception, but of each entry by itself. */
+class Accounts {
+  undecided: Entry[] = [];
+  /** Offered and not settled, and what was settled in any connection. */
+  readonly open = new Set<Entry>();
+  readonly settled: Entry[] = [];
+  /** What was shown for a yes, and what was placed after one. */
+  readonly shown = new Set<Entry>();
+  readonly placed = new Set<Entry>();
+  readonly outcomes = new Map<string, Outcome>();
+  before = new Map<string, Outcome>();
+  /** Shown for a yes before the connection broke, and not settled. */
+  readonly kept = new Set<string>();
+
+  offer(entries: readonly Entry[]): void {
+    this.undecided.push(...entries);
+    for (const entry of entries) if (!this.before.has(idOf(entry))) this.open.add(entry);
+  }
+
+  yes(): void {
+    const kept = new Set(this.kept);
+    for (const entry of this.undecided)
+      if (!this.before.has(idOf(entry)) && !kept.delete(idOf(entry))) this.shown.add(entry);
+  }
+
+  isCovered(entry: Entry): boolean {
+    return this.before.has(idOf(entry)) || this.kept.has(idOf(entry)) || this.shown.has(entry);
+  }
+
+  place(entry: Entry): void {
+    this.undecided.shift();
+    this.kept.delete(idOf(entry));
+    if (!this.before.has(idOf(entry))) this.placed.add(entry);
+  }
+
+  settle(entry: Entry, outcome: Outcome): void {
+    this.placed.delete(entry);
+    this.open.delete(entry);
+    this.settled.push(entry);
+    this.outcomes.set(idOf(entry), outcome);
+  }
+
+  break(): void {
+    for (const entry of this.open)
+      if (this.placed.has(entry) || this.shown.has(entry)) this.kept.add(idOf(entry));
+    this.before = new Map(this.outcomes);
+    this.undecided = [];
+    this.open.clear();
+    this.placed.clear();
+  }
+}
+
+function idOf(entry: Entry): string {
+  return JSON.stringify(entry);
+}
 
 describe('a reception', () => {
-  test('counts each entry once, however often it is offered', () => {
+  const entries = fc.array(
+    fc.constantFrom(
+      file('a.exe', 1),
+      file('a.exe', 2),
+      file('a.exe', 1, 2),
+      file('b.exe', 1),
+      file('c.exe', 9),
+    ),
+    { minLength: 1, maxLength: 5 },
+  );
+  const steps = fc.array(
+    fc.record({
+      what: fc.constantFrom('offer', 'offer', 'yes', 'place', 'place', 'settle', 'break'),
+      entries,
+    }),
+    { maxLength: 60, size: 'max' },
+  );
+
+  test('counts once and covers once, however often connections break', () => {
+    const visited = { again: 0, refused: 0, known: 0 };
     fc.assert(
-      fc.property(fc.array(fc.array(fc.tuple(fc.nat(9), fc.boolean()))), (connections) => {
+      fc.property(steps, (all) => {
         const reception = new Reception(TRANSFER);
-        const settled = new Set<number>();
-        for (const offered of connections) {
-          const all = new Map(offered);
-          reception.connected();
-          const entries = [...all.keys()].map((i) => file(`${i}`, i));
-          reception.hearOffer(entries);
-          const counted = new Set([...settled, ...all.keys()]);
-          expect(reception.files).toBe(counted.size);
-          expect(reception.bytes).toBe([...counted].reduce((sum, i) => sum + i, 0));
-          for (const [i, done] of all) if (done) settled.add(i);
-          for (const entry of entries)
-            if (settled.has(sizeOf(entry))) reception.settle(entry, 'stored');
-          reception.broken([]);
-          expect(reception.files).toBe(settled.size);
+        const accounts = new Accounts();
+        const placeNext = (): void => {
+          const [entry] = accounts.undecided;
+          if (entry === undefined) return;
+          const covered = accounts.isCovered(entry);
+          expect(reception.covers(entry)).toBe(covered);
+          visited.refused += covered ? 0 : 1;
+          if (!covered) return;
+          const outcome = accounts.before.get(idOf(entry));
+          expect(reception.outcomeOf(entry)).toEqual(outcome);
+          visited.known += outcome ? 1 : 0;
+          visited.again += accounts.kept.has(idOf(entry)) ? 1 : 0;
+          accounts.place(entry);
+        };
+        const settleOne = (): void => {
+          const [entry] = accounts.placed;
+          if (entry === undefined) return;
+          reception.settle(entry, 'stored');
+          accounts.settle(entry, 'stored');
+        };
+        reception.connected();
+        for (const step of all) {
+          if (step.what === 'offer') {
+            const offered = step.entries.map((entry) => ({ ...entry }));
+            reception.hearOffer(offered);
+            accounts.offer(offered);
+          } else if (step.what === 'yes') {
+            reception.grant.renew(reception.newIn(accounts.undecided));
+            accounts.yes();
+          } else if (step.what === 'place') step.entries.forEach(placeNext);
+          else if (step.what === 'settle') step.entries.forEach(settleOne);
+          else {
+            reception.broken();
+            reception.connected();
+            accounts.break();
+          }
+          const counted = [...accounts.settled, ...accounts.open];
+          expect(reception.files).toBe(counted.length);
+          expect(reception.bytes).toBe(counted.reduce((sum, entry) => sum + sizeOf(entry), 0));
         }
       }),
+      { numRuns: 1_000 },
     );
+    // Or else the generator does not visit what this is about.
+    for (const [what, times] of Object.entries(visited)) expect(times, what).toBeGreaterThan(50);
   });
 
   /** A connection in which all of this is offered, and a yes is said to it. */
   function accept(reception: Reception, offered: readonly Entry[]): void {
     reception.connected();
     reception.hearOffer(offered);
-    reception.grant.renew({ entries: reception.entries, bytes: reception.bytes });
+    reception.grant.renew(reception.newIn(offered));
   }
 
-  function covers(reception: Reception, entry: Entry): boolean {
-    return reception.isOld(entry) || reception.grant.takes(entry);
+  /** What of this is covered in a new connection. */
+  function coveredOf(reception: Reception, offered: readonly Entry[]): Entry[] {
+    reception.broken();
+    reception.connected();
+    reception.hearOffer(offered);
+    return offered.filter((entry) => reception.covers(entry));
   }
 
   /** What of this is known to be settled in a new connection. */
   function knownOf(reception: Reception, offered: readonly Entry[]): Entry[] {
-    reception.broken([]);
+    reception.broken();
     reception.connected();
     reception.hearOffer(offered);
     return offered.filter((entry) => reception.outcomeOf(entry) !== undefined);
@@ -81,7 +192,7 @@ describe('a reception', () => {
     const folder: Entry = { kind: 'folder', path: 'f', mtime: 1 };
     const all: Entry[] = [file('a', 1, 1), { kind: 'stream', path: 's' }, folder];
     accept(reception, all);
-    for (const entry of all) if (covers(reception, entry)) reception.settle(entry, 'stored');
+    for (const entry of all) if (reception.covers(entry)) reception.settle(entry, 'stored');
     const changed: Entry[] = [
       file('a', 2, 1),
       file('a', 1, 2),
@@ -93,28 +204,48 @@ describe('a reception', () => {
     expect(reception.files).toBe(6);
   });
 
-  test('covers again what was begun', () => {
+  test('asks nobody about a new thing as long as the yes reaches', () => {
     const reception = new Reception(TRANSFER);
-    const [begun, other] = [file('a.exe'), file('b.exe')] as const;
-    accept(reception, [begun, other]);
-    reception.grant.takes(begun);
-    reception.grant.takes(other);
-    reception.broken([begun]);
-    reception.connected();
-    reception.hearOffer([begun, other]);
-    expect([covers(reception, begun), covers(reception, other)]).toEqual([true, false]);
+    accept(reception, [file('a')]);
+    expect(coveredOf(reception, [file('b', GIB), file('c', 1)])).toHaveLength(1);
+    expect(coveredOf(reception, programs('p', 1))).toEqual([]);
   });
 
-  test('remembers as many outcomes as a sender can have missed, the last ones', () => {
+  test('covers what was shown after any number of breaks, begun or not', () => {
+    const reception = new Reception(TRANSFER);
+    const all = [...programs('p', 3), file('huge', 100 * GIB)];
+    accept(reception, all);
+    expect(reception.covers(all[0] as Entry)).toBe(true);
+    for (const some of [[], all.slice(0, 1), all, [], all])
+      expect(coveredOf(reception, some)).toEqual(some);
+  });
+
+  test('remembers as many outcomes as a sender can have missed, those told last', () => {
     const reception = new Reception(TRANSFER);
     const all = Array.from({ length: MAX_OPEN_ENTRIES }, (_, i) => file(`${i}`));
     const more = Array.from({ length: MAX_BATCH }, (_, i) => file(`more${i}`));
     accept(reception, all);
     for (const entry of all) reception.settle(entry, 'stored');
+    // The first of them are told again, and forgotten after the others.
+    const again = all.slice(0, MAX_BATCH);
+    expect(knownOf(reception, again)).toEqual(again);
     for (const entry of more) reception.settle(entry, 'stored');
     const known = new Set(knownOf(reception, [...all, ...more]));
     expect(known.size).toBe(MAX_OPEN_ENTRIES);
-    expect([...all.slice(MAX_BATCH), ...more].every((entry) => known.has(entry))).toBe(true);
+    expect([...again, ...more].every((entry) => known.has(entry))).toBe(true);
+  });
+
+  test('remembers no more of what was covered than a sender can have open', () => {
+    const reception = new Reception(TRANSFER);
+    const all: Entry[][] = [];
+    for (let i = 0; i < 3; i++) {
+      const offered = programs(`${i}-`, MAX_OPEN_ENTRIES);
+      all.push(offered);
+      accept(reception, offered);
+      reception.broken();
+    }
+    const covered = all.flatMap((offered) => coveredOf(reception, offered));
+    expect(covered).toEqual(all.at(-1));
   });
 });
 
@@ -279,6 +410,10 @@ async function receive(
   return { heard: line.heard.slice(2), code: await line.end() };
 }
 
+function filesWanted(heard: readonly Message[]): number {
+  return heard.reduce((sum, one) => sum + (one.type === 'want' ? one.count : 0), 0);
+}
+
 function failures(reports: readonly Report[]): [string, ErrorCode][] {
   return reports.flatMap((report) =>
     report.type === 'failed' ? [[report.path, report.code] as [string, ErrorCode]] : [],
@@ -347,6 +482,16 @@ describe('a sender that goes on', () => {
     expect(receiver.reception).toMatchObject({ files: 3, bytes: 4 });
   });
 
+  test('leaves nothing behind of what lies in a folder that could not be made', async () => {
+    const receiver = new Receiving();
+    receiver.inbox.broken.a = { after: -1, code: 'not-permitted' };
+    const paths = ['a', 'a/b', 'a/b/c', 'a/d'];
+    const folders = paths.map((path): Entry => ({ kind: 'folder', path, mtime: 0 }));
+    await visit(receiver, BEGIN, roots('a'), ...offer(...folders, file('a/b/c/d')), DONE);
+    expect(failures(receiver.reports)).toHaveLength(5);
+    expect([...receiver.reception.lost]).toEqual([['a', 'not-permitted']]);
+  });
+
   test.each([
     ['others', ['c', 'd']],
     ['more', ['a', 'b', 'c']],
@@ -366,9 +511,55 @@ describe('a sender that goes on', () => {
     await visit(receiver, AGAIN, roots('a'), ...offer(file('a', 2)));
     expect(receiver.asked).toHaveLength(1);
     receiver.answer = 'declined';
-    const { heard } = await visit(receiver, AGAIN, roots('a'), ...offer(file('a', 2 * 1024 ** 3)));
+    const { heard } = await visit(receiver, AGAIN, roots('a'), ...offer(file('a', 2 * GIB)));
     expect(receiver.asked).toHaveLength(2);
     expect(heard.at(-1)).toEqual({ type: 'cancel', code: 'declined' });
+  });
+
+  test.each<[string, Entry]>([
+    ['something huge', file('a/x', 100 * GIB)],
+    ['a program', file('a/x.exe')],
+    ['a stream', { kind: 'stream', path: 'a/x' }],
+  ])('cannot bring %s in place of what was shown and not yet decided', async (_, other) => {
+    const receiver = new Receiving();
+    const { inbox } = receiver;
+    // A file that is compared is not decided, nor is what comes after it.
+    inbox.compares = true;
+    inbox.stored['a/0'] = bytes(1);
+    const folder: Entry = { kind: 'folder', path: 'a', mtime: 0 };
+    const shown = Array.from({ length: 2 * MAX_BATCH }, (_, i) => file(`a/${i}`));
+    const first = await visit(receiver, BEGIN, roots('a'), ...offer(folder, ...shown));
+    expect(first.heard.map(({ type }) => type)).toEqual(['begun', 'accept', 'compare']);
+
+    receiver.answer = 'declined';
+    const { heard } = await visit(receiver, AGAIN, roots('a'), ...offer(folder, other));
+    expect(filesWanted(heard)).toBe(1);
+    expect(heard.at(-1)).toEqual({ type: 'cancel', code: 'declined' });
+  });
+
+  test('cannot bring what it had begun many times over', async () => {
+    const receiver = new Receiving();
+    const huge = file('a', GIB);
+    await visit(receiver, BEGIN, roots('a'), ...offer(huge), chunk(0, 0, bytes(1)));
+    receiver.answer = 'declined';
+    const many = new Array<Entry>(MAX_BATCH).fill(huge);
+    const { heard } = await visit(receiver, AGAIN, roots('a'), ...offer(...many));
+    // As much again as was shown is what any yes admits.
+    expect(filesWanted(heard)).toBe(2);
+    expect(heard.at(-1)).toEqual({ type: 'cancel', code: 'declined' });
+  });
+
+  test('is not asked about again, however often it is cut off before it gets anywhere', async () => {
+    const receiver = new Receiving();
+    const all = [file('a', 100 * GIB), file('setup.exe', 2)];
+    const names = roots('a', 'setup.exe');
+    await visit(receiver, BEGIN, names, ...offer(...all), chunk(0, 0, bytes(1)));
+    await visit(receiver);
+    await visit(receiver, AGAIN);
+    await visit(receiver, AGAIN, names);
+    const { heard } = await visit(receiver, AGAIN, names, ...offer(...all));
+    expect(filesWanted(heard)).toBe(2);
+    expect(receiver.asked).toHaveLength(1);
   });
 });
 
