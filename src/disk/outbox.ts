@@ -105,7 +105,7 @@ class DiskOutbox implements Outbox {
     kept: Kept | undefined,
     signal: AbortSignal,
   ): AsyncGenerator<Block, Uint8Array, undefined> {
-    if (entry.kind === 'file') return this.#readFile(entry, kept);
+    if (entry.kind === 'file') return this.#readFile(entry, kept, signal);
     return this.#streamOf(entry).read(kept, signal);
   }
 
@@ -113,7 +113,7 @@ class DiskOutbox implements Outbox {
     if (entry.kind === 'stream') this.#streamOf(entry).arrived(offset);
   }
 
-  async digest(entry: FileEntry): Promise<Uint8Array> {
+  async digest(entry: FileEntry, signal: AbortSignal): Promise<Uint8Array> {
     // Not a ring's block: files may be read meanwhile.
     const block = Buffer.allocUnsafe(Math.min(entry.size, MAX_CHUNK));
     try {
@@ -121,7 +121,7 @@ class DiskOutbox implements Outbox {
       const file = await open(this.#sourceOf(entry.path), flagsFor(entry));
       try {
         ensureOffered(entry, await file.stat());
-        const hash = await hashStart(entry, entry.size, file, block);
+        const hash = await hashStart(entry, entry.size, file, block, signal);
         ensureOffered(entry, await file.stat());
         return hash.digest();
       } finally {
@@ -184,11 +184,12 @@ class DiskOutbox implements Outbox {
   async *#readFile(
     entry: FileEntry,
     kept: Kept | undefined,
+    signal: AbortSignal,
   ): AsyncGenerator<Block, Uint8Array, undefined> {
     const ring = this.#rings.pop() ?? new Ring();
     try {
-      const small = entry.size <= MAX_CHUNK;
-      return yield* small ? this.#readSmall(entry, kept, ring) : this.#readLarge(entry, kept, ring);
+      if (entry.size <= MAX_CHUNK) return yield* this.#readSmall(entry, kept, ring);
+      return yield* this.#readLarge(entry, kept, ring, signal);
     } catch (error) {
       throw diskFailure(error, entry.path, READING);
     } finally {
@@ -234,11 +235,12 @@ class DiskOutbox implements Outbox {
     entry: FileEntry,
     kept: Kept | undefined,
     ring: Ring,
+    signal: AbortSignal,
   ): AsyncGenerator<Block, Uint8Array, undefined> {
     const file = await open(this.#sourceOf(entry.path), flagsFor(entry));
     try {
       ensureOffered(entry, await file.stat());
-      let hash = await hashStart(entry, kept?.size ?? 0, file, ring.block);
+      let hash = await hashStart(entry, kept?.size ?? 0, file, ring.block, signal);
       let offset = kept?.size ?? 0;
       if (kept !== undefined && !isDigest(hash.copy(), kept)) {
         hash = sha256();
@@ -339,9 +341,11 @@ async function hashStart(
   size: number,
   file: FileHandle,
   block: Buffer,
+  signal: AbortSignal,
 ): Promise<Hash> {
   const hash = sha256();
   for (let offset = 0; offset < size; ) {
+    signal.throwIfAborted();
     const bytes = await readBlock(entry, file, block, offset, size);
     hash.update(bytes);
     offset += bytes.length;

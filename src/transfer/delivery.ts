@@ -1,3 +1,4 @@
+import type { ErrorCode } from '../errors.ts';
 import { MAX_BATCH, MAX_CONTROL } from '../protocol/limits.ts';
 import { type Entry, hasData, sizeOf } from '../protocol/manifest.ts';
 import type { Outbox, Unsendable } from './sender.ts';
@@ -15,8 +16,8 @@ export class Delivery {
   #walked = false;
   /** What is to be offered next. */
   #ahead: Entry[] = [];
-  /** What was sent before the connection broke; the receiver may have stored it. */
-  readonly #sent = new Map<Entry, Sent>();
+  /** What was closed before the connection broke; the receiver may have settled it. */
+  readonly #closed = new Map<Entry, Sent | ErrorCode>();
   /** How much was found so far: files, and their bytes. */
   files = 0;
   bytes = 0;
@@ -34,7 +35,7 @@ export class Delivery {
     this.#walk = this.outbox.entries()[Symbol.asyncIterator]();
     this.#walked = false;
     this.#ahead = [];
-    this.#sent.clear();
+    this.#closed.clear();
     this.files = this.bytes = 0;
     this.sized = true;
   }
@@ -61,16 +62,16 @@ export class Delivery {
   }
 
   /** The connection broke: these were offered and not settled, in this order. */
-  again(open: readonly { readonly entry: Entry; readonly sent?: Sent | undefined }[]): void {
+  again(open: readonly { readonly entry: Entry; readonly closed?: Sent | ErrorCode }[]): void {
     this.#ahead.unshift(...open.map(({ entry }) => entry));
-    for (const { entry, sent } of open) if (sent !== undefined) this.#sent.set(entry, sent);
+    for (const { entry, closed } of open) if (closed !== undefined) this.#closed.set(entry, closed);
   }
 
-  /** What an entry was when it was sent before the connection broke; it is asked for once. */
-  sentBefore(entry: Entry): Sent | undefined {
-    const sent = this.#sent.get(entry);
-    this.#sent.delete(entry);
-    return sent;
+  /** How an entry was closed before the connection broke, if it was; it is told once. */
+  closedBefore(entry: Entry): Sent | ErrorCode | undefined {
+    const closed = this.#closed.get(entry);
+    this.#closed.delete(entry);
+    return closed;
   }
 
   #find(entry: Entry): void {

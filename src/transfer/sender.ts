@@ -30,8 +30,8 @@ export interface Outbox {
    * that is the start of it, else all; in the end the SHA-256 of the whole file. A block may be
    * overwritten once `BLOCKS_IN_FLIGHT` further ones were asked for. Throws `changed` if the file
    * is not the one that was offered or is written to meanwhile, `missing` or `unreadable`
-   * otherwise; `unrepeatable` if a stream would have to be read twice. The signal ends the waiting
-   * for a stream, which may last for ever.
+   * otherwise; `unrepeatable` if a stream would have to be read twice. The signal ends what may
+   * take long: to wait for a stream, and to hash what was kept.
    */
   read(
     entry: DataEntry,
@@ -43,7 +43,7 @@ export interface Outbox {
   arrived(entry: DataEntry, offset: number): void;
 
   /** The SHA-256 of a whole file. Throws like `read`. */
-  digest(entry: FileEntry): Promise<Uint8Array>;
+  digest(entry: FileEntry, signal: AbortSignal): Promise<Uint8Array>;
 
   /** Ends it: what is still open is closed. */
   close(): Promise<void>;
@@ -103,8 +103,7 @@ export async function runSender(channel: Channel, delivery: Delivery, tell: Tell
   try {
     await together(channel, progress, offerAll(), sendAll(), compareAll(), hearAll());
   } finally {
-    const open = [...jobs.values()].filter((job) => !job.failed);
-    delivery.again([...open, ...undecided.map((entry) => ({ entry }))]);
+    delivery.again([...jobs.values(), ...undecided.map((entry) => ({ entry }))]);
   }
 
   async function begin(): Promise<void> {
@@ -168,13 +167,14 @@ export async function runSender(channel: Channel, delivery: Delivery, tell: Tell
 
   async function sendFile(job: Job): Promise<void> {
     const { number, entry } = job;
-    const result = await sendBlocks(job);
+    const result = job.failedBefore ?? (await sendBlocks(job));
     if (typeof result !== 'string') {
-      job.sent = { digest: result, size: job.at };
+      job.closed = { digest: result, size: job.at };
       return pass({ type: 'end', entry: number, digest: result });
     }
-    if (!job.rejected) tell({ type: 'failed', path: entry.path, code: result });
-    job.failed = true;
+    if (!job.rejected && !job.failedBefore)
+      tell({ type: 'failed', path: entry.path, code: result });
+    job.closed = result;
     return pass({ type: 'failed', entry: number, code: result });
   }
 
@@ -229,7 +229,7 @@ export async function runSender(channel: Channel, delivery: Delivery, tell: Tell
       const next = toCompare.shift();
       if (next === undefined) return;
       // One that cannot be read fails when it is wanted.
-      const digest = await outbox.digest(next.file).catch((error: unknown) => {
+      const digest = await outbox.digest(next.file, progress.signal).catch((error: unknown) => {
         if (error instanceof DropError && OF_ONE_FILE.has(error.code)) return null;
         throw error;
       });
@@ -276,8 +276,8 @@ export async function runSender(channel: Channel, delivery: Delivery, tell: Tell
       const number = decided++;
       const code = rejected.get(number);
       const reason = skipped.get(number);
-      const before = delivery.sentBefore(entry);
-      if (code !== undefined) tell({ type: 'failed', path: entry.path, code });
+      const before = delivery.closedBefore(entry);
+      if (code !== undefined) tellFailed(entry.path, code, before);
       else if (!hasData(entry)) continue;
       else if (reason !== undefined) tellSkipped(entry, reason, before);
       else {
@@ -285,11 +285,11 @@ export async function runSender(channel: Channel, delivery: Delivery, tell: Tell
           number,
           entry,
           kept: parts.get(number),
+          failedBefore: typeof before === 'string' ? before : undefined,
           ...(entry.kind === 'stream' && { gaveUp: new AbortController() }),
           begun: false,
           at: 0,
           rejected: false,
-          failed: false,
         };
         jobs.set(number, job);
         toSend.push(job);
@@ -297,15 +297,22 @@ export async function runSender(channel: Channel, delivery: Delivery, tell: Tell
     }
   }
 
-  function tellSkipped(entry: DataEntry, reason: SkipReason, before: Sent | undefined): void {
-    if (reason !== 'stored') {
-      tell({ type: 'skipped', entry, reason });
-      return;
-    }
+  function tellFailed(path: string, code: ErrorCode, closed: Sent | ErrorCode | undefined): void {
+    // What we could not send is told already; what the receiver could not store is news.
+    if (typeof closed !== 'string') tell({ type: 'failed', path, code });
+  }
+
+  function tellSkipped(
+    entry: DataEntry,
+    reason: SkipReason,
+    closed: Sent | ErrorCode | undefined,
+  ): void {
+    if (typeof closed === 'string') return;
+    if (reason !== 'stored') return void tell({ type: 'skipped', entry, reason });
     // Its acknowledgement was lost with the connection.
-    if (before === undefined)
+    if (closed === undefined)
       throw new DropError('protocol', { message: 'It has stored what it was never sent.' });
-    tell({ type: 'stored', entry, ...before });
+    tell({ type: 'stored', entry, ...closed });
   }
 
   function hearArrived({ entry: number, offset }: MessageOf<'arrived'>): void {
@@ -317,14 +324,12 @@ export async function runSender(channel: Channel, delivery: Delivery, tell: Tell
     const job = jobs.get(message.entry);
     if (job === undefined) return;
     jobs.delete(message.entry);
-    if (message.type === 'stored') {
-      if (job.sent) tell({ type: 'stored', entry: job.entry, ...job.sent });
-    } else if (!job.failed) {
-      // What we could not send is told already; what the receiver could not store is news.
+    const { entry, closed } = job;
+    if (message.type === 'failed') {
       job.rejected = true;
       job.gaveUp?.abort();
-      tell({ type: 'failed', path: job.entry.path, code: message.code });
-    }
+      tellFailed(entry.path, message.code, closed);
+    } else if (typeof closed === 'object') tell({ type: 'stored', entry, ...closed });
   }
 }
 
@@ -333,15 +338,15 @@ interface Job {
   readonly number: number;
   readonly entry: DataEntry;
   readonly kept: Kept | undefined;
+  /** We could not send it, and have told so, before the connection broke. */
+  readonly failedBefore: ErrorCode | undefined;
   /** Aborted when the receiver gives a stream up, which may have nothing to say just then. */
   readonly gaveUp?: AbortController;
   begun: boolean;
   /** How far it is sent. */
   at: number;
-  /** Once all of it is. */
-  sent?: Sent;
-  /** We could not send it. */
-  failed: boolean;
+  /** Once all of it is sent, or it is known that it cannot be. */
+  closed?: Sent | ErrorCode;
   /** The receiver gave it up: the rest needs not be sent. */
   rejected: boolean;
 }

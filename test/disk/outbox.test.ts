@@ -359,7 +359,7 @@ describe('a file', () => {
     expect(read.from).toBe(size === 0 ? undefined : 0);
     expect(read.bytes.equals(content)).toBe(true);
     expect(read.digest).toEqual(sha256(content));
-    expect(Buffer.from(await outbox.digest(file))).toEqual(sha256(content));
+    expect(Buffer.from(await outbox.digest(file, UNSTOPPED))).toEqual(sha256(content));
   });
 
   test.each(sizes)('of %d bytes is read on from what was kept of it', async (size) => {
@@ -390,7 +390,10 @@ describe('a file', () => {
     writeFileSync(path, content);
     const outbox = await openOutbox([path]);
     const file = await fileIn(outbox, 'x');
-    for (const hash of [() => outbox.digest(file), () => readAll(outbox, file, keptOf(content))]) {
+    for (const hash of [
+      () => outbox.digest(file, UNSTOPPED),
+      () => readAll(outbox, file, keptOf(content)),
+    ]) {
       let turns = 0;
       let busy = true;
       const done = hash().finally(() => {
@@ -419,7 +422,7 @@ describe('a file', () => {
         if (inFlight.push(bytes) === BLOCKS_IN_FLIGHT)
           arrived.push(Buffer.from(inFlight.shift() as Uint8Array));
       }
-      await outbox.digest(file);
+      await outbox.digest(file, UNSTOPPED);
     }
     arrived.push(...inFlight.map((block) => Buffer.from(block)));
     expect(Buffer.concat(arrived).equals(Buffer.concat(contents))).toBe(true);
@@ -433,7 +436,7 @@ describe('a file', () => {
     const outbox = await openOutbox(Object.keys(contents).map((name) => join(folder, name)));
     const [a, b, c] = (await walk(outbox)) as [FileEntry, FileEntry, FileEntry];
     await readAll(outbox, a);
-    const [digest, read] = await Promise.all([outbox.digest(b), readAll(outbox, c)]);
+    const [digest, read] = await Promise.all([outbox.digest(b, UNSTOPPED), readAll(outbox, c)]);
     expect(Buffer.from(digest)).toEqual(sha256(contents.b));
     expect(read.digest).toEqual(sha256(contents.c));
     expect(read.bytes.equals(contents.c)).toBe(true);
@@ -488,7 +491,7 @@ describe('a file', () => {
         await change(join(folder, 'r/x'));
         const expected = { code: 'changed', path: 'r/x' };
         expect(await failureOf(readAll(outbox, file))).toMatchObject(expected);
-        expect(await failureOf(outbox.digest(file))).toMatchObject(expected);
+        expect(await failureOf(outbox.digest(file, UNSTOPPED))).toMatchObject(expected);
       },
     );
   }
@@ -523,7 +526,7 @@ describe('a file', () => {
     for (let turns = 0; turns < 40; turns++) {
       utimesSync(path, 1_000_000_000, 1_000_000_000);
       const outbox = await openOutbox([path]);
-      const failure = failureOf(outbox.digest(await fileIn(outbox, 'x')));
+      const failure = failureOf(outbox.digest(await fileIn(outbox, 'x'), UNSTOPPED));
       // Each block takes at least one.
       for (let turn = 0; turn < turns; turn++) await setImmediate();
       overwrite(path, 0);
@@ -633,7 +636,7 @@ describeWith(['prlimit'], 'where no more files can be opened', () => {
       const expected = { code: 'too-many-open' };
       for (const file of files) {
         expect(await failureOf(readAll(outbox, file))).toMatchObject(expected);
-        expect(await failureOf(outbox.digest(file))).toMatchObject(expected);
+        expect(await failureOf(outbox.digest(file, UNSTOPPED))).toMatchObject(expected);
       }
     });
     for (const file of files) expect((await readAll(outbox, file)).bytes.length).toBe(file.size);
