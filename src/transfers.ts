@@ -10,14 +10,19 @@ export interface Transfer {
   readonly peer: PeerId;
   readonly reception: Reception;
   readonly sums: Progress;
+  /** It came to its end. Only the sender may not have heard of that. */
+  complete: boolean;
 }
 
 /** How long an accepted transfer may be without a connection, in milliseconds. */
 const IDLE = 3_600_000;
 
+/** How long the last word can be repeated, if it was lost with the connection, in milliseconds. */
+const REPEATED = 120_000;
+
 /** Transfers without a connection: of one peer, and of all. The oldest gives way. */
 const MAX_IDLE_EACH = 4;
-const MAX_IDLE = 32;
+const MAX_IDLE = 16;
 
 /**
  * The accepted transfers of one receiver. When a connection breaks, its transfer waits for the
@@ -30,7 +35,7 @@ export class Transfers {
   /** A new one, for the connection of `channel`. */
   begin(peer: PeerId, sums: (transfer: string) => Progress): Transfer {
     const transfer = randomBytes(16).toString('hex');
-    return { peer, reception: new Reception(transfer), sums: sums(transfer) };
+    return { peer, reception: new Reception(transfer), sums: sums(transfer), complete: false };
   }
 
   /** An accepted transfer uses this connection, until `release`. */
@@ -59,23 +64,19 @@ export class Transfers {
   }
 
   /** The connection is lost; the transfer waits for the next. */
-  async release({ reception: { transfer: id }, peer, sums }: Transfer): Promise<void> {
-    const held = this.#held.get(id);
-    if (held?.use === undefined) return;
-    const { free } = held.use;
-    held.use = undefined;
-    held.expiry = setTimeout(() => void this.#expire(held), IDLE);
-    this.#held.delete(id);
-    this.#held.set(id, held);
-    sums.lost('disconnected');
-    free();
-    const idle = [...this.#held.values()].filter(({ use }) => use === undefined);
-    const hers = idle.filter(({ transfer }) => transfer.peer === peer);
-    const [oldest] = hers.length > MAX_IDLE_EACH ? hers : idle.length > MAX_IDLE ? idle : [];
-    if (oldest) await this.#expire(oldest);
+  async release(transfer: Transfer): Promise<void> {
+    if (!transfer.complete) transfer.sums.lost('disconnected');
+    await this.#wait(transfer, transfer.complete ? REPEATED : IDLE);
   }
 
-  /** The transfer is over, one way or the other. */
+  /** It came to its end: all is stored, and the sender was told so. */
+  async complete(transfer: Transfer): Promise<void> {
+    await transfer.reception.inbox?.close();
+    transfer.complete = true;
+    await this.#wait(transfer, REPEATED);
+  }
+
+  /** The transfer failed, or nobody comes back for it. */
   async end({ reception: { transfer: id, inbox } }: Transfer): Promise<void> {
     const held = this.#held.get(id);
     this.#held.delete(id);
@@ -100,9 +101,25 @@ export class Transfers {
     for (const held of [...this.#held.values()]) await this.#expire(held);
   }
 
+  async #wait({ reception: { transfer: id }, peer }: Transfer, ms: number): Promise<void> {
+    const held = this.#held.get(id);
+    if (held?.use === undefined) return;
+    const { free } = held.use;
+    held.use = undefined;
+    held.expiry = setTimeout(() => void this.#expire(held), ms);
+    this.#held.delete(id);
+    this.#held.set(id, held);
+    free();
+    const idle = [...this.#held.values()].filter(({ use }) => use === undefined);
+    const hers = idle.filter(({ transfer }) => transfer.peer === peer);
+    const [oldest] = hers.length > MAX_IDLE_EACH ? hers : idle.length > MAX_IDLE ? idle : [];
+    if (oldest) await this.#expire(oldest);
+  }
+
   async #expire({ transfer, expiry }: Held): Promise<void> {
     clearTimeout(expiry);
     await this.end(transfer).catch(() => {}); // What cannot be cleared away is cleared later.
+    if (transfer.complete) return;
     transfer.sums.fail(new DropError('disconnected'));
     transfer.sums.end();
   }

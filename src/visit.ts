@@ -197,12 +197,14 @@ async function takeIn(
   try {
     await runReceiver(channel, host, (report) => {
       if (report.type === 'moved') rest ??= awake.hold();
-      transfer.sums.tell(report);
+      if (!transfer.complete) transfer.sums.tell(report);
     });
   } finally {
     rest?.();
   }
-  await transfers.end(transfer);
+  const repeated = transfer.complete;
+  await transfers.complete(transfer);
+  if (repeated) return;
   transfer.sums.end();
   house.finished();
 }
@@ -216,7 +218,7 @@ async function stopTransfer(
   const isFailure = error instanceof DropError;
   if (isFailure && error.code === 'disconnected') return transfers.release(transfer);
   await transfers.end(transfer);
-  if (!isFailure) return;
+  if (!isFailure || transfer.complete) return;
   transfer.sums.fail(error);
   transfer.sums.end();
 }
