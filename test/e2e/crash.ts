@@ -4,7 +4,15 @@ import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { type Drop, drop } from '../support/bin.ts';
 import { content } from '../support/content.ts';
-import { hasty, loose, type Moment, type Note, notesOf, watched } from '../support/crash.ts';
+import {
+  hasty,
+  loose,
+  type Moment,
+  type Note,
+  notesOf,
+  unrecorded,
+  watched,
+} from '../support/crash.ts';
 import { Home, TempFolder } from '../support/home.ts';
 import { treeDifferences } from '../support/tree.ts';
 
@@ -154,7 +162,8 @@ export class Couple implements AsyncDisposable {
     const ended = signal === 'SIGKILL';
     if (!ended && signal !== 'SIGINT') throw new Error(`It could not begin: ${stderr}`);
     const notes = stage.notes('first');
-    const complaints = [...(await stage.complaintsMeanwhile()), ...hasty(notes, stage.stored)];
+    const complaints = [...(await stage.complaintsMeanwhile()), ...unrecorded(notes)];
+    complaints.push(...hasty(notes, stage.stored));
     const all = [...notes];
     if (ended) {
       const isDone = stage.sending?.events.some(({ event }) => event === 'summary');

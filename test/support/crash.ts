@@ -112,6 +112,26 @@ export function loose(notes: readonly Note[]): string[] {
   });
 }
 
+/** Staging folders, and what was put into them, before a record that a power cut leaves says whose they are. */
+export function unrecorded(notes: readonly Note[]): string[] {
+  return notes.flatMap(({ when, step }, i) => {
+    const isNew = step === 'mkdir into/.drop';
+    if (when !== 'before' || !(isNew || step.startsWith('open into/.drop/'))) return [];
+    const until = notes.slice(0, i);
+    const last = (what: string): number =>
+      until.findLastIndex((note) => isDone(note) && note.step === what);
+    const made = last('mkdir into/.drop');
+    const recorded = last('rename index/draft -> index/held');
+    // One that was taken over has its record from before.
+    if (!isNew && made < 0) return [];
+    const isKnown =
+      recorded > made &&
+      isDurable(until.slice(0, recorded), 'index/draft') &&
+      isSynced(until.slice(recorded), 'index');
+    return isKnown ? [] : [`recorded too late: ${step}`];
+  });
+}
+
 function isDone({ when, error }: Note): boolean {
   return when === 'after' && !error;
 }
