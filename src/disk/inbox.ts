@@ -23,7 +23,7 @@ import {
   unlessTaken,
 } from './folder.ts';
 import { Handles } from './handles.ts';
-import { Landing } from './landing.ts';
+import { isNamed, Landing } from './landing.ts';
 import { Part, PartPool, type Start, storedTime } from './part.ts';
 import { platformHere } from './platform.ts';
 import type { Staging, Stagings } from './staging.ts';
@@ -226,31 +226,39 @@ class DiskInbox implements Inbox {
     return { want: 'rest', size: start.size, digest: start.hash.copy().digest() };
   }
 
-  /** Whether a file is here already. */
+  /**
+   * Whether a file is here already. Size and time are enough only for one of its very name: many
+   * files have both in common.
+   */
   async #isHere(
     entry: FileEntry,
     digest: () => Promise<Uint8Array | null>,
   ): Promise<'unchanged' | 'identical' | undefined> {
-    const around = this.#landing.lookAround(entry, !this.#replaces);
-    const alike = around.filter((found) => isAlike(found, entry.size));
-    if (alike.length === 0) return undefined;
-    const unchanged = alike.find(({ stats }) => timeOf(stats) === storedTime(entry.mtime));
-    if (unchanged !== undefined && !this.#checksum) {
-      this.#landing.recognise(entry, unchanged);
-      return 'unchanged';
-    }
-    const ours = alike.slice(0, MAX_COMPARED).map(({ path }) => this.#digests.of(path));
-    const [theirs, ...found] = await Promise.all([digest(), ...ours]);
-    const identical = alike.find((_, i) => theirs && found[i] && equal(found[i], theirs));
-    if (identical === undefined) return undefined;
-    this.#landing.recognise(entry, identical);
+    const all = this.#landing
+      .lookAround(entry, !this.#replaces)
+      .filter((found) => isAlike(found, entry.size) && !this.#landing.isClaimed(found.path, entry));
+    if (all.length === 0) return undefined;
+    const [sameTime, others] = partition(
+      all,
+      ({ stats }) => timeOf(stats) === storedTime(entry.mtime),
+    );
+    if (!this.#checksum && sameTime.some(({ path }) => isNamed(path, entry))) return 'unchanged';
+    const alike = [...sameTime, ...others].slice(0, MAX_COMPARED);
+    const ours = alike.map(({ path }) => this.#digests.of(path));
+    const [theirs, ...digests] = await Promise.all([digest(), ...ours]);
+    const same = alike.find((_, i) => {
+      const found = digests[i];
+      return theirs && found && equal(found, theirs);
+    });
+    if (same === undefined) return undefined;
+    this.#landing.claim(same.path, entry);
     return 'identical';
   }
 
   #isConflict(entry: DataEntry): boolean {
     if (this.#onConflict !== 'skip' && this.#onConflict !== 'newer') return false;
     const found = this.#landing.inTheWay(entry);
-    if (found === undefined) return false;
+    if (found === undefined || this.#landing.isClaimed(found.path, entry)) return false;
     return this.#onConflict === 'skip' || !isNewer(entry, found);
   }
 
@@ -311,7 +319,7 @@ class DiskInbox implements Inbox {
       this.#replaces && asOffered && (await this.#replace(entry, folder, name, part));
     const path = replaces
       ? join(pathOf(folder), name)
-      : await this.#name(folder, name, part, digest);
+      : await this.#name(entry, folder, name, part, digest);
     this.#parts.delete(part);
     this.#staging.end(part.path, false);
     await Promise.all([this.#sync.sync(dirname(path)), this.#landing.anchor(folder)]);
@@ -322,21 +330,35 @@ class DiskInbox implements Inbox {
   async #replace(entry: DataEntry, folder: Folder, name: string, part: Part): Promise<boolean> {
     if (!(await isSpelled(checked(folder), name))) return false;
     const found = this.#landing.inTheWay(entry);
+    if (found !== undefined && this.#landing.isClaimed(found.path, entry)) return false;
     if (this.#onConflict === 'newer' && found !== undefined && !isNewer(entry, found)) return false;
-    return takeName(part.path, join(checked(folder), name));
+    const path = join(checked(folder), name);
+    if (!takeName(part.path, path)) return false;
+    this.#landing.claim(path, entry);
+    return true;
   }
 
   /**
    * Gives a finished file its name, or the first that is free; or none, if a file of the same
    * content has one of them already. Others may take the same names meanwhile.
    */
-  async #name(folder: Folder, name: string, part: Part, digest: Uint8Array): Promise<string> {
+  async #name(
+    entry: DataEntry,
+    folder: Folder,
+    name: string,
+    part: Part,
+    digest: Uint8Array,
+  ): Promise<string> {
     let free = name;
     for (let tries = 0; tries < MAX_TRIES; tries++) {
       const path = join(checked(folder), free);
-      if (giveName(part.path, path)) return path;
-      const { same, free: next } = await this.#findSame(folder, name, part.written, digest);
+      if (giveName(part.path, path)) {
+        this.#landing.claim(path, entry);
+        return path;
+      }
+      const { same, free: next } = await this.#findSame(entry, folder, name, part.written, digest);
       if (same !== undefined) {
+        this.#landing.claim(same, entry);
         await part.discard();
         return same;
       }
@@ -347,6 +369,7 @@ class DiskInbox implements Inbox {
 
   /** Looks for a file of this content, and for a name that is free. */
   async #findSame(
+    entry: DataEntry,
     folder: Folder,
     name: string,
     size: number,
@@ -356,13 +379,22 @@ class DiskInbox implements Inbox {
     for (;;) {
       // Each time anew, for there may be more by now.
       const { there, free } = survey(checked(folder), name);
-      const next = there.find((found) => isAlike(found, size) && !compared.has(found.path))?.path;
+      const next = there.find(
+        (found) =>
+          isAlike(found, size) &&
+          !compared.has(found.path) &&
+          !this.#landing.isClaimed(found.path, entry),
+      )?.path;
       if (next === undefined || compared.size === MAX_COMPARED) return { free };
       const found = await this.#digests.of(next);
       if (found && equal(found, digest)) return { same: next, free };
       compared.add(next);
     }
   }
+}
+
+function partition<T>(all: readonly T[], isFirst: (one: T) => boolean): [T[], T[]] {
+  return [all.filter(isFirst), all.filter((one) => !isFirst(one))];
 }
 
 /** Only a regular file can be what was offered: a link may lead anywhere. */

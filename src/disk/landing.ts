@@ -8,7 +8,7 @@ import {
   readlinkSync,
   symlinkSync,
 } from 'node:fs';
-import { dirname, join, relative, sep } from 'node:path';
+import { basename, dirname, join, relative, sep } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { DropError, type ErrorCode } from '../errors.ts';
 import {
@@ -69,6 +69,8 @@ export class Landing {
   readonly #links = new Map<string, LinkEntry>();
   /** Where files were found that are stored already, and one of them each. */
   readonly #recognised = new Map<string, string>();
+  /** What landed under another name than it was offered under: where, and as what it was offered. */
+  readonly #claimed = new Map<string, string>();
   /** For each folder that we made, that it will be found after a power cut. */
   readonly #anchors = new Map<Folder, Promise<void>>();
   /** What is left for folders and links, in bytes. */
@@ -158,6 +160,22 @@ export class Landing {
     this.#recognised.set(dirname(found.path), path);
   }
 
+  /**
+   * An entry lies at this path. If that is not its own name, another one that has it by right must
+   * neither be taken for this one nor be put in its place.
+   */
+  claim(path: string, entry: Entry): void {
+    if (isNamed(path, entry) || this.#claimed.has(path)) return;
+    this.#claimed.set(path, entry.path);
+    this.#memory -= REMEMBERED + 2 * (path.length + entry.path.length);
+  }
+
+  /** Whether another entry of this transfer lies there under a name that is not its own. */
+  isClaimed(path: string, entry: Entry): boolean {
+    const by = this.#claimed.get(path);
+    return by !== undefined && by !== entry.path;
+  }
+
   /** Whether a path is what was offered, and not another one that had to be taken instead. */
   isRenamed(path: string, entry: Entry): boolean {
     return relative(this.#target.name, path) !== entry.path.replaceAll('/', sep);
@@ -193,6 +211,7 @@ export class Landing {
     for (const link of this.#links.values()) {
       await attempt(link.path, () => {
         if (!this.#isLinked(link)) touched.set(this.#makeLink(link), link.path);
+        this.#links.delete(link.path); // It may be asked to finish once more.
       });
       await setImmediate(); // There may be very many, and the peer wants a sign of life.
     }
@@ -354,6 +373,11 @@ interface OfferedPlace extends Place {
 /** Whether a name that begins with a dot may be one that a person's tools obey: `.git/hooks`. */
 function isCareful(folder: Folder): boolean {
   return folder.made === undefined;
+}
+
+/** Whether what lies at a path has the very name that an entry was offered under. */
+export function isNamed(path: string, entry: Entry): boolean {
+  return basename(path) === nameOf(entry.path);
 }
 
 function isEmpty(folder: string): boolean {

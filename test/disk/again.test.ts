@@ -71,11 +71,7 @@ describe('a file that is sent again', () => {
     const offered = [fileOf('same', 'content', mtime), fileOf('other', 'content', mtime)];
     expect(await send(target, offered, options)).toEqual(['identical same', 'all other']);
     expect(tree(target)).toEqual({ same: 'content', other: 'CONTENT', 'other (1)': 'content' });
-    expect(await send(target, offered, options)).toEqual(
-      'checksum' in options
-        ? ['identical same', 'identical other']
-        : ['identical same', 'unchanged other'],
-    );
+    expect(await send(target, offered, options)).toEqual(['identical same', 'identical other']);
   });
 
   test('whose sender cannot read it any more is wanted', async () => {
@@ -118,7 +114,8 @@ describe('a file that is sent again', () => {
     const target = newFolder();
     const versions = Array.from({ length: 8 }, (_, i) => [fileOf('x', `${i}`, MTIME + i * HOUR)]);
     for (const version of versions) await send(target, version);
-    for (const version of versions) expect(await send(target, version)).toEqual(['unchanged x']);
+    for (const [i, version] of versions.entries())
+      expect(await send(target, version)).toEqual([i === 0 ? 'unchanged x' : 'identical x']);
     expect(readdirSync(target)).toHaveLength(8);
   });
 
@@ -131,7 +128,7 @@ describe('a file that is sent again', () => {
     }
     const offered = [fileOf('x', 'content')];
     expect(await send(target, offered)).toEqual(['all x']);
-    expect(await send(target, offered)).toEqual(['unchanged x']);
+    expect(await send(target, offered)).toEqual(['identical x']);
     expect(readdirSync(target)).toHaveLength(10_001);
   });
 
@@ -178,7 +175,7 @@ describe('a file that is sent again', () => {
     const target = newFolder();
     const offered = [fileOf('x', 'content')];
     expect(await send(target, offered, { as: 'mine' })).toEqual(['all x']);
-    expect(await send(target, offered, { as: 'mine' })).toEqual(['unchanged x']);
+    expect(await send(target, offered, { as: 'mine' })).toEqual(['identical x']);
     expect(await send(target, offered)).toEqual(['all x']);
   });
 });
@@ -414,4 +411,33 @@ test('whatever is sent, and however often, each version of each file is here onc
     }),
     { numRuns: 20 },
   );
+});
+
+describe('names that two entries of one transfer come to share', () => {
+  const [ONE, TWO] = ['AAAAA', 'BBBBB'];
+
+  test.each<[string, Offered[], object, Record<string, string>]>([
+    ['by --as', [fileOf('a', ONE), fileOf('b', TWO)], { as: 'b' }, { b: ONE, 'b (1)': TWO }],
+    [
+      'by care about names',
+      [fileOf('.env', ONE), fileOf('_.env', TWO)],
+      {},
+      { '_.env': ONE, '_ (1).env': TWO },
+    ],
+  ])('%s stay two, whatever may be overwritten', async (_, offered, options, found) => {
+    for (const onConflict of ['overwrite', 'newer', 'rename'] as const) {
+      const target = newFolder();
+      for (let times = 0; times < 2; times++)
+        await send(target, offered, { ...options, onConflict });
+      expect(tree(target)).toMatchObject(found);
+    }
+  });
+
+  test('stay two where one has the number that the other would get', async () => {
+    const target = newFolder();
+    own(join(target, 'a'), 'mine, and longer');
+    expect(await send(target, [fileOf('a (1)', TWO)])).toEqual(['all a (1)']);
+    expect(await send(target, [fileOf('a', ONE)])).toEqual(['all a']);
+    expect(tree(target)).toEqual({ a: 'mine, and longer', 'a (1)': TWO, 'a (2)': ONE });
+  });
 });
