@@ -20,7 +20,9 @@ export async function receive(order: ReceiveOrder, context: Context): Promise<nu
   })) {
     face.show(event);
     if (event.event === 'ready') face.busy('Waiting for files. Ctrl-C ends it.');
-    if (event.event === 'summary') last = event;
+    // One that broke off does not count where another came to its end.
+    if (event.event === 'summary' && (last === undefined || event.code !== 'disconnected'))
+      last = event;
   }
   return last === undefined ? 0 : exitOfSummary(last, library);
 }
