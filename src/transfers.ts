@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { DropError } from './errors.ts';
 import type { PeerId } from './events.ts';
+import type { Connection } from './net/tls.ts';
 import type { Progress } from './progress.ts';
 import type { Channel } from './transfer/channel.ts';
 import { Reception } from './transfer/reception.ts';
@@ -32,33 +34,33 @@ export class Transfers {
   /** By their ids; those that have waited longest come first. */
   readonly #held = new Map<string, Held>();
 
-  /** A new one, for the connection of `channel`. */
+  /** A new one. */
   begin(peer: PeerId, sums: (transfer: string) => Progress): Transfer {
     const transfer = randomBytes(16).toString('hex');
     return { peer, reception: new Reception(transfer), sums: sums(transfer), complete: false };
   }
 
   /** An accepted transfer uses this connection, until `release`. */
-  hold(transfer: Transfer, channel: Channel): void {
+  hold(transfer: Transfer, visit: Visit): void {
     let free = (): void => {};
     const freed = new Promise<void>((resolve) => {
       free = resolve;
     });
-    this.#held.set(transfer.reception.transfer, { transfer, use: { channel, free, freed } });
+    this.#held.set(transfer.reception.transfer, { transfer, use: { visit, free, freed } });
   }
 
   /** The transfer that `peer` wants to go on with over another connection, if there is one. */
-  async takeUp(peer: PeerId, id: string, channel: Channel): Promise<Transfer | undefined> {
+  async takeUp(peer: PeerId, id: string, visit: Visit): Promise<Transfer | undefined> {
     for (;;) {
       const held = this.#held.get(id);
       if (held === undefined || held.transfer.peer !== peer) return undefined;
       clearTimeout(held.expiry);
       if (held.use === undefined) {
-        this.hold(held.transfer, channel);
+        this.hold(held.transfer, visit);
         return held.transfer;
       }
       // The sender may know sooner than we that its connection is lost.
-      held.use.channel.fail(new DropError('disconnected'));
+      held.use.visit.channel.fail(new DropError('disconnected'));
       await held.use.freed;
     }
   }
@@ -86,13 +88,14 @@ export class Transfers {
 
   /**
    * Whoever sends the same again has given up what broke off: what is kept of that is free for
-   * the new transfer.
+   * the new transfer. A connection of it that we do not know to be dead is waited for a little.
    */
-  async giveWay(peer: PeerId, roots: readonly string[]): Promise<void> {
+  async giveWay(to: Transfer, roots: readonly string[]): Promise<void> {
     for (const held of [...this.#held.values()]) {
-      const { transfer, use } = held;
-      if (use !== undefined || transfer.peer !== peer) continue;
-      if (transfer.reception.roots?.some((root) => roots.includes(root))) await this.#expire(held);
+      const { transfer } = held;
+      if (transfer === to || transfer.peer !== to.peer) continue;
+      if (!transfer.reception.roots?.some((root) => roots.includes(root))) continue;
+      if (held.use === undefined || (await isDead(held.use))) await this.#expire(held);
     }
   }
 
@@ -125,6 +128,29 @@ export class Transfers {
   }
 }
 
+/** Whether a connection proves to be dead; it is dropped then. */
+async function isDead({ visit, freed }: Use): Promise<boolean> {
+  const { connection, channel } = visit;
+  const began = performance.now();
+  while (connection.silence < SIGN) {
+    await sleep(LOOK);
+    if (connection.silence < performance.now() - began) return false;
+  }
+  channel.fail(new DropError('disconnected'));
+  await freed;
+  return true;
+}
+
+/** Within this long a living peer says something, in milliseconds; how often that is looked at. */
+const SIGN = 6_000;
+const LOOK = 200;
+
+/** A connection that a transfer uses. */
+export interface Visit {
+  readonly channel: Channel;
+  readonly connection: Pick<Connection, 'silence'>;
+}
+
 interface Held {
   readonly transfer: Transfer;
   /** The connection that it uses now. */
@@ -133,7 +159,7 @@ interface Held {
 }
 
 interface Use {
-  readonly channel: Channel;
+  readonly visit: Visit;
   /** Says that it is not used any more; who waits for that. */
   readonly free: () => void;
   readonly freed: Promise<void>;

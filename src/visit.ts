@@ -12,7 +12,7 @@ import type { Self } from './self.ts';
 import { Channel } from './transfer/channel.ts';
 import { type Greeted, greetAsAnnouncer } from './transfer/greeting.ts';
 import { type Host, runReceiver } from './transfer/receiver.ts';
-import type { Transfer, Transfers } from './transfers.ts';
+import type { Transfer, Transfers, Visit } from './transfers.ts';
 
 /** What a person is asked about. */
 export interface Request extends Extent {
@@ -112,7 +112,7 @@ async function visit(
     stopBeating = keepAlive(channel);
     if (channel.session.role !== 'receiver') throw new DropError('refused');
     guest = await welcome(house, id, itsName, greeted);
-    await takeIn(house, channel, guest, (accepted) => {
+    await takeIn(house, { channel, connection }, guest, (accepted) => {
       transfer = accepted;
     });
   } catch (error) {
@@ -154,7 +154,7 @@ async function welcome(
 /** Receives over one connection; `onAccepted` hears of the transfer that it belongs to. */
 async function takeIn(
   house: House,
-  channel: Channel,
+  current: Visit,
   guest: Guest,
   onAccepted: (transfer: Transfer) => void,
 ): Promise<void> {
@@ -168,7 +168,7 @@ async function takeIn(
   const host: Host = {
     freely: guest.free,
     async reception(continues) {
-      const before = continues && (await transfers.takeUp(id, continues, channel));
+      const before = continues && (await transfers.takeUp(id, continues, current));
       if (before) onAccepted(before);
       transfer = before || transfer;
       return transfer.reception;
@@ -183,19 +183,19 @@ async function takeIn(
       if (answer !== 'yes' && !gone.aborted)
         emit({ event: 'declined', transfer: name, peer, reason: answer });
       if (answer === 'yes' && accepted === undefined) {
-        transfers.hold(transfer, channel);
+        transfers.hold(transfer, current);
         onAccepted(transfer);
       }
       return answer;
     },
     async open({ roots, checksum }) {
-      await transfers.giveWay(id, roots);
+      await transfers.giveWay(transfer, roots);
       const { into, as, onConflict } = options;
       return openInbox(into, { peer: id, stagings, roots, as, checksum, onConflict });
     },
   };
   try {
-    await runReceiver(channel, host, (report) => {
+    await runReceiver(current.channel, host, (report) => {
       if (report.type === 'moved') rest ??= awake.hold();
       if (!transfer.complete) transfer.sums.tell(report);
     });

@@ -20,6 +20,8 @@ export interface Connection extends Pipe {
   readonly binding: Uint8Array;
   /** The address at the other end, without port. */
   readonly remote: string;
+  /** For how many milliseconds nothing came; a greeted peer says `alive` every few seconds. */
+  readonly silence: number;
   /** The peer is known to be welcome: the time limit of the greeting is off, silence counts. */
   greeted(): void;
   /** Drops it at once; whoever reads or writes gets `error`. */
@@ -243,6 +245,11 @@ class Wire implements Connection {
     });
     socket.on('error', (cause) => this.#fail(new DropError('disconnected', { cause })));
     socket.on('close', () => this.#fail(new DropError('disconnected')));
+  }
+
+  get silence(): number {
+    // While we are the ones who do not listen, it says nothing.
+    return this.#socket.isPaused() ? 0 : performance.now() - this.#heardAt;
   }
 
   greeted(): void {

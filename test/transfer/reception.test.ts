@@ -748,19 +748,20 @@ describe('two connections of one transfer', () => {
 
     async #host(id: PeerId, pipe: Pipe): Promise<void> {
       const channel = new Channel('announcer', pipe);
+      const visit = { channel, connection: { silence: 0 } };
       const peer = { id, name: id };
       let transfer = this.transfers.begin(id, () => new Progress(peer, () => {}));
       const host: Host = {
         freely: false,
         reception: async (continues) => {
           if (continues !== null)
-            transfer = (await this.transfers.takeUp(id, continues, channel)) ?? transfer;
+            transfer = (await this.transfers.takeUp(id, continues, visit)) ?? transfer;
           return transfer.reception;
         },
         open: async () => this.inbox,
         ask: async () => {
           this.questions += 1;
-          this.transfers.hold(transfer, channel);
+          this.transfers.hold(transfer, visit);
           return 'yes';
         },
       };
