@@ -92,6 +92,21 @@ describeWith(LAB, 'whatever interrupts it', () => {
     await expectOnly(pair, 'large');
   });
 
+  test.concurrent('a cable that stays pulled is noticed on both sides: 5, and nothing is there', async () => {
+    await using pair = new Pair('100mbit');
+    const size = 32 * MiB;
+    await makeFile(join(pair.bob.path, 'large'), 'large', size);
+    using onlooker = new Onlooker(pair.ana.downloads);
+    const receiving = await pair.receive();
+    const sending = pair.send(['--wait', '3', 'large']);
+    await reached(sending, 0.25 * size);
+    pair.left.unplug('lan');
+    await receiving.event('reconnecting');
+    await expectEnd(sending, 5);
+    expect(await sending.event('summary')).toMatchObject({ ok: false, code: 'disconnected' });
+    expect(onlooker.seen).toEqual([]);
+  });
+
   test.concurrent('both are suspended for longer than silence is borne, and go on', async () => {
     await using pair = new Pair('100mbit');
     const size = 32 * MiB;
@@ -163,12 +178,14 @@ describeWith(LAB, 'whatever interrupts it', () => {
     await using pair = new Pair('100mbit');
     const size = 32 * MiB;
     await makeFile(join(pair.bob.path, 'large'), 'large', size);
+    using onlooker = new Onlooker(pair.ana.downloads);
     const receiving = await pair.receive();
     const sending = pair.send(['--wait', '3', 'large']);
     await reached(sending, 0.25 * size);
     receiving.kill('SIGKILL');
     await expectEnd(sending, 5);
     expect(await sending.event('summary')).toMatchObject({ ok: false, code: 'disconnected' });
+    expect(onlooker.seen).toEqual([]);
     const pauses = sending.events.flatMap((one) =>
       one.event === 'reconnecting' ? [one.next] : [],
     );
