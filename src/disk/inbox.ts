@@ -242,7 +242,11 @@ class DiskInbox implements Inbox {
       all,
       ({ stats }) => timeOf(stats) === storedTime(entry.mtime),
     );
-    if (!this.#checksum && sameTime.some(({ path }) => isNamed(path, entry))) return 'unchanged';
+    const unchanged = sameTime.find(({ path }) => isNamed(path, entry));
+    if (unchanged !== undefined && !this.#checksum) {
+      this.#landing.recognise(entry, unchanged);
+      return 'unchanged';
+    }
     const alike = [...sameTime, ...others].slice(0, MAX_COMPARED);
     const ours = alike.map(({ path }) => this.#digests.of(path));
     const [theirs, ...digests] = await Promise.all([digest(), ...ours]);
@@ -251,6 +255,7 @@ class DiskInbox implements Inbox {
       return theirs && found && equal(found, theirs);
     });
     if (same === undefined) return undefined;
+    this.#landing.recognise(entry, same);
     this.#landing.claim(same.path, entry);
     return 'identical';
   }
