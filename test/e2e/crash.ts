@@ -166,14 +166,16 @@ export class Couple implements AsyncDisposable {
     complaints.push(...hasty(notes, stage.stored));
     const all = [...notes];
     if (ended) {
-      const isDone = stage.sending?.events.some(({ event }) => event === 'summary');
-      if (sender === 'begins anew' && !isDone) await stage.sending?.stop('SIGKILL');
+      if (sender === 'begins anew') await stage.sending?.stop('SIGKILL');
       const second = stage.receive('second');
       await second.event('ready');
-      if (sender === 'begins anew' && !isDone) stage.send();
-      const sending = stage.sending ?? stage.send();
+      const sending = (sender === 'goes on' && stage.sending) || stage.send();
       complaints.push(...(await stage.complaintsAbout(sending)));
-      if (!isDone) await second.event('summary');
+      const sums = sending.events.find((one) => one.event === 'summary');
+      // The first may just have said that all is complete.
+      const isMine = ({ transfer }: { transfer: string }) => transfer === sums?.transfer;
+      if (!first.events.some((one) => one.event === 'accepted' && isMine(one)))
+        await second.event('summary', isMine);
       await second.stop();
       all.push(...stage.notes('second'));
     } else complaints.push(...(await stage.complaintsAbout(stage.sending)));
