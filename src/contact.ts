@@ -20,6 +20,7 @@ export class Contact {
   readonly #options: ContactOptions;
   readonly #signal: AbortSignal;
   #target: Target | undefined;
+  #metAt = 0;
   /** When the peer was lost, and how often it was tried since; until something comes of it. */
   #lost: { readonly at: number; tries: number } | undefined;
 
@@ -53,6 +54,7 @@ export class Contact {
    * where it was, and wherever it is announced by now. Throws `loss` if it does not.
    */
   async again(loss: DropError, wait: number, onRetry: OnRetry): Promise<Meeting> {
+    if (performance.now() - this.#metAt > LASTING) this.held();
     this.#lost ??= { at: performance.now(), tries: 0 };
     const lost = this.#lost;
     const search = new AbortController();
@@ -87,6 +89,7 @@ export class Contact {
 
   async #meet(target: Target): Promise<Meeting> {
     const meeting = await meet(this.#self, target, this.#options.code, this.#signal);
+    this.#metAt = performance.now();
     // It is this key that we go on with, whatever else answers by that name or address.
     this.#target = { ...target, id: meeting.peer.id };
     return meeting;
@@ -133,8 +136,12 @@ const PASSING: ReadonlySet<ErrorCode> = new Set([
   'not-found',
   'no-network',
   'wrong-peer',
+  'unproven',
   'busy',
 ]);
+
+/** A connection that lasted so long, in milliseconds, was no mere attempt. */
+const LASTING = 10_000;
 
 /** Addresses that are tried; an attempt at all of them must not take for ever. */
 const MAX_ADDRESSES = 16;

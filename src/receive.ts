@@ -84,8 +84,9 @@ async function receiveAll(
     finished() {
       if (once) enough.abort();
     },
+    enough: enough.signal,
   };
-  setMaxListeners(0, outer); // Each visit listens to it.
+  setMaxListeners(0, outer, enough.signal); // Each visit listens to them.
 
   const visits = new Set<Promise<void>>();
   const listener = await listen(

@@ -69,7 +69,7 @@ async function sendAll(
     try {
       for (;;) {
         const loss = await deliver(delivery, meeting, awake, signal, (report) => {
-          if (report.type === 'moved' || report.type === 'stored') contact.held();
+          if (/moved|stored|skipped/.test(report.type)) contact.held();
           // Somebody may be asked there as for any other transfer.
           if (report.type === 'restarted') emit({ event: 'waiting', ...peer });
           progress.tell(report);

@@ -36,6 +36,8 @@ export interface House {
   readonly showCode: () => void;
   /** A transfer came to its end. */
   readonly finished: () => void;
+  /** Aborted when no other one is wanted. */
+  readonly enough: AbortSignal;
 }
 
 /** What was said about how to receive. */
@@ -99,12 +101,17 @@ async function visit(
   connection: Connection,
   greeted: Greeted,
 ): Promise<void> {
-  const { self, guests, transfers, emit } = house;
+  const { self, guests, transfers, enough, emit } = house;
   const id = connection.peer;
   const leave = guests.enter(id);
   let guest: Guest = { id, name: id.slice(0, 8), paired: false, free: false };
   let stopBeating = (): void => {};
   let transfer: Transfer | undefined;
+  // What runs comes to its end; who has nothing running would be waited for in vain.
+  const dismiss = (): void => {
+    if (transfer === undefined) channel.fail(new DropError('cancelled'));
+  };
+  enough.addEventListener('abort', dismiss, { once: true });
   try {
     // The time limit of the greeting covers the names, too.
     const itsName = await exchangeNames(channel, self.name, id);
@@ -121,6 +128,7 @@ async function visit(
       emit({ ...failure(error), peer: deviceOf(guest) });
     throw error;
   } finally {
+    enough.removeEventListener('abort', dismiss);
     stopBeating();
     leave();
   }

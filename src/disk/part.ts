@@ -3,6 +3,7 @@ import {
   closeSync,
   constants,
   fchmodSync,
+  fstatSync,
   fsync,
   ftruncateSync,
   futimesSync,
@@ -179,8 +180,11 @@ export class Part {
       if (this.#from > 0) return openOwn(this.path, O_RDWR);
       return openSync(this.path, O_CREAT | O_EXCL | O_RDWR | NO_FOLLOW, 0o600);
     });
-    // What was added after it was read is not known.
-    if (this.#from > 0) ftruncateSync(this.#file, this.#from);
+    if (this.#from > 0) {
+      if (fstatSync(this.#file).size < this.#from) throw new DropError('corrupt');
+      // What was added after it was read is not known.
+      ftruncateSync(this.#file, this.#from);
+    }
     return this.#file;
   }
 

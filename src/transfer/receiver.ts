@@ -224,14 +224,20 @@ export async function runReceiver(
   /** Where each entry of a batch goes. Files are looked at together, as they may be compared. */
   async function placeAll(batch: readonly Entry[], inbox: Inbox): Promise<Placed[]> {
     const placed: Promise<Placed>[] = [];
-    for (const [i, entry] of batch.entries()) {
-      const before = reception.outcomeOf(entry);
-      const placing =
-        before === undefined ? place(entry, decided + i, inbox) : Promise.resolve(asBefore(before));
-      placing.catch(() => {}); // It is awaited below, with the others.
-      placed.push(placing);
-      // What lies in a folder can only be placed once that is there.
-      if (!hasData(entry)) await placing;
+    try {
+      for (const [i, entry] of batch.entries()) {
+        const before = reception.outcomeOf(entry);
+        const placing = before
+          ? Promise.resolve(asBefore(before))
+          : place(entry, decided + i, inbox);
+        placing.catch(() => {}); // It is awaited below, with the others.
+        placed.push(placing);
+        // What lies in a folder can only be placed once that is there.
+        if (!hasData(entry)) await placing;
+      }
+    } finally {
+      // None may still be looking when another connection asks for the same.
+      await Promise.allSettled(placed);
     }
     return Promise.all(placed);
   }
