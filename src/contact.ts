@@ -54,7 +54,7 @@ export class Contact {
    * where it was, and wherever it is announced by now. Throws `loss` if it does not.
    */
   async again(loss: DropError, wait: number, onRetry: OnRetry): Promise<Meeting> {
-    if (performance.now() - this.#metAt > LASTING) this.held();
+    if (performance.now() - this.#metAt > Math.min(LASTING, wait)) this.held();
     this.#lost ??= { at: performance.now(), tries: 0 };
     const lost = this.#lost;
     const search = new AbortController();
