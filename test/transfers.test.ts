@@ -1,0 +1,100 @@
+import { describe, expect, test } from 'vitest';
+import type { PeerId, TransferEvent } from '../src/events.ts';
+import { Progress } from '../src/progress.ts';
+import { Channel } from '../src/transfer/channel.ts';
+import { type Transfer, Transfers, type Visit } from '../src/transfers.ts';
+import { cable } from './support/memory.ts';
+
+const ANA = 'ana' as PeerId;
+const BOB = 'bob' as PeerId;
+
+/** Accepted transfers, each with a connection that is released when it fails. */
+class House {
+  readonly transfers = new Transfers();
+  readonly events: TransferEvent[] = [];
+
+  accept(peer: PeerId, roots: readonly string[], silence = 0): Transfer {
+    const from = { id: peer, name: peer };
+    const emit = (event: TransferEvent): number => this.events.push(event);
+    const transfer = this.transfers.begin(
+      peer,
+      (name) => new Progress(from, emit, { transfer: name }),
+    );
+    transfer.reception.roots = roots;
+    const visit = this.visit(silence);
+    this.transfers.hold(transfer, visit);
+    visit.channel.hear('hello').catch(() => this.transfers.release(transfer));
+    return transfer;
+  }
+
+  visit(silence = 0): Visit {
+    return { channel: new Channel('announcer', cable().right), connection: { silence } };
+  }
+
+  again(transfer: Transfer, peer = transfer.peer): Promise<Transfer | undefined> {
+    return this.transfers.takeUp(peer, transfer.reception.transfer, this.visit());
+  }
+
+  get said(): string[] {
+    return this.events.map(({ event }) => event);
+  }
+}
+
+test('a transfer whose connection is lost waits for its peer, and for nobody else', async () => {
+  const house = new House();
+  const transfer = house.accept(ANA, ['a']);
+  await house.transfers.release(transfer);
+  expect(await house.again(transfer, BOB)).toBeUndefined();
+  expect(await house.again(transfer)).toBe(transfer);
+  expect(house.said).toEqual(['reconnecting']);
+  await house.transfers.close();
+  expect(house.said).toEqual(['reconnecting', 'error', 'summary']);
+});
+
+test('one that came to its end is there for a sender that missed that, and tells nothing more', async () => {
+  const house = new House();
+  const transfer = house.accept(ANA, ['a']);
+  await house.transfers.complete(transfer);
+  expect(transfer.complete).toBe(true);
+  expect(await house.again(transfer)).toBe(transfer);
+  await house.transfers.release(transfer);
+  await house.transfers.close();
+  expect(await house.again(transfer)).toBeUndefined();
+  expect(house.said).toEqual([]);
+});
+
+test('a later connection replaces one that seems to live', async () => {
+  const house = new House();
+  const transfer = house.accept(ANA, ['a']);
+  expect(await house.again(transfer)).toBe(transfer);
+  expect(house.said).toEqual(['reconnecting']);
+  await house.transfers.close();
+});
+
+describe('what is sent again', () => {
+  test.each<[string, PeerId, string, number, boolean]>([
+    ['ends what waits', ANA, 'a', -1, true],
+    ['ends what has a dead connection', ANA, 'a', 60_000, true],
+    ['leaves what is alive', ANA, 'a', 0, false],
+    ['leaves other things', ANA, 'b', -1, false],
+    ["leaves another peer's", BOB, 'a', -1, false],
+  ])('%s', async (_, peer, root, silence, ends) => {
+    const house = new House();
+    const before = house.accept(peer, [root, 'c'], silence);
+    if (silence < 0) await house.transfers.release(before);
+    const next = house.accept(ANA, ['a']);
+    await house.transfers.giveWay(next, ['a']);
+    expect(house.said.includes('summary')).toBe(ends);
+    expect((await house.again(before)) === undefined).toBe(ends);
+    await house.transfers.close();
+  });
+});
+
+test('of one peer only a few wait; the oldest gives way', async () => {
+  const house = new House();
+  const all = Array.from({ length: 6 }, (_, i) => house.accept(ANA, [`${i}`]));
+  for (const transfer of all) await house.transfers.release(transfer);
+  const left = await Promise.all(all.map((transfer) => house.again(transfer)));
+  expect(left.map((one) => one !== undefined)).toEqual([false, false, true, true, true, true]);
+  await house.transfers.close();
+});
