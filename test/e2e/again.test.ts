@@ -110,21 +110,28 @@ describe('a file that is there', () => {
 describe('--on-conflict', () => {
   const older = 1_000;
   const newer = 2_000;
-  const kept = { 'a.txt': 'theirs' };
-  const replaced = { 'a.txt': 'ours' };
-  const beside = { 'a.txt': 'theirs', 'a (1).txt': 'ours' };
-  const conflict = { exit: 5, ok: false, sent: 0, skipped: ['conflict'] };
-  const refused = { ...conflict, left: kept, again: 'conflict' };
   const stored = { exit: 0, ok: true, sent: 4, skipped: [] };
-  const besides = { ...stored, left: beside, again: 'identical' };
-  const replacing = { ...stored, left: replaced, again: 'unchanged' };
+  const beside = {
+    ...stored,
+    left: { 'a.txt': 'theirs', 'a (1).txt': 'ours' },
+    again: 'identical',
+  };
+  const replaced = { ...stored, left: { 'a.txt': 'ours' }, again: 'unchanged' };
+  const refused = {
+    exit: 5,
+    ok: false,
+    sent: 0,
+    skipped: ['conflict'],
+    left: { 'a.txt': 'theirs' },
+    again: 'conflict',
+  };
 
   test.for([
-    { how: [], ours: newer, theirs: older, ...besides },
-    { how: ['rename'], ours: older, theirs: newer, ...besides },
+    { how: [], ours: newer, theirs: older, ...beside },
+    { how: ['rename'], ours: older, theirs: newer, ...beside },
     { how: ['skip'], ours: newer, theirs: older, ...refused },
-    { how: ['overwrite'], ours: older, theirs: newer, ...replacing },
-    { how: ['newer'], ours: newer, theirs: older, ...replacing },
+    { how: ['overwrite'], ours: older, theirs: newer, ...replaced },
+    { how: ['newer'], ours: newer, theirs: older, ...replaced },
     { how: ['newer'], ours: older, theirs: newer, ...refused },
   ])('$how, ours is of $ours, theirs of $theirs: ends with $exit', async (given) => {
     const { how, ours, theirs, left, again, ...expected } = given;
