@@ -56,7 +56,7 @@ async function receiveAll(
   const self = await openSelf(options);
   await checkTarget(into); // So that what is wrong with the folder is said now.
   const stagings = await openStagings(self.home);
-  await stagings.clear();
+  await stagings.clear().catch(() => {}); // What cannot be cleared away is no reason to stop.
   const [{ listen }, { announce }] = await Promise.all([
     import('./net/tls.ts'),
     import('./net/mdns.ts'),
@@ -141,7 +141,7 @@ function reachable({ interfaces }: ReceiveOptions, port: number): string[] {
   return (global.length > 0 ? global : all).map((host) => formatAddress({ host, port }));
 }
 
-/** Six digits, each as likely as any, leading zeros kept. */
+/** Six digits, all equally likely, leading zeros kept. */
 function drawCode(): string {
   return String(randomInt(1_000_000)).padStart(6, '0');
 }

@@ -112,6 +112,7 @@ async function visit(
     if (transfer === undefined) channel.fail(new DropError('cancelled'));
   };
   enough.addEventListener('abort', dismiss, { once: true });
+  if (enough.aborted) dismiss();
   try {
     // The time limit of the greeting covers the names, too.
     const itsName = await exchangeNames(channel, self.name, id);
@@ -124,7 +125,7 @@ async function visit(
     });
   } catch (error) {
     if (transfer !== undefined) await stopTransfer(transfers, transfer, error);
-    else if (error instanceof DropError && error.exit !== 4)
+    else if (error instanceof DropError && error.exit !== 4 && !enough.aborted)
       emit({ ...failure(error), peer: deviceOf(guest) });
     throw error;
   } finally {
