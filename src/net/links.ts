@@ -127,23 +127,34 @@ export function isOwnAddress(address: string, system: System = SYSTEM): boolean 
 function currentLinks({ interfaces, system = SYSTEM }: LinkOptions): Link[] {
   const named = interfaces?.length ? interfaces : undefined;
   const wanted = (name: string) => named?.includes(name) ?? !LEFT_OUT.test(name);
+  const route = system.defaultRoute();
+  const rank = ([name, infos = []]: [string, NetworkInterfaceInfo[]?]) => {
+    if (isTunnel(name, infos)) return 3;
+    if (name === route) return 0;
+    return INSIDE.test(name) ? 2 : 1;
+  };
   const links = Object.entries(system.interfaces())
     .filter(([name]) => wanted(name))
+    .sort((a, b) => rank(a) - rank(b))
     .flatMap(([name, infos = []]) => linksOf(name, infos, system));
   const outside = links.filter((link) => !link.loopback);
-  const route = system.defaultRoute();
-  const rank = ({ name }: Link) => (name === route ? 0 : VIRTUAL.test(name) ? 2 : 1);
-  return (named || outside.length === 0 ? links : outside)
-    .sort((a, b) => rank(a) - rank(b))
-    .slice(0, MAX_LINKS);
+  return (named || outside.length === 0 ? links : outside).slice(0, MAX_LINKS);
 }
 
 /** Apple's peer-to-peer radio links and tunnels: no peers there, and speaking on them costs. */
 const LEFT_OUT = /^(?:awdl|llw|utun)\d/;
 
-/** Networks inside this machine, and tunnels: peers are there too, but last. */
-const VIRTUAL =
-  /^(?:docker|br-|cni|lxc|podman|veth|virbr|vmnet|vboxnet|vEthernet|tun|tap|wg|zt|tailscale)/;
+/** Networks inside this machine: peers are there too, but after the others. */
+const INSIDE = /^(?:docker|br-|cni|lxc|podman|veth|virbr|vmnet|vboxnet|vEthernet)/;
+
+/** Peers are seldom there, and last, even where a VPN has taken the default route. */
+function isTunnel(name: string, infos: readonly NetworkInterfaceInfo[]): boolean {
+  const bare = infos.every(({ mac, internal }) => !internal && mac === NO_MAC);
+  return bare || /^(?:tun|tap|wg|zt|tailscale)/.test(name);
+}
+
+/** Of what has no neighbours, only another end: most tunnels, whatever they are called. */
+const NO_MAC = '00:00:00:00:00:00';
 
 function linksOf(name: string, infos: readonly NetworkInterfaceInfo[], system: System): Link[] {
   const v4 = infos.find(({ family }) => family === 'IPv4');

@@ -18,6 +18,7 @@ const eth0 = [
   address('fe80::5/64', false, 2),
 ];
 const docker0 = [address('172.17.0.1/16')];
+const tunnel = { ...address('10.8.0.2/24'), mac: '00:00:00:00:00:00' };
 
 describe('listLinks', () => {
   test.each<[string, NodeJS.Dict<NetworkInterfaceInfo[]>, string[] | undefined, string[]]>([
@@ -37,6 +38,12 @@ describe('listLinks', () => {
       { docker0, wlan0: docker0, wan0: docker0 },
       undefined,
       ['wan0 172.17.0.1', 'wlan0 172.17.0.1', 'docker0 172.17.0.1'],
+    ],
+    [
+      'tunnels last, by whatever sign, even with the default route',
+      { wan0: [tunnel], tun0: docker0, docker0, wlan0: docker0 },
+      undefined,
+      ['wlan0 172.17.0.1', 'docker0 172.17.0.1', 'wan0 10.8.0.2', 'tun0 172.17.0.1'],
     ],
     [
       'no radio links and tunnels of Apple',
