@@ -128,7 +128,7 @@ function currentLinks({ interfaces, system = SYSTEM }: LinkOptions): Link[] {
   const named = interfaces?.length ? interfaces : undefined;
   const wanted = (name: string) => named?.includes(name) ?? !LEFT_OUT.test(name);
   const route = system.defaultRoute();
-  const rank = ([name, infos = []]: [string, NetworkInterfaceInfo[]?]) => {
+  const rank = ([name, infos = []]: [string, NetworkInterfaceInfo[] | undefined]) => {
     if (isTunnel(name, infos)) return 3;
     if (name === route) return 0;
     return INSIDE.test(name) ? 2 : 1;
