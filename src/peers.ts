@@ -1,3 +1,4 @@
+import { openBook } from './disk/book.ts';
 import type { KnownPeer, TrustStore } from './disk/trust.ts';
 import { DropError } from './errors.ts';
 import { forTerminal } from './protocol/names.ts';
@@ -32,11 +33,16 @@ export async function renamePeer(
   return store.rename((await find(store, name)).id, to);
 }
 
-/** Forgets a device: it is new again, and needs the code. Returns what was known of it. */
+/**
+ * Forgets a device, and where it was met: it is new again, and needs the code. Returns what was
+ * known of it.
+ */
 export async function forgetPeer(name: string, options: Options = {}): Promise<KnownPeer> {
-  const store = (await openSelf(options)).trust;
-  const peer = await find(store, name);
-  await store.forget(peer.id);
+  const { home, trust } = await openSelf(options);
+  const peer = await find(trust, name);
+  // In this order: if it fails midway, the device is still known and can be forgotten again.
+  await (await openBook(home)).forget(peer.id);
+  await trust.forget(peer.id);
   return peer;
 }
 
