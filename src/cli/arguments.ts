@@ -26,6 +26,8 @@ export interface SendOrder extends Settings {
   /** For how long the device may be away, at first and after each loss, in milliseconds. */
   readonly wait: number | undefined;
   readonly checksum: boolean;
+  /** Whether to look for devices at each address of the own networks, too. */
+  readonly scan: boolean;
 }
 
 export interface ReceiveOrder extends Settings {
@@ -45,6 +47,8 @@ type OnConflict = (typeof ON_CONFLICT)[number];
 export interface PeersOrder extends Settings {
   readonly command: 'peers';
   readonly watch: boolean;
+  /** As in `SendOrder`. */
+  readonly scan: boolean;
 }
 
 /** What is changed about one device that is known. */
@@ -156,6 +160,7 @@ Examples:
 Examples:
   drop peers
   drop peers --watch
+  drop peers --scan
 `,
 } as const;
 
@@ -246,21 +251,24 @@ function buildProgram(
     .addOption(
       setting('--checksum', 'compare what is there already by its content, not by size and time'),
     )
+    .addOption(setting('--scan', SCAN))
     .addHelpText('after', EXAMPLES.send)
-    .action((words: string[], { to, wait, name, checksum = false }: SendValues, send: Command) => {
+    .action((words: string[], values: SendValues, send: Command) => {
+      const { to, wait, name, checksum = false, scan = false } = values;
       const named = send.getOptionValueSource('name') === 'cli';
       const stdin = takesStdin(words, named) ? (name ?? 'stdin') : undefined;
       const paths = words.filter((word) => word !== STDIN);
-      take({ ...settings(), command: 'send', paths, stdin, to, wait, checksum });
+      take({ ...settings(), command: 'send', paths, stdin, to, wait, checksum, scan });
     });
 
   program
     .command('peers')
     .description('list the devices on this network, and those known from before')
     .addOption(setting('--watch', 'go on, and tell who comes and goes'))
+    .addOption(setting('--scan', SCAN))
     .addHelpText('after', EXAMPLES.peers)
-    .action(({ watch = false }: { watch?: boolean }) =>
-      take({ ...settings(), command: 'peers', watch }),
+    .action(({ watch = false, scan = false }: PeersValues) =>
+      take({ ...settings(), command: 'peers', watch, scan }),
     );
 
   program
@@ -298,6 +306,9 @@ function buildProgram(
   return program;
 }
 
+/** A scan looks like an attack to whoever guards a network, so it is only done when asked for. */
+const SCAN = 'where devices do not show up: also try all addresses of the own networks';
+
 const KNOWN = 'a known device: its name, its id, or the first eight digits of it';
 
 interface GlobalValues {
@@ -325,6 +336,12 @@ interface SendValues {
   readonly wait?: number;
   readonly name?: string;
   readonly checksum?: boolean;
+  readonly scan?: boolean;
+}
+
+interface PeersValues {
+  readonly watch?: boolean;
+  readonly scan?: boolean;
 }
 
 function settingsOf(values: GlobalValues): Settings {

@@ -30,7 +30,8 @@ function usage(line: string): UsageError {
 
 describe('a command line is read', () => {
   const receive = { ...DEFAULTS, command: 'receive', once: false, yes: false };
-  const send = { ...DEFAULTS, command: 'send', checksum: false };
+  const send = { ...DEFAULTS, command: 'send', checksum: false, scan: false };
+  const peers = { ...DEFAULTS, command: 'peers', watch: false, scan: false };
   test.each([
     ['receive', receive],
     ['recv', receive],
@@ -45,6 +46,7 @@ describe('a command line is read', () => {
     ['send a --to bob', { ...send, paths: ['a'], to: 'bob' }],
     ['send -- --to', { ...send, paths: ['--to'] }],
     ['send --checksum a', { ...send, paths: ['a'], checksum: true }],
+    ['send a --scan', { ...send, paths: ['a'], scan: true }],
     ['send -', { ...send, paths: [], stdin: 'stdin' }],
     ['send a - --name b.tar', { ...send, paths: ['a'], stdin: 'b.tar' }],
     ['send -- -', { ...send, paths: [], stdin: 'stdin' }],
@@ -54,8 +56,9 @@ describe('a command line is read', () => {
     ['send a --no-input --plain', { ...send, paths: ['a'], input: false, plain: true }],
     ['send a --color never', { ...send, paths: ['a'], color: 'never' }],
     ['--interface a send x --interface b', { ...send, paths: ['x'], interfaces: ['a', 'b'] }],
-    ['peers', { ...DEFAULTS, command: 'peers', watch: false }],
-    ['peers --watch', { ...DEFAULTS, command: 'peers', watch: true }],
+    ['peers', peers],
+    ['peers --watch', { ...peers, watch: true }],
+    ['peers --watch --scan', { ...peers, watch: true, scan: true }],
     ['trust bob auto', { ...DEFAULTS, command: 'trust', name: 'bob', trust: 'auto' }],
     ['block bob', { ...DEFAULTS, command: 'trust', name: 'bob', trust: 'blocked' }],
     ['rename bob eve', { ...DEFAULTS, command: 'rename', name: 'bob', newName: 'eve' }],
@@ -77,6 +80,7 @@ describe('wrong usage is named, with what to try', () => {
     ],
     ['package', "Unknown command 'package'", 'See: drop --help'],
     ['send', "Missing required argument 'path'", 'See: drop send --help'],
+    ['receive --scan', "Unknown option '--scan'", 'See: drop receive --help'],
     ['receive extra', 'Too many arguments', 'See: drop receive --help'],
     ['receive --port 0', 'A port is a number from 1 to 65535.', 'See: drop receive --help'],
     ['receive --port 2x', 'A port is a number', 'See: drop receive --help'],
@@ -178,6 +182,14 @@ describe('the environment', () => {
     vi.stubEnv('DROP_PLAIN', value);
     vi.stubEnv('DROP_NO_INPUT', value);
     expect(readArguments(['peers'])).toMatchObject({ plain: on, input: !on });
+  });
+
+  test.each(['send a', 'peers'])('can have drop %s scan', (line) => {
+    vi.stubEnv('DROP_SCAN', '1');
+    expect(readArguments(words(line))).toMatchObject({ scan: true });
+    expect((readArguments([...words(line), '-h'], 200) as { text: string }).text).toMatch(
+      /--scan .*env: DROP_SCAN\)/,
+    );
   });
 
   test('an empty variable is none', () => {
