@@ -57,7 +57,7 @@ export function listLinks(options: LinkOptions = {}): Link[] {
 export interface FollowOptions extends LinkOptions {
   /** Milliseconds between two looks. */
   readonly every?: number;
-  readonly clock?: Clock;
+  readonly clock?: Clock | undefined;
 }
 
 /**
@@ -122,6 +122,15 @@ export function ownAddresses(system: System = SYSTEM): Set<string> {
 /** Whether an address, scoped or dressed as IPv6 or not, is one of this machine's own. */
 export function isOwnAddress(address: string, system: System = SYSTEM): boolean {
   return isLoopback(address) || ownAddresses(system).has(canonical(address));
+}
+
+/** The interfaces that lead to networks inside this machine, or through a tunnel. */
+export function virtualInterfaces(system: System = SYSTEM): Set<string> {
+  const interfaces = lookedUp(() => system.interfaces()) ?? {};
+  const virtual = Object.entries(interfaces).filter(
+    ([name, infos = []]) => INSIDE.test(name) || isTunnel(name, infos),
+  );
+  return new Set(virtual.map(([name]) => name));
 }
 
 function currentLinks({ interfaces, system = SYSTEM }: LinkOptions): Link[] {

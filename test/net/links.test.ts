@@ -8,6 +8,7 @@ import {
   MAX_LINKS,
   ownAddresses,
   type System,
+  virtualInterfaces,
 } from '../../src/net/links.ts';
 import { fakeClock } from './fake-clock.ts';
 
@@ -96,6 +97,11 @@ describe('listLinks', () => {
   test('the key of a link without IPv6 changes when it was made anew', () => {
     expect(key(docker0, 3)).not.toBe(key(docker0, 2));
   });
+});
+
+test('virtual are networks inside this machine and tunnels, by whatever sign', () => {
+  const interfaces = { lo, eth0, docker0, wan0: [tunnel], wg0: docker0, wlan0: docker0 };
+  expect([...virtualInterfaces(system(interfaces))].sort()).toEqual(['docker0', 'wan0', 'wg0']);
 });
 
 describe('followLinks', () => {
