@@ -5,7 +5,7 @@
  */
 
 import { type ChildProcess, execFileSync, type SpawnOptions, spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import { finished, type Outcome, PATIENCE } from '../support/process.ts';
 
@@ -98,7 +98,16 @@ export class Host {
   /** Gives the host one more interface; its name is returned. */
   plug({ bridge, addresses = [], name = bridge, gateway, ipv4Only = false }: Port): string {
     const socket = this.#cable(bridge);
-    const peer = ['type', 'veth', 'peer', name, 'netns', this.namespace];
+    const peer = [
+      'type',
+      'veth',
+      'peer',
+      name,
+      'address',
+      this.#mac(name),
+      'netns',
+      this.namespace,
+    ];
     ip('-n', this.#wires, 'link', 'add', socket, ...peer);
     this.#sockets.set(name, socket);
     // No second of waiting for its own address, which nobody else here can have.
@@ -209,6 +218,12 @@ export class Host {
       this.#filtered = true;
     }
     this.#nft(`add rule inet lab arriving ${rule}`);
+  }
+
+  /** An adapter that is pulled out and put in again is the same one, to its neighbours as well. */
+  #mac(name: string): string {
+    const digest = createHash('sha256').update(`${this.namespace} ${name}`).digest('hex');
+    return `02:${digest.slice(0, 10).replace(/..(?=.)/g, '$&:')}`;
   }
 
   #socket(name: string): string {
