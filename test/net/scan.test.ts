@@ -157,11 +157,11 @@ describeWith(LAB, 'a scan', () => {
       const bo = lab.host('bo', { bridge: 'home', addresses: ['10.7.0.50/16'] });
       const cem = lab.host('cem', { bridge: 'home', addresses: ['10.7.0.250/16'] });
       for (const host of [bo, cem]) await listen(host, 23767);
-      const { plan, found, open, left } = await scanOn(ana, { endAfterFirst: how });
+      const { plan, found, open, afterwards, left } = await scanOn(ana, { endAfterFirst: how });
       expect(plan.beyond).toEqual(['10.7.0.0/16']);
       expect(found).toEqual(['10.7.0.50:23767']);
       expect(open).toBeGreaterThan(1);
-      expect(left).toBe(0);
+      expect([afterwards, left]).toEqual([0, 0]);
     },
   );
 
@@ -198,9 +198,10 @@ interface Scanned {
   readonly plan: { readonly networks: string[]; readonly beyond: string[] };
   readonly found: string[];
   readonly warnings: string[];
-  /** Sockets in use: at most, when the first was found, and in the end. */
+  /** Sockets in use: at most, when the first was found and right after that, and in the end. */
   readonly most: number;
   readonly open: number;
+  readonly afterwards: number;
   readonly left: number;
 }
 
@@ -225,11 +226,13 @@ async function scanOn(host: Host, options: object = {}): Promise<Scanned> {
     const before = sockets();
     const look = setInterval(() => { said.most = Math.max(said.most, sockets() - before); }, 10);
     const onPlan = (plan) => { said.plan = plan; };
-    for await (const { host, port } of scan({ interfaces, signal: stopping.signal, onPlan })) {
+    const scanning = scan({ interfaces, signal: stopping.signal, onPlan });
+    for await (const { host, port } of scanning) {
       said.found.push(host + ':' + port);
       said.open ??= sockets() - before;
       if (endAfterFirst === 'aborted') stopping.abort();
-      if (endAfterFirst === 'left') break;
+      if (endAfterFirst === 'left') scanning.return();
+      said.afterwards ??= sockets() - before;
     }
     said.left = sockets() - before;
     clearInterval(look);
