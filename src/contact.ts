@@ -1,14 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { discover, peerOf } from './discover.ts';
+import { lookAround, peerOf } from './discover.ts';
 import { DropError, type ErrorCode } from './errors.ts';
 import type { PeerId } from './events.ts';
 import { type FindOptions, findTarget, targetOf } from './find.ts';
-import { type AskCode, type Meeting, meet, type Target } from './meet.ts';
+import { type AskCode, type Meeting, meet } from './meet.ts';
 import { type Address, formatAddress } from './net/addresses.ts';
+import type { Porch } from './net/porch.ts';
+import type { Target } from './reach.ts';
 import type { Self } from './self.ts';
 
 export interface ContactOptions extends FindOptions {
   readonly code?: AskCode | undefined;
+  /** Hears that the device cannot be dialled, and was asked to dial us. */
+  readonly onKnock?: ((target: Target) => void) | undefined;
 }
 
 /** Hears that an attempt failed, why, and in how many milliseconds the next one is made. */
@@ -19,13 +23,16 @@ export class Contact {
   readonly #self: Self;
   readonly #options: ContactOptions;
   readonly #signal: AbortSignal;
+  /** Where the peer may come if it cannot be dialled. */
+  readonly #porch: Porch;
   #target: Target | undefined;
   #metAt = 0;
   /** When the peer was lost, and how often it was tried since; until something comes of it. */
   #lost: { readonly at: number; tries: number } | undefined;
 
-  constructor(self: Self, options: ContactOptions, signal: AbortSignal) {
+  constructor(self: Self, porch: Porch, options: ContactOptions, signal: AbortSignal) {
     this.#self = self;
+    this.#porch = porch;
     this.#options = options;
     this.#signal = signal;
   }
@@ -33,7 +40,7 @@ export class Contact {
   /** Finds the peer and meets it, within `wait` milliseconds; a person may take longer to type a code. */
   async first(wait: number): Promise<Meeting> {
     const until = performance.now() + wait;
-    this.#target = await findTarget(this.#self, this.#options, wait, this.#signal);
+    this.#target = await findTarget(this.#self, this.#options, this.#porch, wait, this.#signal);
     for (let tries = 0; ; tries++)
       try {
         return await this.#meet(this.#target);
@@ -88,10 +95,12 @@ export class Contact {
   }
 
   async #meet(target: Target): Promise<Meeting> {
-    const meeting = await meet(this.#self, target, this.#options.code, this.#signal);
+    const { code, onKnock } = this.#options;
+    const manner = { code, onKnock, porch: this.#porch };
+    const meeting = await meet(this.#self, target, manner, this.#signal);
     this.#metAt = performance.now();
     // It is this key that we go on with, whatever else answers by that name or address.
-    this.#target = { ...target, id: meeting.peer.id };
+    this.#target = { ...target, id: meeting.peer.id, run: undefined };
     return meeting;
   }
 
@@ -111,8 +120,8 @@ export class Contact {
     const id = this.#target?.id as PeerId;
     while (!signal.aborted) {
       try {
-        for await (const event of discover({ ...this.#options, signal }))
-          if (event.id === id && event.state === 'found')
+        for await (const event of lookAround(this.#self, { ...this.#options, signal }, this.#porch))
+          if (event.event === 'peer' && event.id === id && event.state === 'found')
             onFound(event.run, targetOf(peerOf(event)).addresses);
       } catch {
         // There may be no network just now; that is what we wait for.

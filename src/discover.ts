@@ -1,35 +1,175 @@
-import type { Peer, PeerEvent, Standing } from './events.ts';
+import { setMaxListeners } from 'node:events';
+import type { DiscoverEvent, Peer, PeerEvent, SilentEvent, Standing } from './events.ts';
+import { latest } from './net/latest.ts';
 import { isOwnAddress } from './net/links.ts';
-import type { Change } from './net/watch.ts';
+import type { Porch } from './net/porch.ts';
+import { likelyCause, Survey } from './net/survey.ts';
+import type { Change, Silent } from './net/watch.ts';
 import { sameName } from './protocol/names.ts';
-import { type CommonOptions, openSelf, type Self } from './self.ts';
+import { type LookOptions, openSelf, type Self } from './self.ts';
 
-export type DiscoverOptions = CommonOptions;
+export type DiscoverOptions = LookOptions;
 
 /**
  * The devices that are ready on this network, as they come and go, until the signal is aborted.
- * Each has proven to have its key; only its name, where we do not know it, is its own word.
+ * Each has proven to have its key; only its name, where we do not know it, is its own word. Tells
+ * also of devices that are announced but do not answer, and, while there is none, why that may be.
  */
-export async function* discover(options: DiscoverOptions = {}): AsyncGenerator<PeerEvent, void> {
+export async function* discover(
+  options: DiscoverOptions = {},
+): AsyncGenerator<DiscoverEvent, void> {
   const self = await openSelf(options);
-  const { interfaces, signal } = options;
-  const [{ browse }, { watchPeers }, { probe }] = await Promise.all([
-    import('./net/mdns.ts'),
-    import('./net/watch.ts'),
-    import('./net/tls.ts'),
-  ]);
-  const changes = watchPeers((stop) => browse({ interfaces, signal: stop }), probe, { signal });
-  for await (const change of changes) {
-    const { name, standing } = await standingOf(self, change);
-    const { state, id, run, addresses } = change;
-    const known = standing === 'paired' || standing === 'self';
-    yield { event: 'peer', state, name, id, run, addresses, known, standing };
+  const { makePorch } = await import('./look.ts');
+  const porch = makePorch(self, options);
+  try {
+    yield* lookAround(self, options, porch);
+  } finally {
+    await porch.close();
   }
 }
 
 /** A peer of the list, from the event that told of it. */
 export function peerOf({ id, run, name, addresses, standing }: PeerEvent): Peer {
   return { id, run, name, addresses, standing };
+}
+
+/** Like `discover`, for whoever has a porch already, and goes on using it. */
+export async function* lookAround(
+  self: Self,
+  options: LookOptions,
+  porch: Porch,
+): AsyncGenerator<DiscoverEvent, void> {
+  if (options.signal?.aborted) return;
+  const left = new AbortController();
+  const signal = options.signal ? AbortSignal.any([options.signal, left.signal]) : left.signal;
+  setMaxListeners(0, signal);
+  const lookout = new Lookout(self, options, porch);
+  const looking = lookout.run(signal);
+  try {
+    yield* lookout.news;
+  } finally {
+    left.abort();
+    await looking;
+  }
+}
+
+/** Looks whether anything is to be said or done so often, in milliseconds. */
+const TICK = 500;
+
+/** When to let those come whom we know and cannot find: after what an answer takes. */
+const PATIENCE = 1_500;
+
+/** How long a list may be empty without a word. */
+const SILENCE = 3_000;
+
+/** A device of which nothing is heard for so long is no longer said to be announced. */
+const SILENT_MEMORY = 90_000;
+
+/** Keeps account of who is there, who is heard but silent, and for how long nobody is there. */
+class Lookout {
+  readonly news = latest<DiscoverEvent>();
+  readonly #self: Self;
+  readonly #options: LookOptions;
+  readonly #porch: Porch;
+  readonly #survey = new Survey();
+  /** Key and run of the other devices that are there. */
+  readonly #found = new Set<string>();
+  readonly #silent = new Map<string, { event: SilentEvent; at: number }>();
+  /** Since when there is nobody. */
+  #nobodySince = performance.now();
+  #told = '';
+  #opened = false;
+
+  constructor(self: Self, options: LookOptions, porch: Porch) {
+    this.#self = self;
+    this.#options = options;
+    this.#porch = porch;
+  }
+
+  /** Until the signal is aborted. What breaks it ends the news. */
+  async run(signal: AbortSignal): Promise<void> {
+    const ticks = setInterval(() => this.#tick(), TICK);
+    try {
+      const [{ look }, { watchPeers }, { probe }] = await Promise.all([
+        import('./look.ts'),
+        import('./net/watch.ts'),
+        import('./net/tls.ts'),
+      ]);
+      const [porch, survey] = [this.#porch, this.#survey];
+      const changes = watchPeers(
+        (stop) => look(this.#self, this.#options, { porch, survey, signal: stop }),
+        probe,
+        { signal, onSilent: (silent) => this.#hearSilence(silent) },
+      );
+      for await (const change of changes) await this.#hear(change);
+      this.news.end();
+    } catch (error) {
+      this.news.end({ error });
+    } finally {
+      clearInterval(ticks);
+    }
+  }
+
+  async #hear(change: Change): Promise<void> {
+    const { name, standing } = await standingOf(this.#self, change);
+    const { state, id, run, addresses } = change;
+    const known = standing === 'paired' || standing === 'self';
+    const key = `${id} ${run}`;
+    const event = { event: 'peer', state, name, id, run, addresses, known, standing } as const;
+    this.#break(run);
+    if (standing === 'self') {
+      // It is no answer to why the others are not there.
+    } else if (state === 'found') this.#found.add(key);
+    else if (this.#found.delete(key) && this.#found.size === 0) {
+      this.#nobodySince = performance.now();
+      this.#told = '';
+    }
+    this.news.put(key, event);
+  }
+
+  #hearSilence({ run, name, addresses }: Silent): void {
+    void this.#porch.knock(run, 'look');
+    const before = this.#silent.get(run);
+    const event: SilentEvent = { event: 'silent', state: 'found', name, run, addresses };
+    this.#silent.set(run, { event, at: performance.now() });
+    if (before?.event.name !== name) this.news.put(`silent ${run}`, event);
+  }
+
+  /** The silence of one that answered after all, or of which nothing is heard any more. */
+  #break(run: string): void {
+    this.#porch.stopKnocking(run);
+    const silent = this.#silent.get(run);
+    if (silent === undefined) return;
+    this.#silent.delete(run);
+    this.news.put(`silent ${run}`, { ...silent.event, state: 'lost' });
+  }
+
+  #tick(): void {
+    const now = performance.now();
+    for (const [run, { at }] of this.#silent) if (now - at > SILENT_MEMORY) this.#break(run);
+    if (this.#found.size > 0) return;
+    const alone = now - this.#nobodySince;
+    if (alone > PATIENCE) void this.#openPorch();
+    if (alone > SILENCE) this.#tellNothing();
+  }
+
+  /** Opens it for those whom we know, if one of them may be near. */
+  async #openPorch(): Promise<void> {
+    if (this.#opened) return;
+    this.#opened = true;
+    const { placesNearby } = await import('./look.ts');
+    if ((await placesNearby(this.#self, this.#options)).length > 0) await this.#porch.open();
+  }
+
+  #tellNothing(): void {
+    const asked = this.#survey.reports();
+    const silent = Array.from(this.#silent.values(), ({ event }) => event);
+    const likely = likelyCause(asked, silent);
+    const told = JSON.stringify(likely);
+    if (told === this.#told) return;
+    this.#told = told;
+    this.news.put('nothing', { event: 'nothing', asked, ...likely });
+  }
 }
 
 /** How we stand to a device, and what we call it: by our own name for it, if we have one. */

@@ -38,6 +38,66 @@ export interface PeerEvent {
   readonly standing: Standing;
 }
 
+/** A device that is announced but does not answer: a firewall, often. Nothing of it is proven. */
+export interface SilentPeer {
+  /** What it calls itself, fit to be shown; may be empty. */
+  readonly name: string;
+  readonly run: string;
+  /** `host:port`, where it was tried. */
+  readonly addresses: readonly string[];
+}
+
+/** Such a device was heard of, or (`lost`) answered after all, went, or is heard of no more. */
+export interface SilentEvent extends SilentPeer {
+  readonly event: 'silent';
+  readonly state: 'found' | 'lost';
+}
+
+/** What was said and heard on one link so far, in packets of multicast DNS. */
+export interface LinkReport {
+  readonly interface: string;
+  readonly family: 'IPv4' | 'IPv6';
+  /** Ours on this link. */
+  readonly address: string;
+  readonly loopback: boolean;
+  readonly said: number;
+  /** Of our own, heard back: the system hands a copy of each to all who listen. */
+  readonly echoed: number;
+  /** From other devices. */
+  readonly heard: number;
+  /** What went wrong last, in the system's word: `EADDRINUSE`, `EPERM`, `ENETUNREACH`. */
+  readonly trouble?: string | undefined;
+}
+
+/** Why nobody may be found, the most likely reason. */
+export type Cause =
+  /** There is no network. */
+  | 'no-network'
+  /** Another program holds UDP port 5353 for itself. */
+  | 'port-taken'
+  /** This computer may not send multicast. */
+  | 'cannot-speak'
+  /** This computer sends multicast and hears none, not even its own. */
+  | 'cannot-hear'
+  /** Devices are announced, and do not answer. */
+  | 'silent'
+  /** Others are heard on the network, and no `drop` among them. */
+  | 'nobody'
+  /** Nothing is heard of anybody. */
+  | 'alone';
+
+/** Nobody is found so far; told after a few seconds, and again when the cause is another one. */
+export interface NothingEvent {
+  readonly event: 'nothing';
+  readonly asked: readonly LinkReport[];
+  readonly cause: Cause;
+  readonly message: string;
+  readonly hint: string;
+}
+
+/** What `discover` goes through. */
+export type DiscoverEvent = PeerEvent | SilentEvent | NothingEvent;
+
 /** What every event of one transfer carries. */
 interface OfTransfer {
   /** 32 hex digits; the receiver draws it. */
@@ -130,8 +190,15 @@ export type PairedEvent = { readonly event: 'paired' } & Device;
 /** The device is greeted, and it is now for it to accept. */
 export type WaitingEvent = { readonly event: 'waiting' } & Device;
 
+/** The device cannot be dialled, and was asked to dial us; somebody may be asked there. */
+export interface KnockingEvent {
+  readonly event: 'knocking';
+  /** What it was looked for as. */
+  readonly name: string;
+}
+
 /** What `send` goes through. */
-export type SendEvent = PairedEvent | WaitingEvent | TransferEvent;
+export type SendEvent = KnockingEvent | PairedEvent | WaitingEvent | TransferEvent;
 
 /** What `receive` goes through; it may hold several transfers, one after the other or at once. */
 export type ReceiveEvent =

@@ -1,22 +1,24 @@
-import { discover, peerOf } from './discover.ts';
+import { lookAround, peerOf } from './discover.ts';
 import { DropError } from './errors.ts';
-import type { Peer, PeerId } from './events.ts';
-import type { Target } from './meet.ts';
-import { parseAddress } from './net/addresses.ts';
+import type { Peer, PeerId, SilentPeer } from './events.ts';
+import { type Address, parseAddress } from './net/addresses.ts';
+import type { Porch } from './net/porch.ts';
 import { DEFAULT_PORT } from './net/ports.ts';
-import { canMean } from './protocol/names.ts';
-import type { CommonOptions, Self } from './self.ts';
+import { canMean, sameName } from './protocol/names.ts';
+import type { Target } from './reach.ts';
+import type { LookOptions, Self } from './self.ts';
 
 /** Whom we look for, and where. */
-export interface FindOptions extends CommonOptions {
+export interface FindOptions extends LookOptions {
   /** A peer from `discover`, or a name, an id, its first digits, or HOST[:PORT]. */
-  readonly to: Peer | string;
+  readonly to: Peer | SilentPeer | string;
 }
 
 /** The peer that is meant, if it appears within `wait` milliseconds. */
 export async function findTarget(
   self: Self,
   options: FindOptions,
+  porch: Porch,
   wait: number,
   signal: AbortSignal,
 ): Promise<Target> {
@@ -27,42 +29,47 @@ export async function findTarget(
   const address = parseAddress(to);
   if (known === undefined && address && looksLikeHost(to))
     return { name: to, addresses: [{ host: address.host, port: address.port ?? DEFAULT_PORT }] };
-  return targetOf(await waitFor(to, known?.id, wait, options, signal));
+  return waitFor({ self, porch, known: known?.id, wait, signal }, { ...options, to });
 }
 
 /**
  * The device that `to` means, as soon as it is there: the known one, whatever others call
- * themselves, or of those that are not known our own, or the only one.
+ * themselves, or of those that are not known our own, or the only one; or one that is announced
+ * by that name and does not answer, as it may dial us.
  */
 async function waitFor(
-  to: string,
-  known: PeerId | undefined,
-  wait: number,
-  options: FindOptions,
-  signal: AbortSignal,
-): Promise<Peer> {
+  { self, porch, known, wait, signal }: Search,
+  options: FindOptions & { readonly to: string },
+): Promise<Target> {
+  const { to } = options;
   const limit = AbortSignal.timeout(wait);
-  const either = AbortSignal.any([signal, limit]);
   const there = new Map<string, Peer>();
+  const silent = new Map<string, SilentPeer>();
   const settle = settler();
-  for await (const event of discover({
-    ...options,
-    signal: AbortSignal.any([either, settle.signal]),
-  })) {
-    const peer = peerOf(event);
-    const key = `${peer.id} ${peer.run}`;
-    if (event.state === 'lost') there.delete(key);
-    else if (peer.id === known) return peer;
-    else if (isMeant(peer, to)) there.set(key, peer);
+  const stop = AbortSignal.any([signal, limit, settle.signal]);
+  for await (const event of lookAround(self, { ...options, signal: stop }, porch)) {
+    if (event.event === 'silent') {
+      if (event.state === 'lost') silent.delete(event.run);
+      else if (sameName(event.name, to)) silent.set(event.run, event);
+    } else if (event.event === 'peer') {
+      const peer = peerOf(event);
+      const key = `${peer.id} ${peer.run}`;
+      if (event.state === 'lost') there.delete(key);
+      else if (peer.id === known) return targetOf(peer);
+      else if (isMeant(peer, to)) there.set(key, peer);
+    }
     if (known !== undefined) continue;
     if ([...there.values()].some(isProven)) break;
     // A new device needs not be the only one of that name: others may be about to answer.
-    if (there.size > 0) settle.start();
+    if (there.size > 0) settle.start(SETTLE);
+    else if (silent.size > 0) settle.start(SILENT_SETTLE);
   }
   if (signal.aborted) throw signal.reason;
   const proven = [...there.values()].filter(isProven);
   const choice = proven.length > 0 ? proven : [...there.values()];
   const [only, ...more] = choice;
+  const [unanswered] = silent.values();
+  if (only === undefined && unanswered && known === undefined) return targetOf(unanswered);
   if (only === undefined) throw notFound(to);
   if (known !== undefined) throw new DropError('wrong-peer');
   if (more.length > 0)
@@ -70,21 +77,32 @@ async function waitFor(
       message: `Several devices are called "${to}": ${choice.map(({ id }) => id.slice(0, 8)).join(', ')}.`,
       hint: 'Name the one you mean by these digits: --to ID',
     });
-  return only;
+  return targetOf(only);
+}
+
+/** By whom, with what, how long and for whom is looked. */
+interface Search {
+  readonly self: Self;
+  readonly porch: Porch;
+  readonly known: PeerId | undefined;
+  readonly wait: number;
+  readonly signal: AbortSignal;
 }
 
 /** How long to look for more devices of one name, after the first, in milliseconds. */
 const SETTLE = 600;
 
-function settler(): { signal: AbortSignal; start(): void } {
+/** How long one that is announced may take to answer, or to dial us of its own accord. */
+const SILENT_SETTLE = 4_000;
+
+function settler(): { signal: AbortSignal; start(ms: number): void } {
   const controller = new AbortController();
-  let started = false;
+  const started = new Set<number>();
   return {
     signal: controller.signal,
-    start() {
-      if (started) return;
-      started = true;
-      setTimeout(() => controller.abort(), SETTLE);
+    start(ms) {
+      if (!started.has(ms)) setTimeout(() => controller.abort(), ms);
+      started.add(ms);
     },
   };
 }
@@ -103,16 +121,16 @@ function looksLikeHost(to: string): boolean {
   return /[.:]/.test(to) || to === 'localhost';
 }
 
-/** Where a peer of the list may be dialled. */
-export function targetOf({ id, name, addresses }: Peer): Target {
-  return {
-    id,
-    name,
-    addresses: addresses.flatMap((text) => {
-      const { host, port } = parseAddress(text) ?? {};
-      return host === undefined || port === undefined ? [] : [{ host, port }];
-    }),
-  };
+/** Where a peer of the list may be dialled. Of one that does not answer nobody knows the key. */
+export function targetOf(peer: Peer | SilentPeer): Target {
+  const { run, name, addresses } = peer;
+  const id = 'id' in peer ? peer.id : undefined;
+  return { id, run, name, addresses: addresses.flatMap(dialled) };
+}
+
+function dialled(text: string): Address[] {
+  const { host, port } = parseAddress(text) ?? {};
+  return host === undefined || port === undefined ? [] : [{ host, port }];
 }
 
 function notFound(to: string): DropError {

@@ -9,14 +9,21 @@
 export { type DiscoverOptions, discover, peerOf } from './discover.ts';
 export { DropError, ERRORS, type ErrorCode } from './errors.ts';
 export type {
+  Cause,
   Device,
+  DiscoverEvent,
   Extent,
+  KnockingEvent,
+  LinkReport,
+  NothingEvent,
   PairedEvent,
   Peer,
   PeerEvent,
   PeerId,
   ReceiveEvent,
   SendEvent,
+  SilentEvent,
+  SilentPeer,
   Standing,
   Summary,
   TransferEvent,
@@ -26,6 +33,7 @@ export type { AskCode, CodeRequest } from './meet.ts';
 export { forgetPeer, type KnownPeer, knownPeers, renamePeer, trustPeer } from './peers.ts';
 export { forTerminal, sameName } from './protocol/names.ts';
 export { type ReceiveOptions, receive } from './receive.ts';
-export type { CommonOptions } from './self.ts';
+export type { CommonOptions, LookOptions } from './self.ts';
 export { type SendOptions, type Stream, send } from './send.ts';
+export type { Stranger } from './outreach.ts';
 export type { Accept, Request } from './visit.ts';

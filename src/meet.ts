@@ -1,21 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DropError } from './errors.ts';
 import type { Device, PeerId } from './events.ts';
-import { type Address, race } from './net/addresses.ts';
+import type { Address } from './net/addresses.ts';
 import { isOwnAddress } from './net/links.ts';
 import type { Connection } from './net/tls.ts';
 import { CODE_LIMITS } from './protocol/code.ts';
 import { deviceName } from './protocol/names.ts';
+import { type Reaching, reach, type Target } from './reach.ts';
 import type { Self } from './self.ts';
-import { Channel } from './transfer/channel.ts';
+import type { Channel } from './transfer/channel.ts';
 import { type Answer, greetAsChooser, introduce } from './transfer/greeting.ts';
-
-/** A peer that we chose, where it may be dialled, and the key that it must have, if we know it. */
-export interface Target {
-  readonly id?: PeerId | undefined;
-  readonly name: string;
-  readonly addresses: readonly Address[];
-}
 
 /** Why a code is asked for. */
 export interface CodeRequest {
@@ -25,6 +19,12 @@ export interface CodeRequest {
 }
 
 export type AskCode = (request: CodeRequest) => Promise<string>;
+
+/** How to meet. */
+export interface Manner extends Reaching {
+  /** Asked for a code; without it, only known devices are met. */
+  readonly code?: AskCode | undefined;
+}
 
 /** A greeted peer, ready for a transfer. */
 export interface Meeting {
@@ -47,20 +47,21 @@ const QUESTIONS = 10;
 const ALIVE_EVERY = 4_000;
 
 /**
- * Dials a target until it is proven who it is, by its key or by a code, and greets it. A person
+ * Reaches a target until it is proven who it is, by its key or by a code, and greets it. A person
  * types while no connection waits: the first one only learns that a code is needed.
  */
 export async function meet(
   self: Self,
   target: Target,
-  askCode: AskCode | undefined,
+  manner: Manner,
   signal: AbortSignal,
 ): Promise<Meeting> {
+  const { code: askCode } = manner;
   let why: CodeRequest['why'] = 'new';
   let wrong = 0;
   let notBefore = 0;
   for (let questions = 0; questions < QUESTIONS; questions++) {
-    const asked = await call(self, target, undefined, signal);
+    const asked = await call(self, target, manner, undefined, signal);
     if ('channel' in asked) return asked;
     if (askCode === undefined) throw new DropError('not-paired');
     const { peer, epoch } = asked;
@@ -69,7 +70,8 @@ export async function meet(
     await unlessAborted(sleep(notBefore - performance.now()), signal);
     try {
       // The answer is for the device that asked for it, and no other that may answer now.
-      const met = await call(self, { ...target, id: peer.id }, { code, epoch }, signal);
+      const meant = { ...target, id: peer.id };
+      const met = await call(self, meant, manner, { code, epoch }, signal);
       if ('channel' in met) return met;
     } catch (error) {
       if (!(error instanceof DropError)) throw error;
@@ -88,15 +90,16 @@ export async function meet(
 async function call(
   self: Self,
   target: Target,
+  manner: Manner,
   answer: Answer | undefined,
   signal: AbortSignal,
 ): Promise<Meeting | { readonly peer: Device; readonly epoch: number }> {
-  const connection = await dialTarget(self, target, signal);
+  const { connection, channel, address } = await reach(self, target, manner, signal);
   const stop = (): void => connection.destroy();
   signal.addEventListener('abort', stop, { once: true });
-  const channel = new Channel('chooser', connection);
   try {
     const { peer, epoch, paired } = await greet(self, target, connection, channel, answer);
+    if (epoch === undefined) await remember(self, peer.id, address);
     if (epoch === undefined)
       return { peer, channel, connection, paired, keepAlive: () => keepAlive(channel) };
     await connection.end();
@@ -122,21 +125,6 @@ function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> 
     signal.addEventListener('abort', abort, { once: true });
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
   });
-}
-
-/** The first address that answers with the right key. Others are somebody else's by now. */
-async function dialTarget(self: Self, target: Target, signal: AbortSignal): Promise<Connection> {
-  const { dial } = await import('./net/tls.ts');
-  return race(
-    target.addresses,
-    async (address, one) => {
-      const connection = await dial(address, self.identity, one);
-      if (target.id === undefined || connection.peer === target.id) return connection;
-      connection.destroy();
-      throw new DropError('wrong-peer');
-    },
-    { signal, discard: (late) => late.destroy() },
-  );
 }
 
 async function greet(
@@ -166,6 +154,15 @@ async function greet(
   else if (!ours) await trust.seen(id);
   const stored = await trust.get(id);
   return { peer: { id, name: stored?.name ?? itsName }, paired: greeted === 'paired' };
+}
+
+/** Where a device was met, for the next time. Our own is met without any memory. */
+export async function remember(
+  { identity, book }: Self,
+  id: PeerId,
+  address: Address,
+): Promise<void> {
+  if (id !== identity.id && !isOwnAddress(address.host)) await book.met(id, address);
 }
 
 /** Introduces both. What a peer calls itself is made fit to be shown and kept. */

@@ -8,8 +8,12 @@ import type { ReceiveEvent } from './events.ts';
 import { canonical, formatAddress, isLinkLocal } from './net/addresses.ts';
 import { listLinks } from './net/links.ts';
 import type { Announcer } from './net/mdns.ts';
+import type { Connection } from './net/tls.ts';
+import type { Card } from './protocol/card.ts';
 import { PORTS } from './net/ports.ts';
 import { newRun } from './net/run.ts';
+import { Survey } from './net/survey.ts';
+import type { Stranger } from './outreach.ts';
 import { CodeGuard } from './protocol/code.ts';
 import { type CommonOptions, openSelf } from './self.ts';
 import { follow } from './transfer/follow.ts';
@@ -36,6 +40,11 @@ export interface ReceiveOptions extends CommonOptions {
    * these are let in. The signal says that the sender waits no more.
    */
   readonly accept?: Accept | undefined;
+  /**
+   * Asked whether to dial a device that we do not know and that cannot dial us, because of a
+   * firewall here; it needs the code all the same. Without it only known ones are dialled.
+   */
+  readonly agree?: ((stranger: Stranger, signal: AbortSignal) => Promise<boolean>) | undefined;
 }
 
 /**
@@ -57,9 +66,10 @@ async function receiveAll(
   await checkTarget(into); // So that what is wrong with the folder is said now.
   const stagings = await openStagings(self.home);
   await stagings.clear().catch(() => {}); // What cannot be cleared away is no reason to stop.
-  const [{ listen }, { announce }] = await Promise.all([
+  const [{ listen }, { announce }, { Outreach }] = await Promise.all([
     import('./net/tls.ts'),
     import('./net/mdns.ts'),
+    import('./outreach.ts'),
   ]);
 
   const enough = new AbortController();
@@ -88,23 +98,34 @@ async function receiveAll(
   };
   setMaxListeners(0, outer, enough.signal); // Each visit listens to them.
 
+  const card: Card = { run: newRun(), name: self.name, part: 'announcer' };
   const visits = new Set<Promise<void>>();
-  const listener = await listen(
-    port === undefined ? PORTS : [port],
-    self.identity,
-    (connection) => {
-      const visit = host(house, connection, outer).finally(() => visits.delete(visit));
-      visits.add(visit);
-    },
-    (local) => isAmong(local, options.interfaces),
-  );
+  const receiveVisit = (connection: Connection, line?: Card): Promise<void> => {
+    const visit = host(house, connection, outer, line).finally(() => visits.delete(visit));
+    visits.add(visit);
+    return visit;
+  };
+  const listener = await listen(port === undefined ? PORTS : [port], self.identity, {
+    card,
+    onConnection: (connection) => void receiveVisit(connection),
+    admits: (local) => isAmong(local, options.interfaces),
+  });
+  const survey = new Survey();
+  const over = new AbortController();
+  const outreach = new Outreach(self, {
+    interfaces: options.interfaces,
+    agree: newcomers ? options.agree : undefined,
+    host: (line) => receiveVisit(line, card),
+    survey,
+    signal: AbortSignal.any([outer, enough.signal, over.signal]),
+  });
   // Some receivers run for months.
   const clearing = setInterval(() => void stagings.clear().catch(() => {}), CLEAR_EVERY);
   let announcer: Announcer | undefined;
   try {
     announcer = announce(
-      { name: self.name, run: newRun(), port: listener.port },
-      { interfaces: options.interfaces },
+      { name: self.name, run: card.run, port: listener.port },
+      { interfaces: options.interfaces, survey, onKnock: (knock) => outreach.knocked(knock) },
     );
     emit({
       event: 'ready',
@@ -118,8 +139,9 @@ async function receiveAll(
     await ended(AbortSignal.any([outer, enough.signal]));
   } finally {
     clearInterval(clearing);
+    over.abort();
     listener.close();
-    await Promise.all([announcer?.close(), ...visits]);
+    await Promise.all([announcer?.close(), outreach.closed(), ...visits]);
     await transfers.close();
   }
 }

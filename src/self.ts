@@ -1,3 +1,4 @@
+import { type Book, openBook } from './disk/book.ts';
 import { defaultHome, defaultName, openHome } from './disk/home.ts';
 import { type Identity, loadIdentity } from './disk/identity.ts';
 import { openTrustStore, type TrustStore } from './disk/trust.ts';
@@ -13,12 +14,19 @@ export interface CommonOptions {
   readonly interfaces?: readonly string[] | undefined;
 }
 
+/** What each function that looks for devices can be told. */
+export interface LookOptions extends CommonOptions {
+  /** Whether to try every address of our own networks, too; for where multicast is blocked. */
+  readonly scan?: boolean | undefined;
+}
+
 /** Who we are and whom we know. */
 export interface Self {
   /** The folder where all that is kept of it lies. */
   readonly home: string;
   readonly identity: Identity;
   readonly trust: TrustStore;
+  readonly book: Book;
   /** What others see us as. */
   readonly name: string;
 }
@@ -35,6 +43,7 @@ export async function openSelf({
     home,
     identity: await loadIdentity(home),
     trust: await openTrustStore(home),
+    book: await openBook(home),
     name: deviceName(name) || 'drop',
   };
 }

@@ -2,18 +2,19 @@ import { Awake } from './awake.ts';
 import { Contact } from './contact.ts';
 import { openOutbox } from './disk/outbox.ts';
 import { DropError } from './errors.ts';
-import type { Peer, SendEvent, Summary } from './events.ts';
+import type { Peer, SendEvent, SilentPeer, Summary } from './events.ts';
 import type { AskCode, Meeting } from './meet.ts';
 import { Progress } from './progress.ts';
-import { type CommonOptions, openSelf } from './self.ts';
+import type { Target } from './reach.ts';
+import { type LookOptions, openSelf } from './self.ts';
 import { Delivery } from './transfer/delivery.ts';
 import { follow } from './transfer/follow.ts';
 import type { Tell } from './transfer/report.ts';
 import { runSender } from './transfer/sender.ts';
 
-export interface SendOptions extends CommonOptions {
+export interface SendOptions extends LookOptions {
   /** A peer from `discover`, or a name, an id, its first digits, or HOST[:PORT]. */
-  readonly to: Peer | string;
+  readonly to: Peer | SilentPeer | string;
   /** This device, as others see it. */
   readonly name?: string | undefined;
   /** How long the device may take to answer at first, in milliseconds; 10 s by default. */
@@ -56,8 +57,12 @@ async function sendAll(
 ): Promise<Summary> {
   const { wait = 10_000, waitAgain = 120_000, checksum, stream } = options;
   const outbox = await openOutbox(paths, { stream });
+  const self = await openSelf(options);
+  const { makePorch } = await import('./look.ts');
+  const porch = makePorch(self, options);
   try {
-    const contact = new Contact(await openSelf(options), options, signal);
+    const onKnock = ({ name }: Target): void => emit({ event: 'knocking', name });
+    const contact = new Contact(self, porch, { ...options, onKnock }, signal);
     let meeting = await contact.first(wait);
     const { peer, paired } = meeting;
     if (paired) emit({ event: 'paired', ...peer });
@@ -90,7 +95,7 @@ async function sendAll(
       throw error;
     }
   } finally {
-    await outbox.close();
+    await Promise.all([porch.close(), outbox.close()]);
   }
 }
 

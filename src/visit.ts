@@ -3,10 +3,13 @@ import { type OnConflict, openInbox } from './disk/inbox.ts';
 import type { Stagings } from './disk/staging.ts';
 import { DropError, type ErrorCode } from './errors.ts';
 import type { Device, Extent, PeerId, ReceiveEvent } from './events.ts';
-import { exchangeNames, keepAlive } from './meet.ts';
+import { exchangeNames, keepAlive, remember } from './meet.ts';
 import { isOwnAddress } from './net/links.ts';
+import { LINE_BEAT, LINE_SILENCE } from './net/porch.ts';
+import { DEFAULT_PORT } from './net/ports.ts';
 import type { Connection } from './net/tls.ts';
 import { Progress } from './progress.ts';
+import type { Card } from './protocol/card.ts';
 import type { CodeGuard } from './protocol/code.ts';
 import type { Self } from './self.ts';
 import { Channel } from './transfer/channel.ts';
@@ -48,17 +51,22 @@ interface HouseOptions {
   readonly accept?: Accept | undefined;
 }
 
-/** One connection, from the greeting to the end. Whatever happens in it ends in it. */
+/**
+ * One connection, from the greeting to the end. Whatever happens in it ends in it. On a line,
+ * which we dialled, we say first who is here, and wait until the chooser speaks.
+ */
 export async function host(
   house: House,
   connection: Connection,
   signal: AbortSignal,
+  line?: Card,
 ): Promise<void> {
   const channel = new Channel('announcer', connection);
   const stop = (): void => channel.fail(new DropError('cancelled', { message: 'You stopped it.' }));
   signal.addEventListener('abort', stop, { once: true });
   if (signal.aborted) stop();
   try {
+    if (line !== undefined) await wait(channel, connection, line);
     // A stranger makes nothing appear: what goes wrong until here is between the two programs.
     const greeted = await admit(house, channel, connection);
     if (greeted !== null) await visit(house, channel, connection, greeted);
@@ -72,6 +80,16 @@ export async function host(
     signal.removeEventListener('abort', stop);
     await connection.end();
   }
+}
+
+async function wait(channel: Channel, connection: Connection, card: Card): Promise<void> {
+  connection.greeted(LINE_SILENCE);
+  await channel.say({ type: 'here', card });
+  const beat = setInterval(() => {
+    if (channel.session.opened) clearInterval(beat);
+    else channel.say({ type: 'alive' }).catch(() => {}); // Its end is noticed by itself.
+  }, LINE_BEAT);
+  void connection.over.then(() => clearInterval(beat));
 }
 
 async function admit(
@@ -120,6 +138,7 @@ async function visit(
     stopBeating = keepAlive(channel);
     if (channel.session.role !== 'receiver') throw new DropError('refused');
     guest = await welcome(house, id, itsName, greeted);
+    await remember(self, id, { host: connection.remote, port: DEFAULT_PORT });
     await takeIn(house, { channel, connection }, guest, (accepted) => {
       transfer = accepted;
     });

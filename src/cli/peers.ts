@@ -20,7 +20,7 @@ export async function peers(order: PeersOrder, context: Context): Promise<number
   if (order.watch) {
     for await (const event of library.discover(common)) {
       face.show(event);
-      if (!order.json) io.stdout.write(`${changeOf(event, context)}\n`);
+      if (!order.json && event.event === 'peer') io.stdout.write(`${changeOf(event, context)}\n`);
     }
     return 0;
   }
@@ -51,6 +51,7 @@ async function lookAround(
     const signal = AbortSignal.any([common.signal, enough.signal]);
     for await (const event of library.discover({ ...common, signal })) {
       face.show(event);
+      if (event.event !== 'peer') continue;
       const key = `${event.id} ${event.run}`;
       if (event.state === 'lost') here.delete(key);
       else here.set(key, event);

@@ -63,7 +63,8 @@ async function choose(paths: readonly string[], context: Context): Promise<Peer>
   const chosen = new AbortController();
   const signal = AbortSignal.any([stops.signal, chosen.signal]);
   const watch = async (): Promise<void> => {
-    for await (const event of library.discover({ ...common, signal })) devices.update(event);
+    for await (const event of library.discover({ ...common, signal }))
+      if (event.event === 'peer') devices.update(event);
   };
   let failure: unknown;
   const watching = watch().catch((error) => {

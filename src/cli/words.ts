@@ -60,6 +60,9 @@ export class Words {
         ];
       case 'waiting':
         return [detail(`${this.device(event)} is asked.`)];
+      case 'knocking':
+      case 'silent':
+      case 'nothing':
       case 'peer':
       case 'known':
         return [];

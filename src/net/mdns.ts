@@ -1,13 +1,16 @@
 import { isIP } from 'node:net';
 import Bonjour from 'bonjour-service';
 import * as v from 'valibot';
+import type { Intent } from '../protocol/message.ts';
 import { clip, deviceName } from '../protocol/names.ts';
 import { candidates } from './addresses.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { guardedSocket } from './guard.ts';
 import { latest } from './latest.ts';
-import { followLinks, type Link, type LinkOptions, ownAddresses } from './links.ts';
+import { followLinks, isOwnAddress, type Link, type LinkOptions, ownAddresses } from './links.ts';
+import { KNOCK_PORTS } from './ports.ts';
 import { RUN } from './run.ts';
+import { Survey, type Tally } from './survey.ts';
 import type { Sighting } from './watch.ts';
 
 /** `_drop-lan._tcp.local`: where processes of `drop` are announced and looked for. */
@@ -17,7 +20,9 @@ export interface MdnsOptions extends LinkOptions {
   readonly signal?: AbortSignal | undefined;
   /** Hears of links that fail, once for each kind of failure; the others carry on. */
   readonly onTrouble?: ((trouble: Trouble) => void) | undefined;
-  readonly clock?: Clock;
+  /** Counts what is said and heard. */
+  readonly survey?: Survey | undefined;
+  readonly clock?: Clock | undefined;
 }
 
 /** What is wrong on one link. It is tried again by itself. */
@@ -36,6 +41,11 @@ export interface Announcement {
   readonly port: number;
 }
 
+export interface AnnounceOptions extends MdnsOptions {
+  /** Hears of choosers that cannot dial this process and ask it to dial them. */
+  readonly onKnock?: ((knock: Knock) => void) | undefined;
+}
+
 export interface Announcer {
   /** Withdraws the announcement; resolves, soon in any case, when nothing of it is left. */
   close(): Promise<void>;
@@ -45,7 +55,7 @@ export interface Announcer {
  * Announces this process on every link, as they come and go, until it is closed or the signal
  * is aborted. That nothing is reported does not mean that anybody hears it.
  */
-export function announce(announcement: Announcement, options: MdnsOptions = {}): Announcer {
+export function announce(announcement: Announcement, options: AnnounceOptions = {}): Announcer {
   const { run, port } = announcement;
   const name = deviceName(announcement.name) || 'drop';
   const voices = speakOnLinks((voice) => {
@@ -61,6 +71,10 @@ export function announce(announcement: Announcement, options: MdnsOptions = {}):
       probe: false,
       txt: { v: '1', id: run, n: name },
     });
+    voice.server.mdns.on('query', ({ additionals = [] }, { address }) => {
+      for (const knock of additionals.flatMap((record) => knockOf(record, address) ?? []))
+        if (knock.to === run || isOwnAddress(knock.to)) options.onKnock?.(knock);
+    });
     return () => {};
   }, options);
   let closing: Promise<void> | undefined;
@@ -74,6 +88,92 @@ export function announce(announcement: Announcement, options: MdnsOptions = {}):
   return { close };
 }
 
+/** What a chooser says that cannot dial an announcer: dial me. Anybody can say that. */
+export interface Knock {
+  /** The announcer: its run, or an address of its. */
+  readonly to: string;
+  /** Whether somebody chose this announcer, or only looks who is there. */
+  readonly intent: Intent;
+  /** Where the chooser listens: the address that the packet came from, scoped if link-local. */
+  readonly from: string;
+  /** One of `KNOCK_PORTS`: nobody can send us to a printer or a mail server. */
+  readonly port: number;
+}
+
+export interface Knocker {
+  /** Knocks at an announcer, again and again until it is called off. */
+  at(to: string, intent: Intent): () => void;
+  close(): Promise<void>;
+}
+
+/** Asks announcers to dial this process at `port`, on every link. */
+export function knocker(port: number, options: MdnsOptions = {}): Knocker {
+  const { clock = systemClock } = options;
+  const voices = new Set<Voice>();
+  const knocks = new Set<DnsRecord>();
+  let cancel = () => {};
+  const say = (round: number) => {
+    cancel();
+    if (knocks.size === 0) return;
+    const additionals = [...knocks].slice(-MAX_KNOCKS);
+    for (const { server } of voices)
+      server.mdns.send({ type: 'query', questions: [QUESTION], additionals }, null);
+    cancel = clock.after(KNOCKS[round] ?? KNOCK, () => say(round + 1));
+  };
+  const speakers = speakOnLinks((voice) => {
+    voices.add(voice);
+    say(0);
+    return () => voices.delete(voice);
+  }, options);
+  return {
+    at(to, intent) {
+      const knock = recordOf({ to, intent, port });
+      knocks.add(knock);
+      say(0);
+      return () => knocks.delete(knock);
+    },
+    async close() {
+      knocks.clear();
+      cancel();
+      await speakers.close();
+    },
+  };
+}
+
+/** Milliseconds between the first knocks, of which some get lost, and then between the others. */
+const KNOCKS = [200, 300, 500, 1000];
+const KNOCK = 3000;
+
+/** In one packet. More are not wanted at once by anyone who does not invent them. */
+const MAX_KNOCKS = 8;
+
+/**
+ * A knock travels in the additional section of a question, where other programs look for nothing.
+ */
+function recordOf({ to, intent, port }: Omit<Knock, 'from'>): DnsRecord {
+  const data = ['v=1', `to=${to}`, `for=${intent}`, `port=${port}`];
+  return { name: KNOCK_NAME, type: 'TXT', ttl: 0, data };
+}
+
+const KNOCK_NAME = `_knock._${SERVICE_TYPE}._tcp.local`;
+
+const KnockHeard = v.object({
+  v: v.literal('1'),
+  to: v.union([v.pipe(v.string(), v.regex(RUN)), v.pipe(v.string(), v.ip())]),
+  for: v.picklist(['look', 'send', 'get']),
+  port: v.pipe(v.string(), v.digits(), v.transform(Number), v.picklist(KNOCK_PORTS)),
+});
+
+function knockOf({ name, type, data }: DnsRecord, from: string): Knock | undefined {
+  if (type !== 'TXT' || name.toLowerCase() !== KNOCK_NAME || !Array.isArray(data)) return undefined;
+  const pairs = data.slice(0, 8).map((text) => {
+    const [key = '', ...value] = String(text).split('=');
+    return [key, value.join('=')] as const;
+  });
+  const { success, output: heard } = v.safeParse(KnockHeard, Object.fromEntries(pairs));
+  return success ? { to: heard.to, intent: heard.for, port: heard.port, from } : undefined;
+}
+
 export interface BrowseOptions extends MdnsOptions {
   /** Our own process, not to be reported. */
   readonly run?: string | undefined;
@@ -83,11 +183,11 @@ export interface BrowseOptions extends MdnsOptions {
  * What is heard of other processes, until the signal is aborted: again and again the same, and
  * all of it mere claims, though well-formed. Asks often at first, as packets get lost.
  */
-export async function* browse(options: BrowseOptions): AsyncGenerator<Sighting, void> {
+export async function* browse(options: BrowseOptions): AsyncGenerator<Spoken, void> {
   const { signal, run, clock = systemClock } = options;
   if (signal?.aborted) return;
-  const news = latest<Sighting>(MAX_NEWS);
-  const hear = (sighting: Sighting | undefined) => {
+  const news = latest<Spoken>(MAX_NEWS);
+  const hear = (sighting: Spoken | undefined) => {
     if (sighting && sighting.run !== run)
       news.put([sighting.heard, sighting.run, sighting.from].join(' '), sighting);
   };
@@ -102,8 +202,13 @@ export async function* browse(options: BrowseOptions): AsyncGenerator<Sighting, 
   }
 }
 
+/** What was said by multicast. */
+type Spoken = Extract<Sighting, { readonly run: string }>;
+
 /** Bounds what strangers can make us keep while nobody reads; what is left out is heard again. */
 const MAX_NEWS = 256;
+
+const QUESTION = { name: `_${SERVICE_TYPE}._tcp.local`, type: 'PTR' };
 
 /** Milliseconds after the start at which to ask: 20 % of lost packets cost under a second. */
 const ROUNDS = [0, 250, 750, 1750, 3750, 7750, 15_750];
@@ -118,7 +223,7 @@ function roundAt(round: number): number {
 function listen(
   voice: Voice,
   link: Link,
-  hear: (sighting: Sighting | undefined) => void,
+  hear: (sighting: Spoken | undefined) => void,
   clock: Clock,
 ): () => void {
   let browser: Browser | undefined;
@@ -162,7 +267,7 @@ const Heard = v.object({
 /** Bounds the work for one answer; nobody has more addresses on one link. */
 const MAX_ADDRESSES = 16;
 
-function sightingOf(service: unknown, link: Link): Sighting | undefined {
+function sightingOf(service: unknown, link: Link): Spoken | undefined {
   const { success, output: heard } = v.safeParse(Heard, service);
   if (!success) return undefined;
   const addresses = heard.addresses
@@ -183,7 +288,7 @@ function sightingOf(service: unknown, link: Link): Sighting | undefined {
 /** The run whose announcement a record withdraws: a pointer to it that has no time to live. */
 function withdrawn({ name, type, ttl, data }: DnsRecord): string[] {
   if (type !== 'PTR' || ttl !== 0 || typeof data !== 'string') return [];
-  if (name.toLowerCase() !== `_${SERVICE_TYPE}._tcp.local`) return [];
+  if (name.toLowerCase() !== QUESTION.name) return [];
   const run = data.split('.')[0]?.slice(-RUN_LENGTH) ?? '';
   return RUN.test(run) ? [run] : [];
 }
@@ -224,6 +329,7 @@ function speakOnLinks(
       void speakers.get(key)?.close();
       speakers.delete(key);
     }
+    for (const link of removed) options.survey?.forget(link);
     for (const link of added) speakers.set(link.key, speak(link, start, options));
   }, options);
   return {
@@ -241,7 +347,9 @@ interface Speaker {
   close(grace?: number): Promise<void>;
 }
 
-function speak(link: Link, start: Start, { onTrouble, clock = systemClock }: MdnsOptions): Speaker {
+function speak(link: Link, start: Start, options: MdnsOptions): Speaker {
+  const { onTrouble, survey = new Survey(), clock = systemClock } = options;
+  const tally = survey.of(link);
   const told = new Set<string>();
   let leave = async (_grace?: number) => {};
   let cancelRetry = () => {};
@@ -255,6 +363,7 @@ function speak(link: Link, start: Start, { onTrouble, clock = systemClock }: Mdn
       if (failed || closed) return;
       failed = true;
       const code = codeOf(error);
+      tally.failed(code);
       if (!told.has(code)) onTrouble?.({ interface: link.name, family: link.family, code });
       told.add(code);
       void leave();
@@ -265,7 +374,7 @@ function speak(link: Link, start: Start, { onTrouble, clock = systemClock }: Mdn
     let stop = () => {};
     leave = async () => {};
     try {
-      const voice = makeVoice(link, clock, fail);
+      const voice = makeVoice(link, clock, tally, fail);
       leave = async (grace = 0) => {
         stop();
         await silence(voice, clock, grace);
@@ -298,8 +407,9 @@ async function silence(voice: Voice, clock: Clock, grace: number): Promise<void>
   await new Promise<void>((resolve) => voice.destroy(resolve));
 }
 
-function makeVoice(link: Link, clock: Clock, fail: (error: unknown) => void): Voice {
+function makeVoice(link: Link, clock: Clock, tally: Tally, fail: (error: unknown) => void): Voice {
   const { socket } = guardedSocket(link, clock);
+  socket.on('message', (_, { address }) => tally.heard(address));
   const voice = new Voice(
     link.family === 'IPv4'
       ? // Bound to its address alone, as it would be otherwise, a socket on Linux is deaf.
@@ -322,6 +432,7 @@ function makeVoice(link: Link, clock: Clock, fail: (error: unknown) => void): Vo
     const done = typeof to === 'function' ? to : sent;
     send(onlyOf(link, packet), null, (error) => {
       if (error) fail(error);
+      else tally.said();
       done?.(error);
     });
   };
@@ -364,7 +475,7 @@ interface Browser {
 interface Mdns {
   on(event: 'error' | 'warning', listener: (error: unknown) => void): void;
   on(
-    event: 'response',
+    event: 'query' | 'response',
     listener: (packet: DnsPacket, source: { readonly address: string }) => void,
   ): void;
   send(packet: DnsPacket, to: Sent | object | null, sent?: Sent): void;
@@ -373,6 +484,8 @@ interface Mdns {
 type Sent = (error?: Error | null) => void;
 
 interface DnsPacket {
+  readonly type?: 'query' | 'response';
+  readonly questions?: readonly { readonly name: string; readonly type: string }[];
   readonly answers?: readonly DnsRecord[];
   readonly additionals?: readonly DnsRecord[];
 }

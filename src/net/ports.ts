@@ -6,3 +6,6 @@ export const PORTS: readonly number[] = [
   ...Array.from({ length: 10 }, (_, i) => DEFAULT_PORT + i),
   0,
 ];
+
+/** Where a chooser listens for those whom it cannot dial: they go to no other port. */
+export const KNOCK_PORTS: readonly number[] = PORTS.filter((port) => port !== 0);

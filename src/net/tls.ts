@@ -4,8 +4,11 @@ import { connect, createSecureContext, type SecureContextOptions, TLSSocket } fr
 import { DropError } from '../errors.ts';
 import type { PeerId } from '../events.ts';
 import { peerIdOf } from '../peer-id.ts';
+import { concat } from '../protocol/bytes.ts';
+import { type Card, decodeCard, encodeCard } from '../protocol/card.ts';
 import type { Pipe } from '../transfer/channel.ts';
 import { type Address, formatAddress } from './addresses.ts';
+import type { ProvenCard } from './watch.ts';
 
 /** What TLS needs of an identity: PEM. */
 export interface Credentials {
@@ -22,10 +25,26 @@ export interface Connection extends Pipe {
   readonly remote: string;
   /** For how many milliseconds nothing came; a greeted peer says `alive` every few seconds. */
   readonly silence: number;
-  /** The peer is known to be welcome: the time limit of the greeting is off, silence counts. */
-  greeted(): void;
+  /** Resolves when nothing more can come of it. */
+  readonly over: Promise<void>;
+  /**
+   * The peer is known to be welcome: the time limit of the greeting is off. From now on it may be
+   * silent for so many milliseconds; a greeted one says `alive` several times in the default.
+   */
+  greeted(silence?: number): void;
   /** Drops it at once; whoever reads or writes gets `error`. */
   destroy(error?: DropError): void;
+}
+
+export interface ListenOptions {
+  /** What it says of itself to whoever asks. */
+  readonly card: Card;
+  /** Gets each connection that has proven a key. */
+  readonly onConnection: (connection: Connection) => void;
+  /** Hears that somebody asked for the card, and from which address. */
+  readonly onAsked?: ((remote: string) => void) | undefined;
+  /** May turn away those who come to some address of ours. */
+  readonly admits?: ((localAddress: string) => boolean) | undefined;
 }
 
 export interface Listener {
@@ -36,7 +55,7 @@ export interface Listener {
 /** From TCP to the end of the greeting. An absolute limit: dripping bytes does not extend it. */
 const GREETING_LIMIT = 10_000;
 
-/** How long a greeted peer may be silent; it says `alive` several times in this. */
+/** How long a greeted peer may be silent. */
 const SILENCE_LIMIT = 15_000;
 
 /** How long a greeted peer may take nothing of what we write, in milliseconds. */
@@ -52,6 +71,10 @@ const MAX_BUFFERED = 1024 * 1024;
 const MAX_CORKED = 256 * 1024;
 
 const ALPN = 'drop/1';
+
+/** Who asks for this wants the card alone, and shows no certificate. */
+const ALPN_CARD = 'drop/1 card';
+
 const BINDING = 'EXPORTER-drop-v1-cpace';
 
 /** Connects, and proves who both are. Does not look at who the peer is. */
@@ -60,31 +83,40 @@ export function dial(
   credentials: Credentials,
   signal: AbortSignal,
 ): Promise<Connection> {
-  return handshake(address, credentials, signal, (socket) => {
+  return handshake(address, { ...credentials, alpn: ALPN }, signal, (socket) => {
     const limit = setTimeout(() => socket.destroy(), GREETING_LIMIT);
     socket.once('close', () => clearTimeout(limit));
     return new Wire(socket, socket, () => clearTimeout(limit));
   });
 }
 
-/** Lets a device prove its key without telling it who asks: a handshake without a certificate. */
-export function probe(address: Address, signal: AbortSignal): Promise<PeerId> {
-  return handshake(address, {}, signal, (socket) => {
-    const id = proven(socket);
-    socket.destroy();
-    return id;
+/** Asks for a card, and for the proof of its key, without telling who asks. */
+export function probe(address: Address, signal: AbortSignal): Promise<ProvenCard> {
+  return handshake(address, { alpn: ALPN_CARD }, signal, async (socket) => {
+    const id = proven(socket, ALPN_CARD);
+    try {
+      return { id, ...(await readCard(socket)) };
+    } finally {
+      socket.destroy();
+    }
   });
 }
 
-/**
- * Listens on all addresses, IPv6 and IPv4, on the first of `ports` that is free. `onConnection`
- * gets each connection that has proven a key; `admits` may turn away those to some address of ours.
- */
+async function readCard(socket: TLSSocket): Promise<Card> {
+  let bytes: Uint8Array = new Uint8Array(0);
+  for await (const piece of socket) {
+    bytes = concat(bytes, piece as Uint8Array);
+    const card = decodeCard(bytes);
+    if (card !== undefined) return card;
+  }
+  throw new DropError('disconnected');
+}
+
+/** Listens on all addresses, IPv6 and IPv4, on the first of `ports` that is free. */
 export async function listen(
   ports: readonly number[],
   credentials: Credentials,
-  onConnection: (connection: Connection) => void,
-  admits: (localAddress: string) => boolean = () => true,
+  { card, onConnection, onAsked, admits = () => true }: ListenOptions,
 ): Promise<Listener> {
   const secureContext = createSecureContext({
     ...profile(credentials),
@@ -109,10 +141,15 @@ export async function listen(
       secureContext,
       requestCert: true,
       rejectUnauthorized: false, // There is no authority; `proven` is the authentication.
-      ALPNProtocols: [ALPN],
+      ALPNProtocols: [ALPN, ALPN_CARD],
     });
     socket.on('error', () => raw.destroy());
     socket.once('secure', () => {
+      if (socket.alpnProtocol === ALPN_CARD) {
+        socket.end(encodeCard(card));
+        onAsked?.(raw.remoteAddress ?? '');
+        return;
+      }
       try {
         onConnection(new Wire(socket, raw, leave));
       } catch {
@@ -151,9 +188,9 @@ function profile({ key, cert }: Partial<Credentials>): SecureContextOptions {
 
 function handshake<T>(
   { host, port }: Address,
-  credentials: Partial<Credentials>,
+  { alpn, ...credentials }: Partial<Credentials> & { readonly alpn: string },
   signal: AbortSignal,
-  use: (socket: TLSSocket) => T,
+  use: (socket: TLSSocket) => T | Promise<T>,
 ): Promise<T> {
   return new Promise((resolve, reject) => {
     const socket = connect({
@@ -161,7 +198,7 @@ function handshake<T>(
       port,
       ...profile(credentials),
       servername: '',
-      ALPNProtocols: [ALPN],
+      ALPNProtocols: [alpn],
       rejectUnauthorized: false, // As above.
     });
     socket.setNoDelay(true);
@@ -175,27 +212,26 @@ function handshake<T>(
     socket.once('close', () => signal.removeEventListener('abort', abort));
     socket.on('error', fail);
     socket.once('close', () => fail(undefined));
-    socket.once('secureConnect', () => {
-      signal.removeEventListener('abort', abort);
-      socket.removeAllListeners('error').on('error', () => socket.destroy());
+    socket.once('secureConnect', async () => {
       try {
-        resolve(use(socket));
+        resolve(await use(socket));
       } catch (error) {
-        socket.destroy();
-        reject(error);
+        fail(error);
       }
+      signal.removeEventListener('abort', abort);
+      socket.off('error', fail).on('error', () => socket.destroy());
     });
   });
 }
 
 /** The id of the peer, if the finished handshake is exactly what we require of it. */
-function proven(socket: TLSSocket): PeerId {
+function proven(socket: TLSSocket, alpn = ALPN): PeerId {
   const certificate = socket.getPeerX509Certificate();
   if (
     certificate === undefined || // Node lets clients without one through.
     certificate.publicKey.asymmetricKeyType !== 'ec' ||
     socket.getProtocol() !== 'TLSv1.3' ||
-    socket.alpnProtocol !== ALPN || // Node lets clients that offer none through.
+    socket.alpnProtocol !== alpn || // Node lets clients that offer none through.
     socket.isSessionReused()
   )
     throw new DropError('unproven');
@@ -208,6 +244,7 @@ class Wire implements Connection {
   readonly binding: Uint8Array;
   readonly remote: string;
   readonly incoming: AsyncIterable<Uint8Array>;
+  readonly over: Promise<void>;
   readonly #socket: TLSSocket;
   readonly #greeted: () => void;
   readonly #received: Uint8Array[] = [];
@@ -229,6 +266,9 @@ class Wire implements Connection {
     this.binding = socket.exportKeyingMaterial(32, BINDING, Buffer.alloc(0));
     this.remote = raw.remoteAddress ?? '';
     this.incoming = this.#read();
+    this.over = new Promise((resolve) => {
+      socket.once('end', resolve).once('close', resolve);
+    });
     this.#socket = socket;
     this.#greeted = greeted;
     socket.on('data', (bytes: Uint8Array) => {
@@ -252,21 +292,22 @@ class Wire implements Connection {
     return this.#socket.isPaused() ? 0 : performance.now() - this.#heardAt;
   }
 
-  greeted(): void {
+  greeted(silence = SILENCE_LIMIT): void {
     this.#greeted();
+    clearInterval(this.#watch);
     this.#heardAt = performance.now();
     let looked = performance.now();
     this.#watch = setInterval(() => {
       const now = performance.now();
       // Whoever was stopped for a while has heard nothing, and hears now what came meanwhile.
-      if (now - looked > SILENCE_LIMIT / 2) this.#heardAt = this.#writtenAt = now;
+      if (now - looked > silence / 2) this.#heardAt = this.#writtenAt = now;
       looked = now;
       // While we are the ones who do not listen, silence says nothing; but then what we write
       // must go out.
       if (this.#socket.isPaused()) this.#heardAt = now;
       const stalled = this.#waiting > 0 && now - this.#writtenAt > STALL_LIMIT;
-      if (stalled || now - this.#heardAt > SILENCE_LIMIT) this.destroy();
-    }, SILENCE_LIMIT / 10);
+      if (stalled || now - this.#heardAt > silence) this.destroy();
+    }, silence / 10);
   }
 
   write(...parts: Uint8Array[]): Promise<void> {

@@ -1,11 +1,15 @@
 import { setMaxListeners } from 'node:events';
 import { DropError } from '../errors.ts';
 import type { PeerId } from '../events.ts';
+import type { Card } from '../protocol/card.ts';
 import { type Address, formatAddress, race } from './addresses.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { latest } from './latest.ts';
 
-/** What was heard of a process. Anybody can say such things: well-formed, but nothing is proven. */
+/**
+ * What is known of a process without asking it. Anybody can say such things: they are well-formed,
+ * but nothing is proven. Only a line comes from where a key was proven.
+ */
 export type Sighting =
   | {
       readonly heard: 'announcement';
@@ -19,10 +23,19 @@ export type Sighting =
       /** Where to dial, best first. */
       readonly hosts: readonly string[];
     }
-  | { readonly heard: 'goodbye'; readonly run: string; readonly from: string };
+  | { readonly heard: 'goodbye'; readonly run: string; readonly from: string }
+  /** Somebody may be there: who was met there before, if it is known whom, or anybody. */
+  | { readonly heard: 'place'; readonly address: Address; readonly id?: PeerId | undefined }
+  /** It dialled us, as we cannot dial it; it is there for as long as the connection is. */
+  | { readonly heard: 'line'; readonly card: ProvenCard; readonly over: Promise<void> };
 
-/** Dials an address and resolves with the id whose key the other end proved to have. */
-export type Prove = (address: Address, signal: AbortSignal) => Promise<PeerId>;
+/** What a process says of itself, and the key that it has proven. */
+export interface ProvenCard extends Card {
+  readonly id: PeerId;
+}
+
+/** Dials an address, and resolves with the card of the process that answers. */
+export type Prove = (address: Address, signal: AbortSignal) => Promise<ProvenCard>;
 
 /** A process that appeared, changed (`found` again), or went. */
 export interface Change {
@@ -39,24 +52,25 @@ export interface WatchOptions {
   /** Milliseconds between two checks of one peer. */
   readonly every?: number;
   readonly clock?: Clock;
-  /** Hears of what was announced but did not answer, once for each: often it is a firewall. */
+  /** Hears of what is announced but does not answer, at each attempt: often it is a firewall. */
   readonly onSilent?: ((silent: Silent) => void) | undefined;
 }
 
-/** An announcement that could not be proven. */
-interface Silent {
+/** An announcement that cannot be proven. */
+export interface Silent {
+  readonly run: string;
   readonly name: string;
   readonly addresses: readonly string[];
   readonly error: unknown;
 }
 
 /**
- * The peers that are there, until the signal is aborted: what `browse` hears is dialled, and
+ * The peers that are there, until the signal is aborted: what `look` comes across is dialled, and
  * only what proves a key is listed, by that key and its run. Then it is checked again and again;
  * a goodbye only hastens that, as anybody could have said it.
  */
 export async function* watchPeers(
-  browse: (signal: AbortSignal) => AsyncIterable<Sighting>,
+  look: (signal: AbortSignal) => AsyncIterable<Sighting>,
   prove: Prove,
   options: WatchOptions = {},
 ): AsyncGenerator<Change, void> {
@@ -74,7 +88,7 @@ export async function* watchPeers(
   const table = peerTable(prove, (key, change) => changes.put(key, change), { ...options, signal });
   const reading = (async () => {
     try {
-      for await (const sighting of browse(signal)) table.hear(sighting);
+      for await (const sighting of look(signal)) table.hear(sighting);
     } catch (error) {
       changes.end({ error });
     }
@@ -103,31 +117,42 @@ const MEMORY = 60_000;
 /** Milliseconds between two checks of what does not answer, at most. */
 const LAST_RETRY = 30_000;
 
+/** Milliseconds between two checks, at least, of what was lost and speaks again. */
+const EAGER = 1000;
+
 /** Checks that fail one after the other until a peer counts as lost: one may be bad luck. */
 const FAILURES = 2;
 
-/** What one source says about one run and port. Nobody can change what another source said. */
+/** What one source says of one process. Nobody can change what another source said. */
 interface Claim {
   readonly key: string;
-  readonly run: string;
   readonly from: string;
   readonly port: number;
+  /** The process that it is about; a mere place has none. */
+  readonly run?: string | undefined;
+  /** Whose key must answer, if not anybody's. */
+  readonly id?: PeerId | undefined;
   name: string;
   hosts: readonly string[];
   /** When it was last said. */
   heard: number;
+  /** When it was last checked. */
+  checked: number;
   /** Checks that failed since it was last true. */
   failures: number;
   /** What it led to, while that is listed. */
   route?: Route | undefined;
+  /** Whether it ever led to a peer. */
+  wasTrue: boolean;
+  /** Prevents the next check; undefined while one runs, and while the peer itself is checked. */
+  cancelCheck: (() => void) | undefined;
 }
 
-/** An address that answered for a peer, and the claim that told of it. */
-interface Route {
-  readonly claim: Claim;
-  readonly peer: ListedPeer;
-  readonly address: Address;
-}
+/** How a peer can be reached: by an address that a claim told of, or by its own connection to us. */
+type Route = { readonly peer: ListedPeer } & (
+  | { readonly claim: Claim; readonly address: Address }
+  | { readonly line: { over: boolean } }
+);
 
 interface ListedPeer {
   readonly key: string;
@@ -157,23 +182,47 @@ function peerTable(
   const after = timers(clock, signal);
 
   function hear(sighting: Sighting): void {
-    if (sighting.heard === 'goodbye') {
-      for (const peer of peers.values()) if (peer.run === sighting.run) doubt(peer);
-      return;
-    }
-    const { run, from, port, name, hosts } = sighting;
-    const key = `${run} ${from} ${port}`;
-    const known = claims.get(key);
-    if (known) {
-      Object.assign(known, { name, hosts, heard: clock.now() });
-      if (known.route) {
-        known.route.peer.doubted = false;
-        rename(known.route);
+    switch (sighting.heard) {
+      case 'goodbye':
+        for (const peer of peers.values()) if (peer.run === sighting.run) doubt(peer);
+        return;
+      case 'line':
+        answer(sighting);
+        return;
+      case 'place': {
+        const { address, id } = sighting;
+        const { host, port } = address;
+        const key = `${formatAddress(address)} ${id ?? ''}`;
+        claim({ key, from: host, port, id, name: '', hosts: [host] });
+        return;
       }
-    } else if (makeRoom(from)) {
-      const claim: Claim = { key, run, from, port, name, hosts, heard: clock.now(), failures: 0 };
-      claims.set(key, claim);
-      inTurn(() => check(claim));
+      case 'announcement': {
+        const { run, from, port, name, hosts } = sighting;
+        claim({ key: `${run} ${from} ${port}`, from, port, run, name, hosts });
+      }
+    }
+  }
+
+  function claim(
+    said: Pick<Claim, 'key' | 'run' | 'from' | 'port' | 'id' | 'name' | 'hosts'>,
+  ): void {
+    const known = claims.get(said.key);
+    if (known) {
+      Object.assign(known, { name: said.name, hosts: said.hosts, heard: clock.now() });
+      if (known.route) known.route.peer.doubted = false;
+      // It was lost, and now it speaks again. Whoever never was true has no such haste.
+      else if (known.wasTrue && clock.now() - known.checked >= EAGER) checkNow(known);
+    } else if (makeRoom(said.from)) {
+      const fresh: Claim = {
+        ...said,
+        heard: clock.now(),
+        checked: clock.now(),
+        failures: 0,
+        wasTrue: false,
+        cancelCheck: undefined,
+      };
+      claims.set(said.key, fresh);
+      inTurn(() => check(fresh));
     }
   }
 
@@ -194,63 +243,95 @@ function peerTable(
 
   async function check(claim: Claim): Promise<void> {
     if (signal.aborted || claims.get(claim.key) !== claim) return;
+    claim.checked = clock.now();
     const addresses = claim.hosts.map((host) => ({ host, port: claim.port }));
     try {
-      const [id, address] = await race(
+      const [card, address] = await race(
         addresses,
-        async (address, one) => [await prove(address, one), address] as const,
+        async (address, one) => [await proveAt(address, claim.id, one), address] as const,
         { signal, clock },
       );
-      list(claim, id, address);
+      const peer = list(card);
+      claim.failures = 0;
+      claim.wasTrue = true;
+      claim.route = { claim, peer, address };
+      peer.routes.push(claim.route);
+      tellFound(peer);
     } catch (error) {
       if (signal.aborted) return;
-      if (claim.failures === 0)
-        onSilent?.({ name: claim.name, addresses: addresses.map(formatAddress), error });
+      const { run, name } = claim;
+      if (run !== undefined && ![...peers.values()].some((peer) => peer.run === run))
+        onSilent?.({ run, name, addresses: addresses.map(formatAddress), error });
       retry(claim);
     }
   }
 
-  /** Tries again, ever more rarely, for as long as it is still said. */
+  /** The card of the announcer at an address, who must have this key if one is given. */
+  async function proveAt(
+    address: Address,
+    id: PeerId | undefined,
+    one: AbortSignal,
+  ): Promise<ProvenCard> {
+    const card = await prove(address, one);
+    if (card.part !== 'announcer') throw new DropError('not-found');
+    if (id !== undefined && card.id !== id) throw new DropError('wrong-peer');
+    return card;
+  }
+
+  /** Tries again, ever more rarely, for as long as it is still said; those we met, not so rarely. */
   function retry(claim: Claim): void {
-    after(Math.min(every * 2 ** claim.failures, LAST_RETRY), () => {
+    const last = claim.id === undefined ? LAST_RETRY : LAST_RETRY / 3;
+    claim.cancelCheck = after(Math.min(every * 2 ** claim.failures, last), () => {
       if (claims.get(claim.key) !== claim) return;
       if (clock.now() - claim.heard > MEMORY) claims.delete(claim.key);
-      else inTurn(() => check(claim));
+      else checkNow(claim);
     });
     claim.failures++;
   }
 
-  function list(claim: Claim, id: PeerId, address: Address): void {
-    const { run } = claim;
+  function checkNow(claim: Claim): void {
+    if (claim.cancelCheck === undefined) return;
+    claim.cancelCheck();
+    claim.cancelCheck = undefined;
+    inTurn(() => check(claim));
+  }
+
+  /** The peer whose card this is; listed now if it was not. */
+  function list({ id, run, name }: ProvenCard): ListedPeer {
     const key = `${id} ${run}`;
-    const peer = peers.get(key) ?? {
+    const listed = peers.get(key);
+    if (listed) return seen(listed, name);
+    const peer: ListedPeer = {
       key,
       id,
       run,
-      name: claim.name || id.slice(0, 8),
+      name: '',
       routes: [],
       failures: 0,
       doubted: false,
       cancelCheck: undefined,
       told: '',
     };
-    claim.failures = 0;
-    claim.route = { claim, peer, address };
-    peer.routes.push(claim.route);
-    peer.failures = 0;
-    if (!peers.has(key)) {
-      peers.set(key, peer);
-      recheckLater(peer);
-    }
-    rename(claim.route);
-    tellFound(peer);
+    peers.set(key, peer);
+    recheckLater(peer);
+    return seen(peer, name);
   }
 
-  /** Only who answers where the claim came from may name it: others could name it anything. */
-  function rename({ claim: { name, from }, peer, address }: Route): void {
-    if (address.host !== from || name === '') return;
-    peer.name = name;
+  function seen(peer: ListedPeer, name: string): ListedPeer {
+    peer.failures = 0;
+    peer.name = name || peer.id.slice(0, 8);
+    return peer;
+  }
+
+  function answer({ card, over }: Extract<Sighting, { heard: 'line' }>): void {
+    const peer = list(card);
+    const line = { over: false };
+    peer.routes.push({ peer, line });
     tellFound(peer);
+    void over.then(() => {
+      line.over = true;
+      doubt(peer);
+    });
   }
 
   function doubt(peer: ListedPeer): void {
@@ -270,12 +351,17 @@ function peerTable(
     peer.cancelCheck = undefined;
     try {
       const attempt = async (route: Route, one: AbortSignal) => {
-        if ((await prove(route.address, one)) !== peer.id) throw new DropError('wrong-peer');
-        return route;
+        if ('line' in route) {
+          if (route.line.over) throw new DropError('disconnected');
+          return { route, name: peer.name };
+        }
+        const card = await proveAt(route.address, peer.id, one);
+        if (card.run !== peer.run) throw new DropError('not-found');
+        return { route, name: card.name };
       };
       const front = await race(peer.routes, attempt, { signal, clock });
-      peer.failures = 0;
-      reorder(peer, front);
+      seen(peer, front.name);
+      reorder(peer, front.route);
     } catch {
       if (signal.aborted) return;
       peer.failures++;
@@ -286,20 +372,23 @@ function peerTable(
 
   /** Puts the route that answered in front and forgets those that nobody speaks of any more. */
   function reorder(peer: ListedPeer, front: Route): void {
+    const stale = (route: Route) =>
+      'line' in route ? route.line.over : clock.now() - route.claim.heard > MEMORY;
     const others = peer.routes.filter((route) => route !== front);
-    const stale = others.filter(({ claim }) => clock.now() - claim.heard > MEMORY);
-    for (const { claim } of stale) claims.delete(claim.key);
-    peer.routes = [front, ...others.filter((route) => !stale.includes(route))];
+    for (const route of others)
+      if ('claim' in route && stale(route)) claims.delete(route.claim.key);
+    peer.routes = [front, ...others.filter((route) => !stale(route))];
     tellFound(peer);
   }
 
   function lose(peer: ListedPeer): void {
     peers.delete(peer.key);
     tell(peer.key, change('lost', peer));
-    for (const { claim } of peer.routes) {
-      claim.route = undefined;
-      retry(claim);
-    }
+    for (const route of peer.routes)
+      if ('claim' in route) {
+        route.claim.route = undefined;
+        retry(route.claim);
+      }
   }
 
   function tellFound(peer: ListedPeer): void {
@@ -313,7 +402,9 @@ function peerTable(
 }
 
 function change(state: Change['state'], { id, run, name, routes }: ListedPeer): Change {
-  const addresses = routes.map(({ address }) => formatAddress(address));
+  const addresses = routes.flatMap((route) =>
+    'claim' in route ? [formatAddress(route.address)] : [],
+  );
   return { state, id, run, name, addresses: [...new Set(addresses)] };
 }
 

@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import { DropError, type ErrorCode, fromWire, toWire } from '../errors.ts';
 import { concat, fromHex, toHex, u32, utf8, view } from './bytes.ts';
+import { type Card, decodeCard, encodeCard } from './card.ts';
 import { DATA, DATA_HEAD, encodeFrame, type Piece } from './frame.ts';
 import { MAX_BATCH, MAX_DEVICE_NAME } from './limits.ts';
 import { type Entry, EntrySchema, isName } from './manifest.ts';
@@ -39,6 +40,8 @@ export type Message =
     }
   | { readonly type: 'share'; readonly epoch: number; readonly point: Uint8Array }
   | { readonly type: 'confirm'; readonly tag: Uint8Array }
+  /** Before it all, from an announcer that dialled: who is there, to be spoken to when it suits. */
+  | { readonly type: 'here'; readonly card: Card }
   // The transfer.
   | { readonly type: 'intro'; readonly name: string }
   | {
@@ -201,6 +204,15 @@ const CODECS: { readonly [T in Exclude<MessageType, 'chunk'>]: Codec<MessageOf<T
     kind: 0x04,
     encode: ({ tag }) => tag,
     decode: (body) => ({ type: 'confirm', tag: exactly(body, TAG) }),
+  },
+  here: {
+    kind: 0x05,
+    encode: ({ card }) => encodeCard(card),
+    decode(body) {
+      const card = decodeCard(body);
+      if (card === undefined) throw malformed();
+      return { type: 'here', card };
+    },
   },
   cancel: {
     kind: 0x0e,

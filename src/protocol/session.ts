@@ -79,6 +79,8 @@ export class Session {
   /** Lines of the greeting that were said; all of them once it is over. */
   #line = 0;
   #intent: Intent = 'look';
+  /** Whether the announcer dialled, and waits until the chooser speaks. */
+  #waits = false;
   readonly #transcript: Uint8Array[] = [];
   readonly #state: Record<Role, string> = { sender: 'start', receiver: 'start' };
   /** Whether the sender wants to go on with a transfer, which the receiver must answer first. */
@@ -116,6 +118,11 @@ export class Session {
     return this.#roleOf(this.part);
   }
 
+  /** Whether hello was said. */
+  get opened(): boolean {
+    return this.#line > 0;
+  }
+
   /** Hello and welcome as they were said, which the pairing is bound to. */
   get transcript(): readonly Uint8Array[] {
     return this.#transcript;
@@ -135,8 +142,15 @@ export class Session {
   #observe(part: Part, message: Message, body: Uint8Array | undefined): void {
     ensure(!this.#over, `"${message.type}" after the end`);
     if (message.type === 'cancel') this.#over = true;
+    else if (message.type === 'here') this.#wait(part);
+    else if (message.type === 'alive' && this.#waits && this.#line < 2) return;
     else if (this.#line < GREETING.length) this.#greet(part, message, body);
     else if (message.type !== 'alive') this.#transfer(this.#roleOf(part), message);
+  }
+
+  #wait(part: Part): void {
+    ensure(part === 'announcer' && this.#line === 0 && !this.#waits, 'here, and not at the start');
+    this.#waits = true;
   }
 
   #greet(part: Part, message: Message, body: Uint8Array | undefined): void {

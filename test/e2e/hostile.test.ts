@@ -132,7 +132,10 @@ test('a device that says nothing after the handshake does not keep a sender for 
   await using eve = new Home();
   const { openHome } = await import('../../src/disk/home.ts');
   await openHome(eve.state);
-  const listener = await listen([0], await loadIdentity(eve.state), () => {});
+  const listener = await listen([0], await loadIdentity(eve.state), {
+    card: { run: '1234567890abcdef', name: 'Eve', part: 'announcer' },
+    onConnection: () => {},
+  });
   await writeFile(join(bob.path, 'a.txt'), 'a');
   await using sending = drop(['send', '--to', `127.0.0.1:${listener.port}`, 'a.txt'], {
     home: bob,

@@ -83,7 +83,7 @@ describe('a known device', () => {
   async function standingOf(device: Self): Promise<Standing | undefined> {
     const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(WAIT)]);
     for await (const event of discover({ home: homeOf('bob'), interfaces: ['lo'], signal }))
-      if (event.id === device.identity.id) return event.standing;
+      if (event.event === 'peer' && event.id === device.identity.id) return event.standing;
     return undefined;
   }
 

@@ -27,7 +27,8 @@ await commands[command](...rest);
 async function announceMe(name, ...interfaces) {
   const id = createHash('sha256').update(randomBytes(16)).digest('hex');
   const run = newRun();
-  const server = createServer((socket) => socket.on('error', () => {}).end(id));
+  const card = JSON.stringify({ id, run, name, part: 'announcer' });
+  const server = createServer((socket) => socket.on('error', () => {}).end(card));
   await new Promise((resolve) => server.listen(0, '::', resolve));
   const { port } = server.address();
   const announcer = announce({ name, run, port }, { interfaces, onTrouble });
@@ -84,13 +85,13 @@ async function hold() {
 
 function prove({ host, port }, signal) {
   return new Promise((resolve, reject) => {
-    let id = '';
+    let card = '';
     const socket = connect({ host, port, signal });
-    socket.setEncoding('latin1');
+    socket.setEncoding('utf8');
     socket.on('data', (text) => {
-      id += text;
+      card += text;
     });
-    socket.on('end', () => (id.length === 64 ? resolve(id) : reject(new Error('no id'))));
+    socket.on('end', () => (card ? resolve(JSON.parse(card)) : reject(new Error('no card'))));
     socket.on('error', reject);
   });
 }

@@ -6,7 +6,14 @@ import { createServer as createTlsServer, connect as tlsConnect } from 'node:tls
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { openHome } from '../../src/disk/home.ts';
 import { type Identity, loadIdentity } from '../../src/disk/identity.ts';
-import { type Connection, dial, type Listener, listen, probe } from '../../src/net/tls.ts';
+import {
+  type Connection,
+  dial,
+  type Listener,
+  type ListenOptions,
+  listen,
+  probe,
+} from '../../src/net/tls.ts';
 import { concat, equal, toHex, utf8 } from '../../src/protocol/bytes.ts';
 
 const never = new AbortController().signal;
@@ -32,9 +39,15 @@ async function identityOf(name: string): Promise<Identity> {
   return loadIdentity(home);
 }
 
+const card = { run: '1234567890abcdef', name: 'Bob', part: 'announcer' } as const;
+const options: ListenOptions = {
+  card,
+  onConnection: (connection) => arrived.push(connection),
+};
+
 async function open(): Promise<number> {
   arrived = [];
-  listener = await listen([0], bob, (connection) => arrived.push(connection));
+  listener = await listen([0], bob, options);
   return listener.port;
 }
 
@@ -113,7 +126,7 @@ describe('a connection', () => {
 describe('a probe', () => {
   test('proves who listens, and tells nothing of who asks', async () => {
     const port = await open();
-    expect(await probe({ host: '127.0.0.1', port }, never)).toBe(bob.id);
+    expect(await probe({ host: '127.0.0.1', port }, never)).toEqual({ id: bob.id, ...card });
     await new Promise((resolve) => setTimeout(resolve, 50));
     expect(arrived).toEqual([]);
   });
@@ -191,16 +204,16 @@ test('a server with another key or protocol is no peer', async () => {
 
 test('the first free port is taken, and the next where it is not free', async () => {
   const first = await open();
-  const second = await listen([first, 0], ana, () => {});
+  const second = await listen([first, 0], ana, options);
   expect(second.port).not.toBe(first);
   second.close();
-  await expect(listen([first], ana, () => {})).rejects.toMatchObject({ code: 'usage' });
+  await expect(listen([first], ana, options)).rejects.toMatchObject({ code: 'usage' });
 });
 
 test('a listener that may be reached at some of our addresses only turns away the others', async () => {
   arrived = [];
   const admits = (local: string): boolean => !local.endsWith('127.0.0.1');
-  listener = await listen([0], bob, (connection) => arrived.push(connection), admits);
+  listener = await listen([0], bob, { ...options, admits });
   await expect(dial({ host: '127.0.0.1', port: listener.port }, ana, never)).rejects.toMatchObject({
     code: 'unreachable',
   });

@@ -8,6 +8,7 @@ import {
   type Change,
   MAX_CLAIMS,
   MAX_CLAIMS_PER_SOURCE,
+  type ProvenCard,
   type Sighting,
   watchPeers,
 } from '../../src/net/watch.ts';
@@ -20,7 +21,7 @@ const BOB = 'b'.repeat(64) as PeerId;
 function network() {
   const clock = fakeClock();
   const stop = new AbortController();
-  const answers = new Map<string, PeerId>();
+  const answers = new Map<string, PeerId | ProvenCard>();
   const asked: string[] = [];
   const silent: string[] = [];
   const told: Change[] = [];
@@ -28,9 +29,9 @@ function network() {
   const sightings = latest<Sighting>();
   const prove = async (address: Address) => {
     asked.push(formatAddress(address));
-    const id = answers.get(formatAddress(address));
-    if (!id) throw new DropError('unreachable');
-    return id;
+    const answer = answers.get(formatAddress(address));
+    if (!answer) throw new DropError('unreachable');
+    return typeof answer === 'string' ? cardOf(answer) : answer;
   };
   const browse = (signal: AbortSignal) => {
     signal.addEventListener('abort', () => sightings.end());
@@ -64,13 +65,21 @@ function network() {
   };
 }
 
+function cardOf(id: PeerId, more: Partial<ProvenCard> = {}): ProvenCard {
+  const name = id === ANA ? 'Ana' : 'Bob';
+  return { id, run: RUN, name, part: 'announcer', ...more };
+}
+
+const RUN = '1111111111111111';
+const OTHER_RUN = '2222222222222222';
+
 type Announcement = Extract<Sighting, { heard: 'announcement' }>;
 
 function announced(parts: Partial<Announcement> = {}): Announcement {
   const from = parts.from ?? '10.0.0.1';
   return {
     heard: 'announcement',
-    run: '1111111111111111',
+    run: RUN,
     name: 'Ana',
     port: 1,
     from,
@@ -183,20 +192,14 @@ describe('a peer', () => {
     expect(news().at(-1)).toBe('found Ana at 10.0.0.2:1');
   });
 
-  test('that takes another name is told again', async () => {
-    const { answers, hear, news } = network();
+  test('is called what it says of itself, and not what others say of it', async () => {
+    const { clock, answers, hear, news } = network();
     answers.set('10.0.0.1:1', ANA);
-    await hear(announced());
-    await hear(announced({ name: 'Ana 2' }));
+    await hear(announced({ name: 'Eve' }));
+    await hear(announced({ from: '10.0.0.66', hosts: ['10.0.0.66', '10.0.0.1'], name: 'Eve' }));
+    answers.set('10.0.0.1:1', cardOf(ANA, { name: 'Ana 2' }));
+    await clock.pass(3000);
     expect(news()).toEqual(['found Ana at 10.0.0.1:1', 'found Ana 2 at 10.0.0.1:1']);
-  });
-
-  test('is not renamed by who speaks from another address', async () => {
-    const { answers, hear, news } = network();
-    answers.set('10.0.0.1:1', ANA);
-    await hear(announced());
-    await hear(announced({ from: '10.0.0.66', hosts: ['10.0.0.66', '10.0.0.1'], name: 'Bob' }));
-    expect(news()).toEqual(['found Ana at 10.0.0.1:1']);
   });
 
   test('cannot be redirected by an announcement of its run with another port', async () => {
@@ -210,16 +213,109 @@ describe('a peer', () => {
 
   test('without a name goes by its id', async () => {
     const { answers, hear, news } = network();
-    answers.set('10.0.0.1:1', ANA);
-    await hear(announced({ name: '' }));
+    answers.set('10.0.0.1:1', cardOf(ANA, { name: '' }));
+    await hear(announced());
     expect(news()).toEqual(['found aaaaaaaa at 10.0.0.1:1']);
   });
 
   test('that runs twice is listed twice', async () => {
     const { answers, hear, news } = network();
-    answers.set('10.0.0.1:1', ANA).set('10.0.0.1:2', ANA);
-    await hear(announced(), announced({ run: '2222222222222222', port: 2 }));
+    answers.set('10.0.0.1:1', ANA).set('10.0.0.1:2', cardOf(ANA, { run: OTHER_RUN }));
+    await hear(announced(), announced({ run: OTHER_RUN, port: 2 }));
     expect(news()).toEqual(['found Ana at 10.0.0.1:1', 'found Ana at 10.0.0.1:2']);
+  });
+
+  test('that only chooses is not listed', async () => {
+    const { clock, answers, hear, news } = network();
+    answers.set('10.0.0.1:1', cardOf(ANA, { part: 'chooser' }));
+    await hear(announced());
+    await clock.pass(60_000);
+    expect(news()).toEqual([]);
+  });
+
+  test('that was lost and speaks again is checked at once', async () => {
+    const { clock, answers, asked, hear, news } = network();
+    answers.set('10.0.0.1:1', ANA);
+    await hear(announced());
+    answers.clear();
+    await clock.pass(30_000);
+    expect(news().at(-1)).toBe('lost Ana at 10.0.0.1:1');
+    answers.set('10.0.0.1:1', ANA);
+    await hear(announced());
+    expect(news()).toEqual(['found Ana at 10.0.0.1:1']);
+    answers.clear();
+    await clock.pass(30_000);
+    asked.length = 0;
+    for (let n = 0; n < 100; n++) await hear(announced());
+    expect(asked.length).toBeLessThan(2);
+  });
+});
+
+describe('where a peer was met before', () => {
+  const place = (id?: PeerId): Sighting => ({
+    heard: 'place',
+    id,
+    address: { host: '10.0.0.1', port: 1 },
+  });
+
+  test('it is found without a word, and is one with what is announced', async () => {
+    const { answers, hear, news } = network();
+    answers.set('10.0.0.1:1', ANA);
+    await hear(place(ANA));
+    await hear(announced());
+    expect(news()).toEqual(['found Ana at 10.0.0.1:1']);
+  });
+
+  test('another one does not count, unless anybody does', async () => {
+    const { clock, answers, hear, news, silent } = network();
+    answers.set('10.0.0.1:1', BOB);
+    await hear(place(ANA));
+    await clock.pass(60_000);
+    expect(news()).toEqual([]);
+    await hear(place());
+    expect(news()).toEqual(['found Bob at 10.0.0.1:1']);
+    expect(silent).toEqual([]);
+  });
+});
+
+describe('a line', () => {
+  function line(card = cardOf(ANA)): { sighting: Sighting; end: () => void } {
+    let end = (): void => {};
+    const over = new Promise<void>((resolve) => {
+      end = resolve;
+    });
+    return { sighting: { heard: 'line', card, over }, end };
+  }
+
+  test('lists a peer that cannot be dialled, for as long as it is there', async () => {
+    const { clock, hear, news } = network();
+    const { sighting, end } = line();
+    await hear(announced(), sighting);
+    await clock.pass(120_000);
+    expect(news()).toEqual(['found Ana at ']);
+    end();
+    await settled();
+    expect(news()).toEqual(['lost Ana at ']);
+  });
+
+  test('that follows upon another keeps the peer in the list', async () => {
+    const { clock, hear, news } = network();
+    const [first, second] = [line(), line()];
+    await hear(first.sighting, second.sighting);
+    first.end();
+    await clock.pass(10_000);
+    expect(news()).toEqual(['found Ana at ']);
+  });
+
+  test('of a peer that can be dialled, too, tells nothing more', async () => {
+    const { clock, answers, hear, news } = network();
+    answers.set('10.0.0.1:1', ANA);
+    const { sighting, end } = line();
+    await hear(announced());
+    await hear(sighting);
+    end();
+    await clock.pass(10_000);
+    expect(news()).toEqual(['found Ana at 10.0.0.1:1']);
   });
 });
 
@@ -308,7 +404,7 @@ test('ends when its reader leaves', async () => {
     yield* sightings;
     ended = true;
   };
-  for await (const change of watchPeers(browse, async () => ANA)) {
+  for await (const change of watchPeers(browse, async () => cardOf(ANA))) {
     expect(change.id).toBe(ANA);
     break;
   }
@@ -319,6 +415,6 @@ test('what breaks the browsing reaches the reader', async () => {
   const browse = () => ({
     [Symbol.asyncIterator]: () => ({ next: () => Promise.reject(new DropError('usage')) }),
   });
-  const changes = watchPeers(browse, async () => ANA);
+  const changes = watchPeers(browse, async () => cardOf(ANA));
   await expect(changes.next()).rejects.toMatchObject({ code: 'usage' });
 });

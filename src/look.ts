@@ -1,0 +1,113 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { PeerId } from './events.ts';
+import { type Address, onLink } from './net/addresses.ts';
+import { latest } from './net/latest.ts';
+import { isOwnAddress, listLinks } from './net/links.ts';
+import { browse } from './net/mdns.ts';
+import { merge } from './net/merge.ts';
+import { Porch } from './net/porch.ts';
+import { DEFAULT_PORT } from './net/ports.ts';
+import { newRun } from './net/run.ts';
+import { scan } from './net/scan.ts';
+import type { Survey } from './net/survey.ts';
+import type { Sighting } from './net/watch.ts';
+import type { CommonOptions, LookOptions, Self } from './self.ts';
+
+/** All that may lead to a peer, until the signal is aborted. */
+export async function* look(
+  self: Self,
+  { interfaces, scan: scans }: LookOptions,
+  { porch, survey, signal }: { porch: Porch; survey: Survey; signal: AbortSignal },
+): AsyncGenerator<Sighting, void> {
+  yield* merge<Sighting>(
+    browse({ interfaces, survey, signal }),
+    remembered(self, signal),
+    lines(porch, signal),
+    ...(scans ? [scanned(interfaces, signal)] : []),
+  );
+}
+
+/** Where devices come that we know, or that we knocked at, if we cannot dial them. */
+export function makePorch(self: Self, { interfaces }: CommonOptions): Porch {
+  const { identity, trust, name } = self;
+  return new Porch(identity, {
+    card: { run: newRun(), name, part: 'chooser' },
+    interfaces,
+    async welcomes({ id }, remote) {
+      if (id === identity.id) return isOwnAddress(remote);
+      const known = await trust.get(id);
+      return known !== undefined && known.trust !== 'blocked';
+    },
+  });
+}
+
+/** How often a known device is looked for where it was, and everywhere by a scan; milliseconds. */
+const AGAIN = 20_000;
+
+/** Devices that are looked for where they were, those met last. Bounds what is dialled in vain. */
+const MAX_REMEMBERED = 16;
+
+/** Addresses of each. */
+const MAX_PLACES = 3;
+
+/** A place where a known device was met. */
+export interface KnownPlace {
+  readonly id: PeerId;
+  readonly address: Address;
+}
+
+/** Where the devices that we know and do not block were met last. */
+export async function knownPlaces({ book, trust }: Self): Promise<KnownPlace[]> {
+  const places: KnownPlace[] = [];
+  for (const { id, addresses } of (await book.all()).slice(0, MAX_REMEMBERED)) {
+    const known = await trust.get(id);
+    if (known === undefined || known.trust === 'blocked') continue;
+    for (const address of addresses.slice(0, MAX_PLACES))
+      if (!isOwnAddress(address.host)) places.push({ id, address });
+  }
+  return places;
+}
+
+/** Those of them that lie in one of our own networks. */
+export async function placesNearby(self: Self, options: CommonOptions): Promise<KnownPlace[]> {
+  const near = listLinks(options).map(onLink);
+  const places = await knownPlaces(self);
+  return places.filter(({ address }) => near.some((isNear) => isNear(address.host)));
+}
+
+async function* remembered(self: Self, signal: AbortSignal): AsyncGenerator<Sighting, void> {
+  while (!signal.aborted) {
+    for (const { id, address } of await knownPlaces(self)) {
+      yield { heard: 'place', id, address };
+      // It may be started anew, and then listen where it does by default.
+      if (address.port !== DEFAULT_PORT)
+        yield { heard: 'place', id, address: { ...address, port: DEFAULT_PORT } };
+    }
+    await sleep(AGAIN, undefined, { signal }).catch(() => {});
+  }
+}
+
+async function* scanned(
+  interfaces: readonly string[] | undefined,
+  signal: AbortSignal,
+): AsyncGenerator<Sighting, void> {
+  while (!signal.aborted) {
+    for await (const address of scan({ interfaces, signal })) yield { heard: 'place', address };
+    await sleep(AGAIN, undefined, { signal }).catch(() => {});
+  }
+}
+
+async function* lines(porch: Porch, signal: AbortSignal): AsyncGenerator<Sighting, void> {
+  const news = latest<Sighting>();
+  let count = 0;
+  const stop = porch.onLine(({ card, connection }) => {
+    news.put(String(count++), { heard: 'line', card, over: connection.over });
+  });
+  signal.addEventListener('abort', () => news.end());
+  if (signal.aborted) news.end();
+  try {
+    yield* news;
+  } finally {
+    stop();
+  }
+}

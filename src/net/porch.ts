@@ -1,0 +1,185 @@
+import type { PeerId } from '../events.ts';
+import type { Card } from '../protocol/card.ts';
+import type { Intent } from '../protocol/message.ts';
+import { Channel } from '../transfer/channel.ts';
+import { canonical } from './addresses.ts';
+import { type Knocker, knocker, type MdnsOptions } from './mdns.ts';
+import { KNOCK_PORTS } from './ports.ts';
+import { type Connection, type Credentials, type Listener, listen } from './tls.ts';
+import type { ProvenCard } from './watch.ts';
+
+/** A connection by which an announcer waits until we speak: it dialled us, as we cannot dial it. */
+export interface Line {
+  readonly card: ProvenCard;
+  readonly connection: Connection;
+  readonly channel: Channel;
+}
+
+/** Whom a line is wanted to. */
+export interface Caller {
+  readonly id?: PeerId | undefined;
+  readonly run?: string | undefined;
+  /** IP addresses at which it may be. */
+  readonly hosts: readonly string[];
+}
+
+export interface PorchOptions extends MdnsOptions {
+  /** This process, as it says to those who come. */
+  readonly card: Card;
+  /** Whether a device may wait here though nobody knocked at it. */
+  readonly welcomes: (card: ProvenCard, remote: string) => Promise<boolean>;
+  /** Hears that somebody looked who is here, and from which address. */
+  readonly onAsked?: ((remote: string) => void) | undefined;
+}
+
+/** How long the other end of a line may be silent, in milliseconds; then its computer is gone. */
+export const LINE_SILENCE = 6_000;
+
+/** How often both ends of a line say that they are alive, in milliseconds. */
+export const LINE_BEAT = 2_000;
+
+/** Lines that wait at a time. Bounds what those who come can hold. */
+const MAX_LINES = 32;
+
+/**
+ * Where announcers come that a firewall of theirs keeps us from dialling: a listener, opened when
+ * it is first needed, and the knocks that call them to it. They prove the same, and are asked the
+ * same, as if we had dialled: only who dials is different.
+ */
+export class Porch {
+  readonly #credentials: Credentials;
+  readonly #options: PorchOptions;
+  readonly #lines = new Set<Line>();
+  readonly #waiting = new Set<(line: Line) => boolean>();
+  readonly #listeners = new Set<(line: Line) => void>();
+  readonly #knocks = new Map<string, () => void>();
+  #opening: Promise<Listener | undefined> | undefined;
+  #knocker: Knocker | undefined;
+  #closed = false;
+
+  constructor(credentials: Credentials, options: PorchOptions) {
+    this.#credentials = credentials;
+    this.#options = options;
+  }
+
+  /** Lets announcers come by themselves. Resolves with the port; undefined if there is none free. */
+  async open(): Promise<number | undefined> {
+    const { card, onAsked, interfaces, survey, clock } = this.#options;
+    this.#opening ??= listen(KNOCK_PORTS, this.#credentials, {
+      card,
+      onConnection: (connection) => void this.#admit(connection),
+      onAsked,
+    }).catch(() => undefined);
+    const listener = await this.#opening;
+    if (this.#closed) listener?.close();
+    else if (listener) this.#knocker ??= knocker(listener.port, { interfaces, survey, clock });
+    return listener?.port;
+  }
+
+  /** Asks an announcer, by its run or an address of its, to come; again and again until closed. */
+  async knock(to: string, intent: Intent): Promise<void> {
+    const key = `${to} ${intent}`;
+    if (this.#knocks.has(key) || this.#knocks.size >= MAX_LINES) return;
+    this.#knocks.set(key, () => {});
+    await this.open();
+    if (!this.#closed && this.#knocker) this.#knocks.set(key, this.#knocker.at(to, intent));
+  }
+
+  /** It was reached in another way, or is gone. */
+  stopKnocking(to: string): void {
+    for (const [key, stop] of this.#knocks)
+      if (key.startsWith(`${to} `)) {
+        stop();
+        this.#knocks.delete(key);
+      }
+  }
+
+  /** Tells of each line that waits, and that comes, until it is called off. */
+  onLine(listener: (line: Line) => void): () => void {
+    this.#listeners.add(listener);
+    for (const line of this.#lines) listener(line);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Whether a line to it waits. */
+  has(caller: Caller): boolean {
+    return [...this.#lines].some((line) => isMeant(line, caller));
+  }
+
+  /** Takes a line to it, as soon as one waits. Rejects when the signal is aborted. */
+  line(caller: Caller, signal: AbortSignal): Promise<Line> {
+    return new Promise((resolve, reject) => {
+      const take = (line: Line): boolean => {
+        if (!isMeant(line, caller)) return false;
+        this.#lines.delete(line);
+        this.#waiting.delete(take);
+        signal.removeEventListener('abort', stop);
+        resolve(line);
+        return true;
+      };
+      const stop = (): void => {
+        this.#waiting.delete(take);
+        reject(signal.reason);
+      };
+      if (signal.aborted) return stop();
+      if ([...this.#lines].some(take)) return;
+      this.#waiting.add(take);
+      signal.addEventListener('abort', stop, { once: true });
+    });
+  }
+
+  /** Sends away those who wait; the lines that were taken stay. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const { connection } of this.#lines) connection.destroy();
+    this.#lines.clear();
+    (await this.#opening)?.close();
+    await this.#knocker?.close();
+  }
+
+  async #admit(connection: Connection): Promise<void> {
+    const channel = new Channel('chooser', connection);
+    try {
+      const { card } = await channel.hear('here');
+      const proven = { ...card, id: connection.peer };
+      if (card.part !== 'announcer' || !(await this.#isExpected(proven, connection.remote)))
+        return connection.destroy();
+      this.#hold({ card: proven, connection, channel });
+    } catch {
+      connection.destroy(); // A stranger that breaks the rules is none of anybody's concern.
+    }
+  }
+
+  async #isExpected(card: ProvenCard, remote: string): Promise<boolean> {
+    const called = [...this.#knocks.keys()].some((key) =>
+      [card.run, canonical(remote)].includes(key.split(' ')[0] ?? ''),
+    );
+    return called || this.#options.welcomes(card, remote);
+  }
+
+  #hold(line: Line): void {
+    const { connection, channel } = line;
+    if (this.#closed || this.#lines.size >= MAX_LINES) {
+      connection.destroy();
+      return;
+    }
+    connection.greeted(LINE_SILENCE);
+    const beat = setInterval(() => {
+      if (channel.session.opened) clearInterval(beat);
+      else channel.say({ type: 'alive' }).catch(() => {}); // Its end is noticed by itself.
+    }, LINE_BEAT);
+    void connection.over.then(() => {
+      clearInterval(beat);
+      this.#lines.delete(line);
+    });
+    for (const listener of this.#listeners) listener(line);
+    if ([...this.#waiting].some((take) => take(line))) return;
+    this.#lines.add(line);
+  }
+}
+
+function isMeant({ card, connection }: Line, { id, run, hosts }: Caller): boolean {
+  if (id !== undefined) return card.id === id && (run === undefined || card.run === run);
+  if (run !== undefined) return card.run === run;
+  return hosts.some((host) => canonical(host) === canonical(connection.remote));
+}

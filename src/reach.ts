@@ -1,0 +1,112 @@
+import { isIP } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { DropError } from './errors.ts';
+import type { PeerId } from './events.ts';
+import { type Address, race } from './net/addresses.ts';
+import type { Caller, Porch } from './net/porch.ts';
+import { DEFAULT_PORT } from './net/ports.ts';
+import type { Connection } from './net/tls.ts';
+import type { Self } from './self.ts';
+import { Channel } from './transfer/channel.ts';
+
+/** A peer that we chose, where it may be dialled, and the key that it must have, if we know it. */
+export interface Target {
+  readonly id?: PeerId | undefined;
+  /** The process that is meant, if it was announced. */
+  readonly run?: string | undefined;
+  readonly name: string;
+  readonly addresses: readonly Address[];
+}
+
+/** How a target may be reached beside being dialled. */
+export interface Reaching {
+  /** Where those come who cannot be dialled. */
+  readonly porch: Porch;
+  /** Hears that the target does not answer, and is asked to dial us. */
+  readonly onKnock?: ((target: Target) => void) | undefined;
+}
+
+/** A connection to a target, however it came about. */
+export interface Reached {
+  readonly connection: Connection;
+  readonly channel: Channel;
+  /** Where it may be dialled another time. */
+  readonly address: Address;
+}
+
+/** When to ask a target to dial us that takes longer to answer, in milliseconds. */
+const KNOCK_AFTER = 700;
+
+/** How long it may take to dial us after nothing came of dialling it, in milliseconds… */
+const LINE_WAIT = 3_000;
+
+/** …and where a person is asked there first, as nobody knows yet who it is. */
+const PERSON_WAIT = 60_000;
+
+/** Dials the target, and if that leads nowhere, lets it dial us. */
+export async function reach(
+  self: Self,
+  target: Target,
+  { porch, onKnock }: Reaching,
+  signal: AbortSignal,
+): Promise<Reached> {
+  const { id, run } = target;
+  const hosts = target.addresses.map(({ host }) => host);
+  const caller = { id, run, hosts };
+  if (porch.has(caller)) return lineTo(caller, porch, signal);
+
+  const doors = run === undefined ? hosts.filter((host) => isIP(host) !== 0) : [run];
+  let knocked = false;
+  const knock = (): void => {
+    if (knocked || doors.length === 0) return;
+    knocked = true;
+    for (const door of doors) void porch.knock(door, 'send');
+    onKnock?.(target);
+  };
+  const decided = new AbortController();
+  const either = AbortSignal.any([signal, decided.signal]);
+  const late = setTimeout(knock, KNOCK_AFTER);
+  const dialled = dialTarget(self, target, either).catch(async (error) => {
+    knock();
+    const patience = id === undefined && run !== undefined ? PERSON_WAIT : LINE_WAIT;
+    await sleep(patience, undefined, { signal: either }).catch(() => {});
+    throw error;
+  });
+  const ways = [dialled, lineTo(caller, porch, either)];
+  let chosen: Reached | undefined;
+  try {
+    chosen = await Promise.race(ways);
+    return chosen;
+  } finally {
+    clearTimeout(late);
+    for (const door of doors) porch.stopKnocking(door);
+    decided.abort();
+    // Both may have succeeded at once; of the other one nobody knows.
+    for (const way of ways)
+      way.then(
+        (reached) => reached !== chosen && reached.connection.destroy(),
+        () => {},
+      );
+  }
+}
+
+async function lineTo(caller: Caller, porch: Porch, signal: AbortSignal): Promise<Reached> {
+  const { connection, channel } = await porch.line(caller, signal);
+  return { connection, channel, address: { host: connection.remote, port: DEFAULT_PORT } };
+}
+
+/** The first address that answers with the right key. Others are somebody else's by now. */
+async function dialTarget(self: Self, target: Target, signal: AbortSignal): Promise<Reached> {
+  const { dial } = await import('./net/tls.ts');
+  return race(
+    target.addresses,
+    async (address, one) => {
+      const connection = await dial(address, self.identity, one);
+      if (target.id === undefined || connection.peer === target.id)
+        return { connection, channel: new Channel('chooser', connection), address };
+      connection.destroy();
+      throw new DropError('wrong-peer');
+    },
+    { signal, discard: ({ connection }) => connection.destroy() },
+  );
+}
