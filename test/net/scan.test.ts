@@ -209,6 +209,7 @@ interface Scanned {
 async function scanOn(host: Host, options: object = {}): Promise<Scanned> {
   const program = `
     import { readdirSync, readlinkSync } from 'node:fs';
+    import { setImmediate } from 'node:timers/promises';
     import { scan } from ${JSON.stringify(SCAN)};
     const { endAfterFirst, aborted, interfaces } = ${JSON.stringify(options)};
     const stopping = new AbortController();
@@ -232,6 +233,7 @@ async function scanOn(host: Host, options: object = {}): Promise<Scanned> {
       said.open ??= sockets() - before;
       if (endAfterFirst === 'aborted') stopping.abort();
       if (endAfterFirst === 'left') scanning.return();
+      await setImmediate(); // To return takes a turn, but no time.
       said.afterwards ??= sockets() - before;
     }
     said.left = sockets() - before;
