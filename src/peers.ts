@@ -1,4 +1,3 @@
-import { openBook } from './disk/book.ts';
 import type { KnownPeer, TrustStore } from './disk/trust.ts';
 import { DropError } from './errors.ts';
 import { forTerminal } from './protocol/names.ts';
@@ -38,10 +37,10 @@ export async function renamePeer(
  * known of it.
  */
 export async function forgetPeer(name: string, options: Options = {}): Promise<KnownPeer> {
-  const { home, trust } = await openSelf(options);
+  const { book, trust } = await openSelf(options);
   const peer = await find(trust, name);
   // In this order: if it fails midway, the device is still known and can be forgotten again.
-  await (await openBook(home)).forget(peer.id);
+  await book.forget(peer.id);
   await trust.forget(peer.id);
   return peer;
 }
