@@ -11,6 +11,8 @@ import type { Self } from './self.ts';
 
 export interface ContactOptions extends FindOptions {
   readonly code?: AskCode | undefined;
+  /** How long the device may take to answer at first, in milliseconds. */
+  readonly wait?: number | undefined;
   /** Hears that the device cannot be dialled, and was asked to dial us. */
   readonly onKnock?: ((target: Target) => void) | undefined;
 }
@@ -96,7 +98,7 @@ export class Contact {
 
   async #meet(target: Target): Promise<Meeting> {
     const { code, onKnock } = this.#options;
-    const manner = { code, onKnock, porch: this.#porch };
+    const manner = { code, onKnock, patience: this.#options.wait, porch: this.#porch };
     const meeting = await meet(this.#self, target, manner, this.#signal);
     this.#metAt = performance.now();
     // It is this key that we go on with, whatever else answers by that name or address.

@@ -41,8 +41,11 @@ export function makePorch(self: Self, { interfaces }: CommonOptions): Porch {
   });
 }
 
-/** How often a known device is looked for where it was, and everywhere by a scan; milliseconds. */
+/** How often a known device is looked for where it was, in milliseconds. */
 const AGAIN = 20_000;
+
+/** How long after a scan until the next, in milliseconds: some networks take it for an attack. */
+const SCAN_AGAIN = 60_000;
 
 /** Devices that are looked for where they were, those met last. Bounds what is dialled in vain. */
 const MAX_REMEMBERED = 16;
@@ -58,14 +61,15 @@ export interface KnownPlace {
 
 /** Where the devices that we know and do not block were met last. */
 export async function knownPlaces({ book, trust }: Self): Promise<KnownPlace[]> {
-  const places: KnownPlace[] = [];
-  for (const { id, addresses } of (await book.all()).slice(0, MAX_REMEMBERED)) {
-    const known = await trust.get(id);
-    if (known === undefined || known.trust === 'blocked') continue;
-    for (const address of addresses.slice(0, MAX_PLACES))
-      if (!isOwnAddress(address.host)) places.push({ id, address });
-  }
-  return places;
+  const welcome = (await trust.all()).filter((peer) => peer.trust !== 'blocked');
+  const ids = new Set(welcome.map(({ id }) => id));
+  const met = (await book.all()).filter(({ id }) => ids.has(id)).slice(0, MAX_REMEMBERED);
+  return met.flatMap(({ id, addresses }) =>
+    addresses
+      .filter(({ host }) => !isOwnAddress(host))
+      .slice(0, MAX_PLACES)
+      .map((address) => ({ id, address })),
+  );
 }
 
 /** Those of them that lie in one of our own networks. */
@@ -93,7 +97,7 @@ async function* scanned(
 ): AsyncGenerator<Sighting, void> {
   while (!signal.aborted) {
     for await (const address of scan({ interfaces, signal })) yield { heard: 'place', address };
-    await sleep(AGAIN, undefined, { signal }).catch(() => {});
+    await sleep(SCAN_AGAIN, undefined, { signal }).catch(() => {});
   }
 }
 

@@ -24,6 +24,8 @@ export interface Reaching {
   readonly porch: Porch;
   /** Hears that the target does not answer, and is asked to dial us. */
   readonly onKnock?: ((target: Target) => void) | undefined;
+  /** How long that may take where a person is asked there first; milliseconds, a minute by default. */
+  readonly patience?: number | undefined;
 }
 
 /** A connection to a target, however it came about. */
@@ -40,14 +42,14 @@ const KNOCK_AFTER = 700;
 /** How long it may take to dial us after nothing came of dialling it, in milliseconds… */
 const LINE_WAIT = 3_000;
 
-/** …and where a person is asked there first, as nobody knows yet who it is. */
+/** …and where a person may be asked there first, as nobody knows yet who it is. */
 const PERSON_WAIT = 60_000;
 
 /** Dials the target, and if that leads nowhere, lets it dial us. */
 export async function reach(
   self: Self,
   target: Target,
-  { porch, onKnock }: Reaching,
+  { porch, onKnock, patience = PERSON_WAIT }: Reaching,
   signal: AbortSignal,
 ): Promise<Reached> {
   const { id, run } = target;
@@ -68,8 +70,8 @@ export async function reach(
   const late = setTimeout(knock, KNOCK_AFTER);
   const dialled = dialTarget(self, target, either).catch(async (error) => {
     knock();
-    const patience = id === undefined && run !== undefined ? PERSON_WAIT : LINE_WAIT;
-    await sleep(patience, undefined, { signal: either }).catch(() => {});
+    const wait = id === undefined && run !== undefined ? patience : LINE_WAIT;
+    await sleep(wait, undefined, { signal: either }).catch(() => {});
     throw error;
   });
   const ways = [dialled, lineTo(caller, porch, either)];

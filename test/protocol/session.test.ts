@@ -13,6 +13,10 @@ const known: Message = { type: 'welcome', newest: 1, oldest: 1, terms: 'known', 
 const code: Message = { ...known, terms: 'code' };
 const share: Message = { type: 'share', epoch: 0, point: new Uint8Array(32) };
 const confirm: Message = { type: 'confirm', tag: new Uint8Array(64) };
+const here: Message = {
+  type: 'here',
+  card: { part: 'announcer', run: '0123456789abcdef', name: 'Ana' },
+};
 const intro: Message = { type: 'intro', name: 'x' };
 const begin: Message = { type: 'begin', continues: null, checksum: false };
 const continues: Message = { type: 'begin', continues: '0'.repeat(32), checksum: false };
@@ -189,6 +193,11 @@ describe('a conversation that is allowed', () => {
       'nothing at all',
       [...beginning, ...c(roots, nothing), ...a(accept), ...c(done), ...a(complete)],
     ],
+    ['an announcer that dialled', [...a(here), ...c(hello), ...a(known), ...c(intro)]],
+    [
+      'life signs while it waits, and one that crosses the hello',
+      [...a(here, alive), ...c(alive), ...a(alive), ...c(hello), ...a(alive), ...a(code)],
+    ],
     ['life signs', [...greeted, ...c(alive), ...a(alive), ...c(intro, alive)]],
     ['a cancel at the door', [...c(hello), ...a(cancel)]],
     ['a cancel in the middle', [...wanted, ...c(chunk(1, 0, 1)), ...a(cancel)]],
@@ -220,6 +229,12 @@ describe('a conversation that is not allowed, whoever says it', () => {
     ['the announcer first', [], a(known)],
     ['a transfer before the greeting', [], c(intro)],
     ['a life sign from a stranger', [], c(alive)],
+    ['life signs before a greeting that nobody waits for', [], c(alive)],
+    ['a chooser that is here', [], c(here)],
+    ['twice here', a(here), a(here)],
+    ['here after hello', c(hello), a(here)],
+    ['here after the greeting', greeted, a(here)],
+    ['life signs in the midst of the greeting', [...a(here), ...c(hello), ...a(code)], c(alive)],
     ['two hellos', c(hello), c(hello)],
     ['an offer before the code is proven', [...c(hello), ...a(code)], c(intro)],
     ['a share where none is due', greeted, c(share)],

@@ -1,7 +1,9 @@
 import fc from 'fast-check';
 import { ERRORS, type ErrorCode, fromWire, toWire } from '../../src/errors.ts';
+import type { Card } from '../../src/protocol/card.ts';
 import { type Entry, isPath, staysInside } from '../../src/protocol/manifest.ts';
 import type { Message } from '../../src/protocol/message.ts';
+import { deviceName } from '../../src/protocol/names.ts';
 
 const u8 = fc.nat(255);
 const u32 = fc.integer({ min: 0, max: 0xffff_ffff });
@@ -43,6 +45,12 @@ export const anyEntry: fc.Arbitrary<Entry> = fc.oneof(
     .filter(({ path, target }) => staysInside(path, target)),
 );
 
+export const anyCard: fc.Arbitrary<Card> = fc.record({
+  part: fc.constantFrom('announcer' as const, 'chooser' as const),
+  run: fc.stringMatching(/^[0-9a-f]{16}$/),
+  name: fc.string({ unit: 'grapheme', maxLength: 80 }).map(deviceName),
+});
+
 /** Codes that mean the same on both sides, and so survive being said and heard. */
 const code = fc.constantFrom(
   ...(Object.keys(ERRORS) as ErrorCode[]).filter((one) => fromWire(toWire(one)) === one),
@@ -68,6 +76,7 @@ export const anyMessage: fc.Arbitrary<Message> = fc.oneof(
     type: fc.constant('confirm' as const),
     tag: fc.uint8Array({ minLength: 64, maxLength: 64 }),
   }),
+  fc.record({ type: fc.constant('here' as const), card: anyCard }),
   fc.record({ type: fc.constant('cancel' as const), code }),
   fc.constantFrom(
     { type: 'alive' as const },
