@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { instanceName } from '../../src/net/mdns.ts';
 import { newRun } from '../../src/net/run.ts';
-import { describeWith } from '../support/skip.ts';
+import { type Host, Lab } from '../lab/hosts.ts';
+import { describeWith, LAB } from '../support/skip.ts';
 import {
   compressionBomb,
   forgedGoodbye,
@@ -9,7 +10,7 @@ import {
   manyQuestions,
   pointerLoop,
 } from './hostile.ts';
-import { type Hosts, makeHosts } from './hosts.ts';
+import { Running } from './process.ts';
 
 const TYPE = '_drop-lan._tcp.local';
 
@@ -25,81 +26,52 @@ test.each([['Ana'], [''], ['é'.repeat(40)], ['😀'.repeat(20)], ['a.b.'.repeat
   },
 );
 
-describeWith(['root', 'ip', 'sysctl'], 'between hosts', () => {
-  let hosts: Hosts;
+describeWith(LAB, 'between hosts', () => {
+  let lab: Lab;
   beforeEach(() => {
-    hosts = makeHosts();
+    lab = Lab.create();
   });
-  afterEach(() => hosts.destroy());
+  afterEach(() => lab.destroy());
 
-  /** Two hosts on one link, without any route, one announcing and one watching. */
-  function twoHosts() {
-    const [a, b] = [hosts.host('a'), hosts.host('b')];
-    a.plug('eth0', 'lan', '10.1.0.1/24');
-    b.plug('eth0', 'lan', '10.1.0.2/24');
-    return { a, b, ana: a.start('announce', 'Ana'), watcher: b.start('watch') };
+  /** A host at `eth0` of the network. */
+  function hostAt(name: string, address: string): Host {
+    return lab.host(name, { bridge: 'lan', name: 'eth0', addresses: [address] });
   }
 
-  test('a peer is found on a network that leads nowhere else', async () => {
-    const { ana, watcher } = twoHosts();
-    const { id, run, port } = await ana.said({ event: 'ready' });
-    expect(await watcher.said({ state: 'found' })).toMatchObject({ id, run, name: 'Ana' });
-    await watcher.said({ state: 'found', addresses: new RegExp(`10\\.1\\.0\\.1:${port}`) });
-  });
-
-  test('a peer is found where there is only IPv6', async () => {
-    const [a, b] = [hosts.host('a'), hosts.host('b')];
-    a.plug('eth0', 'lan', 'ipv6');
-    b.plug('eth0', 'lan', 'ipv6');
-    a.start('announce', 'Ana');
-    await b.start('watch').said({ state: 'found', addresses: /^\[fe80::.*%eth0\]:\d+$/ });
-  });
-
-  test('two processes of a computer without a network find each other', async () => {
-    const alone = hosts.host('alone');
-    alone.start('announce', 'Ana');
-    await alone.start('watch').said({ state: 'found', addresses: /^127\.0\.0\.1:\d+$/ });
-  });
-
-  test('two devices of one name are two peers', async () => {
-    const { a, b, watcher } = twoHosts();
-    const first = await watcher.said({ state: 'found', name: 'Ana' });
-    const { id } = await b.start('announce', 'Ana').said({ event: 'ready' });
-    await watcher.said({ state: 'found', name: 'Ana', id });
-    const { id: third } = await a.start('announce', 'Ana').said({ event: 'ready' });
-    await watcher.said({ state: 'found', name: 'Ana', id: third });
-    expect(new Set([first.id, id, third]).size).toBe(3);
-  });
+  /** Two hosts on one link, one announcing and one watching. */
+  function twoHosts() {
+    const [a, b] = [hostAt('a', '10.1.0.1/24'), hostAt('b', '10.1.0.2/24')];
+    return { a, b, ana: start(a, 'announce', 'Ana'), watcher: start(b, 'watch') };
+  }
 
   test('a peer on two networks is found on both, on each with its addresses there only', async () => {
-    const [both, wifi, docker] = [hosts.host('both'), hosts.host('wifi'), hosts.host('docker')];
-    both.plug('eth0', 'lan', '10.1.0.1/24');
-    both.plug('docker0', 'inner', '172.17.0.1/16');
-    wifi.plug('eth0', 'lan', '10.1.0.2/24');
-    docker.plug('eth0', 'inner', '172.17.0.2/16');
-    both.start('announce', 'Both');
-    const inside = docker.start('browse');
-    const outside = wifi.start('browse');
+    const both = hostAt('both', '10.1.0.1/24');
+    both.plug({ bridge: 'inner', name: 'docker0', addresses: ['172.17.0.1/16'] });
+    const wifi = hostAt('wifi', '10.1.0.2/24');
+    const docker = lab.host('docker', { bridge: 'inner', addresses: ['172.17.0.2/16'] });
+    start(both, 'announce', 'Both');
+    const inside = start(docker, 'browse');
+    const outside = start(wifi, 'browse');
     const heardInside = await inside.said({ heard: 'announcement', from: '172.17.0.1' });
     const heardOutside = await outside.said({ heard: 'announcement', from: '10.1.0.1' });
     expect(String(heardInside.hosts)).not.toContain('10.1.0.1');
     expect(String(heardOutside.hosts)).not.toContain('172.17.0.1');
 
-    docker.start('announce', 'Docker');
-    wifi.start('announce', 'Wifi');
-    const watcher = both.start('watch');
+    start(docker, 'announce', 'Docker');
+    start(wifi, 'announce', 'Wifi');
+    const watcher = start(both, 'watch');
     await watcher.said({ state: 'found', name: 'Docker' });
     await watcher.said({ state: 'found', name: 'Wifi' });
   });
 
   test('only the interface that is named is used', async () => {
     const { a, b } = twoHosts();
-    a.plug('eth1', 'other', '10.2.0.1/24');
-    b.plug('eth1', 'other', '10.2.0.2/24');
-    const { run } = await a.start('announce', 'Quiet', 'eth1').said({ event: 'ready' });
-    const here = b.start('browse');
+    a.plug({ bridge: 'other', name: 'eth1', addresses: ['10.2.0.1/24'] });
+    b.plug({ bridge: 'other', name: 'eth1', addresses: ['10.2.0.2/24'] });
+    const { run } = await start(a, 'announce', 'Quiet', 'eth1').said({ event: 'ready' });
+    const here = start(b, 'browse');
     await here.said({ heard: 'announcement', run, from: '10.2.0.1' });
-    await a.start('announce', 'Later').said({ event: 'ready' });
+    await start(a, 'announce', 'Later').said({ event: 'ready' });
     await here.said({ heard: 'announcement', name: 'Later', from: '10.1.0.1' });
     expect(here.lines.filter((line) => line.run === run && line.from === '10.1.0.1')).toEqual([]);
   });
@@ -114,7 +86,7 @@ describeWith(['root', 'ip', 'sysctl'], 'between hosts', () => {
   test('a peer that ends says goodbye on every link, and ends well', async () => {
     const { b, ana } = twoHosts();
     const { run } = await ana.said({ event: 'ready' });
-    const listener = b.start('browse');
+    const listener = start(b, 'browse');
     await listener.said({ heard: 'announcement', run, from: '10.1.0.1' });
     await listener.said({ heard: 'announcement', run, from: /^fe80::/ });
     expect(await ana.end()).toBe(0);
@@ -128,60 +100,25 @@ describeWith(['root', 'ip', 'sysctl'], 'between hosts', () => {
     expect(await watcher.end()).toBe(0);
   });
 
-  test('a peer is found again when its interface was made anew', async () => {
-    const { a, watcher } = twoHosts();
-    await watcher.said({ state: 'found', name: 'Ana' });
-    a.unplug('eth0');
-    await watcher.said({ state: 'lost', name: 'Ana' });
-    const told = watcher.lines.length;
-    a.plug('eth0', 'lan', '10.1.0.1/24');
-    await a.start('announce', 'Second').said({ event: 'ready' });
-    await watcher.said({ state: 'found', name: 'Second' });
-    await expect
-      .poll(() => watcher.lines.slice(told), { timeout: 20_000 })
-      .toContainEqual(expect.objectContaining({ state: 'found', name: 'Ana' }));
-  });
-
-  test('a watcher goes on when its own interface was made anew', async () => {
-    const { a, b, watcher } = twoHosts();
-    await watcher.said({ state: 'found', name: 'Ana' });
-    b.unplug('eth0');
-    await watcher.said({ state: 'lost', name: 'Ana' });
-    b.plug('eth0', 'lan', '10.1.0.2/24');
-    a.start('announce', 'Second');
-    await watcher.said({ state: 'found', name: 'Second' });
-  });
-
-  test('a peer that gets another address is found there', async () => {
-    const { a, watcher } = twoHosts();
-    await watcher.said({ state: 'found', addresses: /10\.1\.0\.1:/ });
-    a.ip('addr', 'del', '10.1.0.1/24', 'dev', 'eth0');
-    a.ip('addr', 'add', '10.1.0.7/24', 'dev', 'eth0');
-    await watcher.said({ state: 'found', addresses: /10\.1\.0\.7:/ });
-  });
-
   test('a port that another program holds is reported, and used once it is free', async () => {
-    const [a, b] = [hosts.host('a'), hosts.host('b')];
-    a.plug('eth0', 'lan', '10.1.0.1/24');
-    b.plug('eth0', 'lan', '10.1.0.2/24');
-    const holder = a.start('hold');
+    const [a, b] = [hostAt('a', '10.1.0.1/24'), hostAt('b', '10.1.0.2/24')];
+    const holder = start(a, 'hold');
     await holder.said({ event: 'ready' });
-    const ana = a.start('announce', 'Ana');
+    const ana = start(a, 'announce', 'Ana');
     expect(await ana.said({ event: 'trouble', family: 'IPv4' })).toMatchObject({
       interface: 'eth0',
       code: 'EADDRINUSE',
     });
     await holder.end();
-    await b.start('watch').said({ state: 'found', addresses: /10\.1\.0\.1:/ });
+    await start(b, 'watch').said({ state: 'found', addresses: /10\.1\.0\.1:/ });
   });
 
   test('hostile packets stop nobody from finding or being found, and draw few answers', async () => {
     const { a, b, ana, watcher } = twoHosts();
     const { run } = await ana.said({ event: 'ready' });
     await watcher.said({ state: 'found', name: 'Ana' });
-    const evil = hosts.host('evil');
-    evil.plug('eth0', 'lan', '10.1.0.66/24');
-    const mouth = evil.start('say', '10.1.0.66');
+    const evil = hostAt('evil', '10.1.0.66/24');
+    const mouth = start(evil, 'say', '10.1.0.66');
     const packets = [
       new Uint8Array(0),
       new Uint8Array(12).fill(255),
@@ -198,16 +135,14 @@ describeWith(['root', 'ip', 'sysctl'], 'between hosts', () => {
         inventedPeer(TYPE, 'invented', 9, ['v=1', `id=${newRun()}`, 'n=Invented']),
       ),
     ];
-    for (const packet of packets)
-      mouth.child.stdin?.write(`${Buffer.from(packet).toString('base64')}\n`);
-    mouth.child.stdin?.end();
+    mouth.tell(packets.map((packet) => Buffer.from(packet).toString('base64')));
     const { answers } = await mouth.said({ event: 'said' });
     expect(answers).toBeGreaterThan(0);
     expect(answers).toBeLessThan(200);
 
-    a.start('announce', 'Later');
+    start(a, 'announce', 'Later');
     await watcher.said({ state: 'found', name: 'Later' });
-    await b.start('watch').said({ state: 'found', name: 'Ana' });
+    await start(b, 'watch').said({ state: 'found', name: 'Ana' });
     const told = watcher.lines.filter(({ event }) => event === 'change');
     expect(new Set(told.map(({ name }) => name))).toEqual(new Set(['Ana', 'Later']));
     expect(told.filter(({ state }) => state === 'lost')).toEqual([]);
@@ -217,3 +152,7 @@ describeWith(['root', 'ip', 'sysctl'], 'between hosts', () => {
     }
   });
 });
+
+function start(host: Host, ...args: string[]): Running {
+  return new Running(host, args);
+}
