@@ -44,6 +44,15 @@ export interface Whereabouts {
   readonly addresses: readonly string[];
 }
 
+/** Where it was heard. */
+export interface Surroundings {
+  readonly link: Link;
+  /** `onLink` of that link. */
+  readonly near: (address: string) => boolean;
+  /** The addresses of this machine, in the spelling of `canonical`. */
+  readonly own: ReadonlySet<string>;
+}
+
 /** Bounds how many connections one announcement can make us open. */
 export const MAX_CANDIDATES = 8;
 
@@ -54,11 +63,9 @@ export const MAX_CANDIDATES = 8;
  */
 export function candidates(
   { from, addresses }: Whereabouts,
-  link: Link,
-  own: ReadonlySet<string>,
+  { link, near, own }: Surroundings,
 ): string[] {
   const here = own.has(canonical(from));
-  const near = onLink(link);
   const usable = [from, ...addresses]
     .filter((address) => isIP(address) !== 0 && !isDeadEnd(address, link.loopback))
     .filter((address) => here || !own.has(canonical(address)))

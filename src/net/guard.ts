@@ -4,7 +4,10 @@ import { type Clock, systemClock } from './clock.ts';
 import type { Link } from './links.ts';
 
 /** Why a packet was dropped before anybody decoded it. */
-export type DropReason = 'port' | 'off-link' | 'size' | 'questions' | 'records' | 'rate';
+export type DropReason = 'port' | 'off-link' | 'size' | 'questions' | 'records' | 'kind' | 'rate';
+
+/** The packets that matter to whoever listens: those that ask, those that answer, or none. */
+export type Kind = 'questions' | 'answers' | 'none';
 
 /** RFC 6762, 11: multicast DNS comes from this port; anything else is no member of the group. */
 const MDNS_PORT = 5353;
@@ -12,8 +15,8 @@ const MDNS_PORT = 5353;
 /** A header, and nothing but it. */
 const MIN_PACKET = 12;
 
-/** An honest answer fits one Ethernet frame; decoding takes time that grows with the size. */
-export const MAX_PACKET = 4096;
+/** What fits one Ethernet frame (RFC 6762, 17); decoding takes time that grows with the size. */
+export const MAX_PACKET = 1500;
 
 /** Each question may be answered by a packet of its own: bounds what one packet makes us say. */
 const MAX_QUESTIONS = 20;
@@ -26,6 +29,15 @@ export const RATE = 200;
 
 /** Decoding takes longer the bigger a packet is; this many bytes cost as much as one question. */
 const BYTES_PER_TOKEN = 512;
+
+/**
+ * Milliseconds that decoding may take in one turn of the event loop, which hands us up to 32 packets
+ * of a socket at once; the others wait for the next. A transfer may run in the same process.
+ */
+const TURN = 5;
+
+/** Packets that wait for a turn, per link: an honest crowd answers at once. */
+const MAX_WAITING = 128;
 
 /** What is left of a link's `RATE`; `judge` keeps it up to date. */
 export interface Bucket {
@@ -51,10 +63,12 @@ export function judge(
   near: (address: string) => boolean,
   bucket: Bucket,
   now: number,
+  kind?: Kind,
 ): DropReason | null {
   if (port !== MDNS_PORT) return 'port';
   if (!near(address)) return 'off-link';
   if (packet.length < MIN_PACKET || packet.length > MAX_PACKET) return 'size';
+  if (kind !== undefined && kind !== kindOf(packet)) return 'kind';
   const [questions = 0, ...records] = [4, 6, 8, 10].map((at) => uint16(packet, at));
   if (questions > MAX_QUESTIONS) return 'questions';
   if (records.reduce((sum, count) => sum + count) > MAX_RECORDS) return 'records';
@@ -78,31 +92,72 @@ export interface Guarded {
   readonly dropped: ReadonlyMap<DropReason, number>;
 }
 
+export interface GuardOptions {
+  /** The only kind of packets to let through, if one is named. */
+  readonly kind?: Kind | undefined;
+  /** Hears where each packet comes from that is one of this link's group, whatever is in it. */
+  readonly onArrival?: ((address: string) => void) | undefined;
+  readonly clock?: Clock;
+}
+
 /** A socket for one link that drops hostile and foreign packets before they are decoded. */
-export function guardedSocket(link: Link, clock: Clock = systemClock): Guarded {
+export function guardedSocket(link: Link, options: GuardOptions = {}): Guarded {
+  const { kind, onArrival, clock = systemClock } = options;
   const v6 = link.family === 'IPv6';
   const socket = createSocket({ type: v6 ? 'udp6' : 'udp4', reuseAddr: true, ipv6Only: v6 });
   const near = neighbours(link);
   const bucket: Bucket = { tokens: RATE, at: clock.now() };
   const dropped = new Map<DropReason, number>();
+  const drop = (reason: DropReason) => dropped.set(reason, (dropped.get(reason) ?? 0) + 1);
+  const waiting: unknown[][] = [];
+  let spent = 0;
+  let isPlanned = false;
 
   // The decoder listens for 'message' by itself, so the event is the only place to step in.
   const emit = socket.emit.bind(socket) as (event: string, ...details: unknown[]) => boolean;
-  socket.emit = (event: string, ...details: unknown[]): boolean => {
-    if (event === 'message') {
-      const [packet, { address, port }] = details as [
-        Uint8Array,
-        { address: string; port: number },
-      ];
-      const reason = judge({ packet, address, port }, near, bucket, clock.now());
-      if (reason) {
-        dropped.set(reason, (dropped.get(reason) ?? 0) + 1);
-        return true;
-      }
-    }
-    return emit(event, ...details);
+  const hand = (details: unknown[]): void => {
+    const start = performance.now();
+    emit('message', ...details);
+    spent += performance.now() - start;
   };
+  const nextTurn = (): void => {
+    spent = 0;
+    isPlanned = false;
+    while (spent < TURN) {
+      const details = waiting.shift();
+      if (details === undefined) return;
+      hand(details);
+    }
+    planNextTurn();
+  };
+  const planNextTurn = (): void => {
+    if (isPlanned) return;
+    isPlanned = true;
+    setImmediate(nextTurn);
+  };
+
+  socket.emit = (event: string, ...details: unknown[]): boolean => {
+    if (event !== 'message') return emit(event, ...details);
+    const [packet, source] = details as [Uint8Array, { address: string; port: number }];
+    const { address, port } = source;
+    const reason = judge({ packet, address, port }, near, bucket, clock.now(), kind);
+    if (reason !== 'port' && reason !== 'off-link') onArrival?.(address);
+    if (reason) drop(reason);
+    else if (spent < TURN && waiting.length === 0) hand(details);
+    else if (waiting.length < MAX_WAITING) waiting.push(details);
+    else drop('rate');
+    planNextTurn();
+    return true;
+  };
+  socket.once('close', () => {
+    waiting.length = 0;
+  });
   return { socket, dropped };
+}
+
+/** RFC 1035, 4.1.1: the first bit of the third byte tells an answer. */
+function kindOf(packet: Uint8Array): Kind {
+  return ((packet[2] ?? 0) & 0x80) === 0 ? 'questions' : 'answers';
 }
 
 function uint16(packet: Uint8Array, at: number): number {

@@ -1,6 +1,12 @@
 import { constants } from 'node:crypto';
 import { createServer, type Server, type Socket } from 'node:net';
-import { connect, createSecureContext, type SecureContextOptions, TLSSocket } from 'node:tls';
+import {
+  connect,
+  createSecureContext,
+  type SecureContext,
+  type SecureContextOptions,
+  TLSSocket,
+} from 'node:tls';
 import { DropError } from '../errors.ts';
 import type { PeerId } from '../events.ts';
 import { peerIdOf } from '../peer-id.ts';
@@ -77,13 +83,17 @@ const ALPN_CARD = 'drop/1 card';
 
 const BINDING = 'EXPORTER-drop-v1-cpace';
 
+/** Made once: it takes as long as half a handshake, and a list asks for many cards. */
+const ANONYMOUS = createSecureContext(profile({}));
+
 /** Connects, and proves who both are. Does not look at who the peer is. */
 export function dial(
   address: Address,
   credentials: Credentials,
   signal: AbortSignal,
 ): Promise<Connection> {
-  return handshake(address, { ...credentials, alpn: ALPN }, signal, (socket) => {
+  const context = createSecureContext(profile(credentials));
+  return handshake(address, context, ALPN, signal, (socket) => {
     const limit = setTimeout(() => socket.destroy(), GREETING_LIMIT);
     socket.once('close', () => clearTimeout(limit));
     return new Wire(socket, socket, () => clearTimeout(limit));
@@ -92,7 +102,7 @@ export function dial(
 
 /** Asks for a card, and for the proof of its key, without telling who asks. */
 export function probe(address: Address, signal: AbortSignal): Promise<ProvenCard> {
-  return handshake(address, { alpn: ALPN_CARD }, signal, async (socket) => {
+  return handshake(address, ANONYMOUS, ALPN_CARD, signal, async (socket) => {
     const id = proven(socket, ALPN_CARD);
     try {
       return { id, ...(await readCard(socket)) };
@@ -188,7 +198,8 @@ function profile({ key, cert }: Partial<Credentials>): SecureContextOptions {
 
 function handshake<T>(
   { host, port }: Address,
-  { alpn, ...credentials }: Partial<Credentials> & { readonly alpn: string },
+  secureContext: SecureContext,
+  alpn: string,
   signal: AbortSignal,
   use: (socket: TLSSocket) => T | Promise<T>,
 ): Promise<T> {
@@ -196,7 +207,7 @@ function handshake<T>(
     const socket = connect({
       host,
       port,
-      ...profile(credentials),
+      secureContext,
       servername: '',
       ALPNProtocols: [alpn],
       rejectUnauthorized: false, // As above.

@@ -120,6 +120,10 @@ const LAST_RETRY = 30_000;
 /** Milliseconds between two checks, at least, of what was lost and speaks again. */
 const EAGER = 1000;
 
+/** Milliseconds that a check of a listed peer may take, and until it is checked once more. */
+const RECHECK_LIMIT = 1500;
+const SECOND_LOOK = 1500;
+
 /** Checks that fail one after the other until a peer counts as lost: one may be bad luck. */
 const FAILURES = 2;
 
@@ -344,29 +348,33 @@ function peerTable(
   }
 
   function recheckLater(peer: ListedPeer): void {
-    peer.cancelCheck = after(every, () => void recheck(peer));
+    const pause = peer.failures === 0 ? every : SECOND_LOOK;
+    peer.cancelCheck = after(pause, () => void recheck(peer));
   }
 
   async function recheck(peer: ListedPeer): Promise<void> {
     peer.cancelCheck = undefined;
+    /** Whether somebody else answered in its place. */
+    let replaced = false;
     try {
       const attempt = async (route: Route, one: AbortSignal) => {
         if ('line' in route) {
           if (route.line.over) throw new DropError('disconnected');
           return { route, name: peer.name };
         }
-        const card = await proveAt(route.address, peer.id, one);
-        if (card.run !== peer.run) throw new DropError('not-found');
-        return { route, name: card.name };
+        const card = await prove(route.address, one);
+        if (card.id === peer.id && card.run === peer.run) return { route, name: card.name };
+        replaced = true;
+        throw new DropError('wrong-peer');
       };
-      const front = await race(peer.routes, attempt, { signal, clock });
+      const front = await race(peer.routes, attempt, { signal, clock, limit: RECHECK_LIMIT });
       seen(peer, front.name);
       reorder(peer, front.route);
     } catch {
       if (signal.aborted) return;
       peer.failures++;
     }
-    if (peer.failures >= (peer.doubted ? 1 : FAILURES)) lose(peer);
+    if (peer.failures > 0 && (replaced || peer.doubted || peer.failures >= FAILURES)) lose(peer);
     else recheckLater(peer);
   }
 
@@ -412,17 +420,18 @@ function change(state: Change['state'], { id, run, name, routes }: ListedPeer): 
 function turns(limit: number): (task: () => Promise<void>) => void {
   const waiting: (() => Promise<void>)[] = [];
   let running = 0;
-  const next = async (): Promise<void> => {
+  const next = (): void => {
     const task = running < limit ? waiting.shift() : undefined;
     if (!task) return;
     running++;
-    await task();
-    running--;
-    await next();
+    void task().finally(() => {
+      running--;
+      next();
+    });
   };
   return (task) => {
     waiting.push(task);
-    void next();
+    next();
   };
 }
 

@@ -10,6 +10,7 @@ import {
   parseAddress,
   race,
 } from '../../src/net/addresses.ts';
+import type { Link } from '../../src/net/links.ts';
 import { fakeClock, settled } from './fake-clock.ts';
 import { link } from './link.ts';
 
@@ -96,6 +97,7 @@ describe('candidates', () => {
     '127.0.0.1',
     '::1',
   ]);
+  const at = (here: Link) => ({ link: here, near: onLink(here), own });
 
   test.each([
     {
@@ -132,19 +134,19 @@ describe('candidates', () => {
       expected: ['192.168.1.9'],
     },
   ])('$name', ({ from, addresses, expected }) => {
-    expect(candidates({ from, addresses }, wifi, own)).toEqual(expected);
+    expect(candidates({ from, addresses }, at(wifi))).toEqual(expected);
   });
 
   test('loopback counts on the loopback link', () => {
     const lo = link({ name: 'lo', networks: ['127.0.0.1/8'], loopback: true });
-    expect(candidates({ from: '127.0.0.1', addresses: [] }, lo, own)).toEqual(['127.0.0.1']);
+    expect(candidates({ from: '127.0.0.1', addresses: [] }, at(lo))).toEqual(['127.0.0.1']);
   });
 
   test('whatever was announced, no more than a few, no two alike, all of them addresses', () => {
     const address = fc.oneof(fc.ipV4(), fc.ipV6(), fc.string());
     fc.assert(
       fc.property(address, fc.array(address, { maxLength: 40 }), (from, addresses) => {
-        const found = candidates({ from, addresses }, wifi, own);
+        const found = candidates({ from, addresses }, at(wifi));
         expect(found.length).toBeLessThanOrEqual(MAX_CANDIDATES);
         expect(new Set(found).size).toBe(found.length);
         for (const one of found) expect(parseAddress(one)?.host).toBe(one);

@@ -33,7 +33,14 @@ describe('judge', () => {
     ['5000 questions', manyQuestions(TYPE), '192.168.1.9', 5353, 'size'],
     ['200 questions', manyQuestions(TYPE, 200), '192.168.1.9', 5353, 'questions'],
     ['a compression bomb', compressionBomb(65_000), '192.168.1.9', 5353, 'size'],
-    ['a small compression bomb', compressionBomb(MAX_PACKET), '192.168.1.9', 5353, 'records'],
+    ['a bomb of many records', compressionBomb(MAX_PACKET), '192.168.1.9', 5353, null],
+    [
+      'one byte more than a frame holds',
+      new Uint8Array(MAX_PACKET + 1),
+      '192.168.1.9',
+      5353,
+      'size',
+    ],
   ])('of %s', (_, packet, address, port, reason) => {
     expect(judge({ packet, address, port }, neighbours(wifi), full(), 0)).toBe(reason);
   });
@@ -46,6 +53,17 @@ describe('judge', () => {
   ])('on the loopback link, of what %s sends', (address, reason) => {
     const arrival = { packet: honest, address, port: 5353 };
     expect(judge(arrival, neighbours(lo), full(), 0)).toBe(reason);
+  });
+
+  test.each([
+    ['questions', manyQuestions(TYPE, 1), null],
+    ['questions', honest, 'kind'],
+    ['answers', honest, null],
+    ['answers', manyQuestions(TYPE, 1), 'kind'],
+    ['none', honest, 'kind'],
+  ] as const)('for who wants %s', (kind, packet, reason) => {
+    const arrival = { packet, address: '192.168.1.9', port: 5353 };
+    expect(judge(arrival, neighbours(wifi), full(), 0, kind)).toBe(reason);
   });
 
   test('a flood passes no more than the rate, and honest packets pass again soon after', () => {
@@ -105,5 +123,31 @@ test('a guarded socket hears only what passes, and counts the rest by reason', a
   } finally {
     socket.close();
     sender.close();
+  }
+});
+
+test('what takes long to decode waits for its turn, as far as there is room', async () => {
+  const arrived: string[] = [];
+  const { socket, dropped } = guardedSocket(lo, { onArrival: (from) => arrived.push(from) });
+  const turns: number[] = [];
+  let turn = 0;
+  const heartbeat = setInterval(() => turn++, 0);
+  socket.on('message', () => {
+    turns.push(turn);
+    const end = performance.now() + 4;
+    while (performance.now() < end); // As a packet made for it can take.
+  });
+  try {
+    const from = { address: '127.0.0.1', port: 5353, family: 'IPv4', size: honest.length };
+    for (let n = 0; n < RATE; n++) socket.emit('message', Buffer.from(honest), from);
+    expect(turns.length).toBe(2);
+    const waiting = RATE - 2 - (dropped.get('rate') ?? 0);
+    expect(waiting).toBeLessThan(RATE - 2);
+    while (turns.length < 2 + waiting) await new Promise((resolve) => setTimeout(resolve, 1));
+    expect(new Set(turns).size).toBeGreaterThan(waiting / 4);
+    expect(arrived.length).toBe(RATE);
+  } finally {
+    clearInterval(heartbeat);
+    socket.close();
   }
 });

@@ -113,11 +113,11 @@ describe('a peer', () => {
     answers.clear();
     await clock.pass(3000);
     answers.set('10.0.0.1:1', ANA);
-    await clock.pass(3000);
+    await clock.pass(1500);
     answers.clear();
     await clock.pass(3000);
     expect(news()).toEqual(['found Ana at 10.0.0.1:1']);
-    await clock.pass(3000);
+    await clock.pass(1500);
     expect(news()).toEqual(['lost Ana at 10.0.0.1:1']);
   });
 
