@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { lookAround, peerOf } from './discover.ts';
 import { DropError } from './errors.ts';
 import type { Peer, PeerId, SilentPeer } from './events.ts';
@@ -26,10 +27,29 @@ export async function findTarget(
   if (typeof to !== 'string') return targetOf(to);
   // Whoever names a device that it knows means that one, not another that calls itself so.
   const known = await self.trust.find(to);
-  const address = parseAddress(to);
-  if (known === undefined && address && looksLikeHost(to))
-    return { name: to, addresses: [{ host: address.host, port: address.port ?? DEFAULT_PORT }] };
-  return waitFor({ self, porch, known: known?.id, wait, signal }, { ...options, to });
+  const host = known === undefined && looksLikeHost(to) ? hostOf(to) : undefined;
+  if (host && !couldBeName(to)) return host;
+  const search = { self, porch, known: known?.id, wait: host ? NAME_FIRST : wait, signal };
+  try {
+    return await waitFor(search, { ...options, to });
+  } catch (error) {
+    const isMissing = error instanceof DropError && error.code === 'not-found';
+    if (host && isMissing) return host;
+    throw error;
+  }
+}
+
+/** How long to look for a device that calls itself like a host, `ana.local`, before dialling that. */
+const NAME_FIRST = 1_000;
+
+function hostOf(to: string): Target | undefined {
+  const { host, port = DEFAULT_PORT } = parseAddress(to) ?? {};
+  return host === undefined ? undefined : { name: to, addresses: [{ host, port }] };
+}
+
+/** A name may have dots, but is no IP address and has no port. */
+function couldBeName(to: string): boolean {
+  return to.includes('.') && !to.includes(':') && isIP(to) === 0;
 }
 
 /**
@@ -101,7 +121,7 @@ function settler(): { signal: AbortSignal; start(ms: number): void } {
   return {
     signal: controller.signal,
     start(ms) {
-      if (!started.has(ms)) setTimeout(() => controller.abort(), ms);
+      if (!started.has(ms)) setTimeout(() => controller.abort(), ms).unref();
       started.add(ms);
     },
   };
