@@ -126,11 +126,21 @@ export function isOwnAddress(address: string, system: System = SYSTEM): boolean 
 
 /** The interfaces that lead to networks inside this machine, or through a tunnel. */
 export function virtualInterfaces(system: System = SYSTEM): Set<string> {
+  return interfacesThat((name, infos) => INSIDE.test(name) || isTunnel(name, infos), system);
+}
+
+/** The interfaces that lead through a tunnel: most often a VPN. */
+export function tunnelInterfaces(system: System = SYSTEM): Set<string> {
+  return interfacesThat(isTunnel, system);
+}
+
+function interfacesThat(
+  test: (name: string, infos: readonly NetworkInterfaceInfo[]) => boolean,
+  system: System,
+): Set<string> {
   const interfaces = lookedUp(() => system.interfaces()) ?? {};
-  const virtual = Object.entries(interfaces).filter(
-    ([name, infos = []]) => INSIDE.test(name) || isTunnel(name, infos),
-  );
-  return new Set(virtual.map(([name]) => name));
+  const those = Object.entries(interfaces).filter(([name, infos = []]) => test(name, infos));
+  return new Set(those.map(([name]) => name));
 }
 
 function currentLinks({ interfaces, system = SYSTEM }: LinkOptions): Link[] {

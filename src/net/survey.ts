@@ -1,7 +1,7 @@
 import type { Cause, LinkReport, SilentEvent } from '../events.ts';
 import { forTerminal } from '../protocol/names.ts';
 import { canonical } from './addresses.ts';
-import type { Link } from './links.ts';
+import { type Link, tunnelInterfaces, virtualInterfaces } from './links.ts';
 
 /** Counts what the links say and hear, to tell why nobody is found. */
 export class Survey {
@@ -68,6 +68,56 @@ export class Tally {
   }
 }
 
+/**
+ * How a link fares: `taken` if another program holds the port for itself, `mute` if the system
+ * lets nothing out, `broken` if it can be used for no other reason, `deaf` if nothing comes in, not
+ * even what we say, `alone` if nobody else is heard, else `hears`.
+ */
+export type LinkState = 'taken' | 'mute' | 'broken' | 'deaf' | 'alone' | 'hears';
+
+export function stateOf({ said, echoed, heard, trouble }: LinkReport): LinkState {
+  if (trouble === 'EADDRINUSE') return 'taken';
+  if (trouble !== undefined) return FORBIDDEN.has(trouble) ? 'mute' : 'broken';
+  if (said === 0) return 'broken';
+  if (heard > 0) return 'hears';
+  return echoed > 0 ? 'alone' : 'deaf';
+}
+
+/** What systems say when a rule of theirs forbids to send; the last one is Apple's. */
+const FORBIDDEN: ReadonlySet<string> = new Set(['EPERM', 'EACCES', 'EHOSTUNREACH']);
+
+/** What is known of this computer beside what its links said and heard. */
+export interface Surroundings {
+  /** Interfaces that lead inside this machine or through a tunnel, and to few peers. */
+  readonly virtual: ReadonlySet<string>;
+  /** Those of them that lead through a tunnel: most often a VPN. */
+  readonly tunnels: ReadonlySet<string>;
+  readonly platform: NodeJS.Platform;
+}
+
+export function surroundings(): Surroundings {
+  return {
+    virtual: virtualInterfaces(),
+    tunnels: tunnelInterfaces(),
+    platform: process.platform,
+  };
+}
+
+/** The reports of links that lead to a network; those of virtual ones only where somebody is heard. */
+export function outsideOf(
+  links: readonly LinkReport[],
+  { virtual }: Pick<Surroundings, 'virtual'>,
+): LinkReport[] {
+  return links.filter(
+    ({ interface: name, loopback, heard }) => !loopback && (!virtual.has(name) || heard > 0),
+  );
+}
+
+/** Whether a system keeps this program from the network by a setting for each program. */
+export function isKeptOff({ trouble }: LinkReport, platform: NodeJS.Platform): boolean {
+  return platform === 'darwin' && trouble === 'EHOSTUNREACH';
+}
+
 /** The most likely reason why nobody is found, in words, and what to do about it. */
 export interface LikelyCause {
   readonly cause: Cause;
@@ -79,10 +129,15 @@ export interface LikelyCause {
 export function likelyCause(
   links: readonly LinkReport[],
   silent: readonly SilentEvent[],
+  around: Surroundings = surroundings(),
 ): LikelyCause {
-  const outside = links.filter(({ loopback }) => !loopback);
-  const names = [...new Set(outside.map((link) => link.interface))].join(', ');
-  const all = (test: (link: LinkReport) => boolean) => outside.every(test);
+  const outside = outsideOf(links, around);
+  const states = new Set(outside.map(stateOf));
+  const names = namesOf(outside);
+  const inner = namesOf(links.filter(({ loopback }) => !loopback));
+  const vpn = links.find((link) => around.tunnels.has(link.interface))?.interface;
+  const unlessVpn = (hint: string, vpnHint: string) =>
+    vpn === undefined ? hint : `A VPN is on (${vpn}): ${vpnHint}`;
   const [first] = silent;
   if (first !== undefined)
     return {
@@ -93,36 +148,64 @@ export function likelyCause(
   if (outside.length === 0)
     return {
       cause: 'no-network',
-      message: 'This computer is connected to no network.',
+      message:
+        inner === ''
+          ? 'This computer is connected to no network.'
+          : `This computer is connected to none but inner networks or a VPN (${inner}).`,
       hint: 'Join one, or connect the two computers by a cable.',
     };
-  if (all(({ trouble }) => trouble === 'EADDRINUSE'))
-    return {
-      cause: 'port-taken',
-      message: 'Another program keeps UDP port 5353 to itself, by which devices are found.',
-      hint: 'See: drop doctor. Or name the address: --to ADDRESS',
-    };
-  if (all(({ said, trouble }) => said === 0 || trouble !== undefined))
-    return {
-      cause: 'cannot-speak',
-      message: `Nothing can be sent to all devices on ${names}: a firewall here, most likely.`,
-      hint: 'See: drop doctor. Or name the address: --to ADDRESS',
-    };
-  if (all(({ echoed, heard }) => echoed === 0 && heard === 0))
-    return {
-      cause: 'cannot-hear',
-      message: 'Nothing comes in on UDP port 5353: a firewall here, most likely.',
-      hint: 'See: drop doctor. Or name the address: --to ADDRESS',
-    };
-  if (outside.some(({ heard }) => heard > 0))
+  if (states.has('hears'))
     return {
       cause: 'nobody',
       message: `Other devices are heard on ${names}, and none of them runs drop receive.`,
       hint: 'Start it there, in the same network.',
     };
+  if (states.has('taken'))
+    return {
+      cause: 'port-taken',
+      message: 'Another program keeps UDP port 5353 to itself, by which devices are found.',
+      hint: SEE_DOCTOR,
+    };
+  // As long as one link works, it is the likeliest that nobody is there.
+  if (states.has('alone'))
+    return {
+      cause: 'alone',
+      message: `No other device is heard on ${namesOf(outside, 'alone')}.`,
+      hint: unlessVpn(
+        'Is `drop receive` running there, in the same network? Guest networks keep devices apart.',
+        'it must leave the local network alone. Is `drop receive` running there, in the same one?',
+      ),
+    };
+  if (outside.some((link) => isKeptOff(link, around.platform)))
+    return {
+      cause: 'cannot-speak',
+      message: `Nothing can be sent on ${names}: macOS keeps this program off the local network.`,
+      hint: 'Allow the app of this terminal in System Settings, Privacy & Security, Local Network.',
+    };
+  if (states.has('mute'))
+    return {
+      cause: 'cannot-speak',
+      message: `Nothing can be sent to all devices on ${names}: a firewall here, most likely.`,
+      hint: unlessVpn(SEE_DOCTOR, 'it may forbid it. Let it allow the local network, or end it.'),
+    };
+  if (states.has('deaf'))
+    return {
+      cause: 'cannot-hear',
+      message: 'Nothing comes in on UDP port 5353: a firewall here, most likely.',
+      hint: unlessVpn(SEE_DOCTOR, 'it may forbid it. Let it allow the local network, or end it.'),
+    };
+  const [trouble] = outside.flatMap((link) => link.trouble ?? []);
   return {
-    cause: 'alone',
-    message: `No other device is heard on ${names}.`,
-    hint: 'Is `drop receive` running there, in the same network? Guest networks keep devices apart.',
+    cause: 'cannot-speak',
+    message: `Nothing can be sent to all devices on ${names}${trouble ? ` (${trouble})` : ''}.`,
+    hint: SEE_DOCTOR,
   };
+}
+
+const SEE_DOCTOR = 'See: drop doctor. Or name the address: --to ADDRESS';
+
+/** The interfaces of these links, or of those of them that are in one state. */
+function namesOf(links: readonly LinkReport[], state?: LinkState): string {
+  const those = links.filter((link) => state === undefined || stateOf(link) === state);
+  return [...new Set(those.map((link) => link.interface))].join(', ');
 }
