@@ -178,6 +178,8 @@ interface SummaryEvent {
   readonly skipped: number;
   readonly failed: number;
   readonly ms: number;
+  /** The receiver, if it broke off: bytes of files that are not whole, there for the next time. */
+  readonly kept?: number;
   /** What the first failure was, if any. */
   readonly code?: ErrorCode;
 }

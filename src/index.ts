@@ -32,7 +32,7 @@ export type {
 export type { AskCode, CodeRequest } from './meet.ts';
 export { forgetPeer, type KnownPeer, knownPeers, renamePeer, trustPeer } from './peers.ts';
 export { forTerminal, sameName } from './protocol/names.ts';
-export { type ReceiveOptions, receive } from './receive.ts';
+export { DEFAULT_PORT, type ReceiveOptions, receive } from './receive.ts';
 export type { CommonOptions, LookOptions } from './self.ts';
 export { type SendOptions, type Stream, send } from './send.ts';
 export type { Stranger } from './outreach.ts';

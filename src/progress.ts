@@ -12,7 +12,8 @@ const SAMPLES = 12;
 
 /**
  * Keeps the sums of one transfer: takes what the stories report and emits what people and
- * scripts see. `now` is in milliseconds, of a clock that is never set.
+ * scripts see. `now` is in milliseconds, of a clock that is never set; `keeps` says that what is
+ * begun lies here, and is there for the next time.
  */
 export class Progress {
   readonly #peer: Device;
@@ -33,9 +34,14 @@ export class Progress {
   #files = 0;
   #bytes = 0;
   /** How far the files have come that are begun and not yet delivered. */
-  readonly #begun = new Map<string, number>();
+  #begun = new Map<string, number>();
   /** The one of them that is on its way now. */
   #current = '';
+  /** How far those had come that the last connection left off at. */
+  #leftOff: Map<string, number> = new Map();
+  /** Files that nobody else can go on with. */
+  readonly #streams = new Set<string>();
+  readonly #keeps: boolean;
   /** What was there before anything was moved. */
   #resumed = 0;
   /** Moved before the connection broke and not delivered: what is there of it now was no gift. */
@@ -51,8 +57,9 @@ export class Progress {
   constructor(
     peer: Device,
     emit: (event: TransferEvent) => void,
-    { transfer = '', now = () => performance.now() } = {},
+    { transfer = '', keeps = false, now = () => performance.now() } = {},
   ) {
+    this.#keeps = keeps;
     this.#peer = peer;
     this.#emit = emit;
     this.#now = now;
@@ -116,7 +123,7 @@ export class Progress {
         break;
       case 'failed':
         this.#failed += 1;
-        this.#begun.delete(report.path);
+        this.#forget(report.path);
         this.fail(new DropError(report.code, { path: report.path }));
         break;
     }
@@ -138,7 +145,8 @@ export class Progress {
   /** The connection is lost. `next` is when the next attempt is made, in milliseconds. */
   lost(reason: ErrorCode, next?: number): void {
     for (const at of this.#begun.values()) this.#credit += at;
-    this.#begun.clear();
+    if (this.#begun.size > 0) this.#leftOff = this.#begun;
+    this.#begun = new Map();
     this.#samples.length = 0;
     this.#told = false;
     this.#emit({
@@ -153,6 +161,7 @@ export class Progress {
   /** The last event. */
   end(): Summary {
     if (this.#files + this.#failed > 0) this.#progress();
+    const kept = this.#kept();
     const summary: Summary = {
       event: 'summary',
       transfer: this.#transfer,
@@ -165,6 +174,7 @@ export class Progress {
       skipped: this.#skipped,
       failed: this.#failed,
       ms: Math.round(this.#now() - this.#began),
+      ...(kept > 0 ? { kept } : {}),
       ...(this.#firstFailure === undefined ? {} : { code: this.#firstFailure.code }),
     };
     this.#emit(summary);
@@ -179,9 +189,11 @@ export class Progress {
     this.#firstFailure = undefined;
   }
 
-  #start({ path }: DataEntry, from: number): void {
+  #start({ path, kind }: DataEntry, from: number): void {
     this.#file = this.#current = path;
+    this.#leftOff.delete(path);
     this.#begun.set(path, from);
+    if (kind === 'stream') this.#streams.add(path);
     this.#there(from);
     const bytes = this.#reached();
     if (!this.#told && from > 0) this.#say({ event: 'resuming', bytes, total: this.#bytesInAll });
@@ -199,7 +211,7 @@ export class Progress {
   #stored({ entry, size, digest, where }: Report & { type: 'stored' }): void {
     this.#files += 1;
     this.#bytes += size;
-    this.#begun.delete(entry.path);
+    this.#forget(entry.path);
     this.#say({
       event: 'saved',
       path: where?.path ?? entry.path,
@@ -207,6 +219,22 @@ export class Progress {
       digest: `sha256:${toHex(digest)}`,
       ...(where?.renamed ? { offered: entry.path } : {}),
     });
+  }
+
+  /** A file is whole, or given up. */
+  #forget(path: string): void {
+    this.#begun.delete(path);
+    this.#leftOff.delete(path);
+    this.#streams.delete(path);
+  }
+
+  /** Bytes of files that are not whole. */
+  #kept(): number {
+    if (!this.#keeps) return 0;
+    let bytes = 0;
+    for (const [path, at] of [...this.#leftOff, ...this.#begun])
+      if (!this.#streams.has(path)) bytes += at;
+    return bytes;
   }
 
   /** How much of the whole is there, delivered or on its way. */

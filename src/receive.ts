@@ -20,6 +20,9 @@ import { follow } from './transfer/follow.ts';
 import { Transfers } from './transfers.ts';
 import { type Accept, ended, Guests, type House, host } from './visit.ts';
 
+/** The port of an address that names none. */
+export { DEFAULT_PORT } from './net/ports.ts';
+
 export interface ReceiveOptions extends CommonOptions {
   /** Where files land; by default the person's folder for downloads. */
   readonly into?: string | undefined;

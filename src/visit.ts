@@ -189,7 +189,10 @@ async function takeIn(
   const { options, stagings, transfers, awake, emit } = house;
   const peer = deviceOf(guest);
   const { id } = guest;
-  let transfer = transfers.begin(id, (name) => new Progress(peer, emit, { transfer: name }));
+  let transfer = transfers.begin(
+    id,
+    (name) => new Progress(peer, emit, { transfer: name, keeps: true }),
+  );
   // Reading out the code was a yes, to one question.
   let given = guest.paired;
   let rest: (() => void) | undefined;

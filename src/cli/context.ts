@@ -34,7 +34,11 @@ export interface Context extends Ui {
 }
 
 /** Chooses the face and the asker. What draws on a terminal is loaded only for one. */
-export async function openUi(order: Order, io: Io, { forTerminal }: Library): Promise<Ui> {
+export async function openUi(
+  order: Order,
+  io: Io,
+  { forTerminal, DEFAULT_PORT }: Library,
+): Promise<Ui> {
   const { stdin, stdout, stderr } = io;
   const { quiet, verbose } = order;
   const manner = mannerOf(order, io, process.env);
@@ -48,6 +52,7 @@ export async function openUi(order: Order, io: Io, { forTerminal }: Library): Pr
     verbose,
     codes: !!stderr.isTTY,
     home: homedir(),
+    port: DEFAULT_PORT,
   });
   if (manner.face === 'json') return { face: new JsonFace(stdout), asker: undefined, words };
   const lines = new Lines(stderr, { quiet, verbose, paint });

@@ -4,6 +4,7 @@ import type { Settings } from './arguments.ts';
 /** What the command line takes from the library; tests hand in their own. */
 export type Library = Pick<
   typeof import('../index.ts'),
+  | 'DEFAULT_PORT'
   | 'discover'
   | 'DropError'
   | 'ERRORS'

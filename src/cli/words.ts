@@ -1,4 +1,12 @@
-import type { Device, Extent, Standing, Summary, TransferEvent } from '../index.ts';
+import type {
+  Device,
+  Extent,
+  Peer,
+  SilentPeer,
+  Standing,
+  Summary,
+  TransferEvent,
+} from '../index.ts';
 import type { Failure, ShownEvent } from './face.ts';
 import {
   formatBytes,
@@ -25,6 +33,8 @@ export interface WordsOptions {
   readonly codes: boolean;
   /** The folder of the person, shown as `~`. */
   readonly home: string;
+  /** The port that an address need not name. */
+  readonly port: number;
 }
 
 /** Files that are named one by one in each transfer; the others are only counted. */
@@ -106,16 +116,17 @@ export class Words {
     code,
     into,
   }: Extract<ShownEvent, { event: 'ready' }>): readonly Line[] {
-    const { verbose, home } = this.#options;
+    const { verbose, home, port } = this.#options;
     const folder = tildePath(into, home);
-    const shown = verbose ? addresses : addresses.slice(0, 2);
+    const [example, ...others] = addresses.map((address) => withoutPort(address, port));
+    const shown = [example, ...(verbose ? others : others.slice(0, 1))];
     return [
       news(`Ready as ${this.device({ name })}, saving to ${this.#text(folder)}`),
       ...(code === null
         ? [news('New devices are not let in: nobody is here to read a code.')]
         : this.#code('Code for new devices', code)),
-      addresses.length > 0
-        ? news(`Reachable at ${shown.join(', ')}`)
+      example !== undefined
+        ? news(`Reachable at ${shown.join(', ')}, as in: drop send FILE --to ${example}`)
         : news('There is no network yet; it will be used as soon as there is one.'),
     ];
   }
@@ -240,7 +251,7 @@ export class Words {
   }
 
   #summary(summary: Summary, told: Told): Line | undefined {
-    const { ok, files, bytes, resumed, failed, ms, peer } = summary;
+    const { ok, files, bytes, resumed, failed, ms, peer, kept = 0 } = summary;
     const receives = this.#options.side === 'receiver';
     const what = `${formatCount(files, 'file')} (${formatBytes(bytes)})`;
     const parts = resumed > 0 ? [`${formatBytes(resumed)} of it there already`] : [];
@@ -250,10 +261,12 @@ export class Words {
       ...(told.there > 0 ? [whole] : parts),
       ...(told.leftOut > 0 ? [`${told.leftOut} left out`] : []),
       ...(failed > 0 ? [`${failed} failed`] : []),
+      ...(kept > 0 ? [`${formatBytes(kept)}${files > 0 ? ' more' : ''} kept for next time`] : []),
     ];
     const note = notes.length === 0 ? '' : `; ${notes.join(', ')}`;
     if (!ok) {
-      const arrived = files === 0 ? 'nothing' : what;
+      const nothing = kept > 0 ? 'no whole file' : 'nothing';
+      const arrived = files === 0 ? nothing : what;
       const where = `${receives ? 'from' : 'at'} ${this.device(peer)}`;
       return { weight: 'trouble', text: `Incomplete: ${arrived} arrived ${where}${note}.` };
     }
@@ -318,6 +331,20 @@ export function failureLines(
   if (more !== undefined) lines.push(...more.split('\n').map((text) => detail(clean(text, 300))));
   return lines;
 }
+
+/** `host:port` as it is typed: of `192.168.1.20:23767` the host is enough. */
+function withoutPort(address: string, port: number): string {
+  const host = address.endsWith(`:${port}`) ? address.slice(0, -`:${port}`.length) : address;
+  return host === address ? address : host.replace(/^\[(.*)\]$/, '$1');
+}
+
+/** What a device of the list is called; one that does not answer need not have said it. */
+export function nameOf({ name, addresses }: Peer | SilentPeer): string {
+  return name || (addresses[0] ?? 'a device');
+}
+
+/** How it stands with a device that is announced but does not answer. */
+export const SILENT = 'does not answer';
 
 /** How we stand to a device, in words. `name` is fit to be shown. */
 export function standingOf(standing: Standing, name: string): string {

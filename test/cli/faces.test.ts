@@ -6,6 +6,7 @@ import { PlainFace } from '../../src/cli/face-plain.ts';
 import { hasColors, mannerOf, type Output } from '../../src/cli/io.ts';
 import { Lines } from '../../src/cli/lines.ts';
 import { Words } from '../../src/cli/words.ts';
+import { DEFAULT_PORT } from '../../src/net/ports.ts';
 import { forTerminal } from '../../src/protocol/names.ts';
 import {
   BOB,
@@ -35,7 +36,14 @@ function plainFace({
   now,
 }: Manner) {
   const io = fakeIo();
-  const words = new Words({ clean: forTerminal, side, verbose, codes, home: '/home/ana' });
+  const words = new Words({
+    clean: forTerminal,
+    side,
+    verbose,
+    codes,
+    home: '/home/ana',
+    port: DEFAULT_PORT,
+  });
   const lines = new Lines(io.stderr, { quiet, verbose, paint: (_, text) => text });
   return { face: new PlainFace(lines, words, forTerminal, now), said: io.said.err };
 }
@@ -72,7 +80,32 @@ describe('a receiver reads', () => {
     expect(told([{ ...READY, into: '/home/ana/Downloads' } as ShownEvent])).toEqual([
       'Ready as "Ana", saving to ~/Downloads',
       'Code for new devices: 493 027',
-      'Reachable at 192.168.1.20:23767',
+      'Reachable at 192.168.1.20, as in: drop send FILE --to 192.168.1.20',
+    ]);
+  });
+
+  test('how it is reached: two addresses, the port only where it must be typed', () => {
+    const all = ['192.168.1.20:23767', '10.0.0.5:23767', '172.17.0.1:23767'];
+    const last = (addresses: string[], verbose = false): string | undefined =>
+      told([{ ...READY, addresses } as ShownEvent], { verbose }).at(-1);
+    expect(last(all)).toBe(
+      'Reachable at 192.168.1.20, 10.0.0.5, as in: drop send FILE --to 192.168.1.20',
+    );
+    expect(last(all, true)).toMatch(/at 192\.168\.1\.20, 10\.0\.0\.5, 172\.17\.0\.1, as in/);
+    expect(last(['192.168.1.20:41000'])).toMatch(/--to 192\.168\.1\.20:41000$/);
+    expect(last(['192.168.1.20:123767'])).toMatch(/--to 192\.168\.1\.20:123767$/);
+    expect(last(['[fd07::1]:23767'])).toMatch(/--to fd07::1$/);
+    expect(last(['[fd07::1]:23768'])).toMatch(/--to \[fd07::1\]:23768$/);
+    expect(last([])).toMatch(/no network yet/);
+  });
+
+  test('what is kept of a transfer that was stopped', () => {
+    const stopped = { ok: false, code: 'cancelled', kept: 12_300_000 } as const;
+    expect(told([summaryOf({ ...stopped, files: 0, bytes: 0 })])).toEqual([
+      'Incomplete: no whole file arrived from "Bob"; 12.3 MB kept for next time.',
+    ]);
+    expect(told([summaryOf({ ...stopped, files: 2 })])).toEqual([
+      'Incomplete: 2 files (2.1 MB) arrived from "Bob"; 12.3 MB more kept for next time.',
     ]);
   });
 

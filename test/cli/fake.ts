@@ -10,6 +10,7 @@ import type {
   Standing,
   Summary,
 } from '../../src/events.ts';
+import { DEFAULT_PORT } from '../../src/net/ports.ts';
 import { forTerminal, sameName } from '../../src/protocol/names.ts';
 
 /** What a hostile peer calls itself and its files: it clears the screen and turns the writing. */
@@ -75,6 +76,7 @@ export function fakeLibrary(parts: Partial<Library> = {}): Library {
     throw new Error('nobody expected this call');
   };
   return {
+    DEFAULT_PORT,
     DropError,
     ERRORS,
     forTerminal,

@@ -10,6 +10,7 @@ import { createInterface } from 'node:readline';
 import { processIo } from '../../dist/cli/io.js';
 import { main } from '../../dist/cli/main.js';
 import { DropError, ERRORS } from '../../dist/errors.js';
+import { DEFAULT_PORT } from '../../dist/net/ports.js';
 import { forTerminal, sameName } from '../../dist/protocol/names.js';
 
 const [, , path, ...words] = process.argv;
@@ -66,7 +67,7 @@ async function* receive({ accept, signal }) {
   }
 }
 
-const library = { DropError, ERRORS, forTerminal, sameName, discover, send, receive };
+const library = { DEFAULT_PORT, DropError, ERRORS, forTerminal, sameName, discover, send, receive };
 const end = await main(words, { ...processIo(), library: async () => library });
 await new Promise((said) => {
   socket.end(`${JSON.stringify({ end, raw: process.stdin.isRaw })}\n`, said);
