@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import { lookAround, peerOf } from './discover.ts';
 import { DropError } from './errors.ts';
-import type { Peer, PeerId, SilentPeer } from './events.ts';
+import type { NothingEvent, Peer, PeerId, SilentPeer } from './events.ts';
 import { type Address, parseAddress } from './net/addresses.ts';
 import type { Porch } from './net/porch.ts';
 import { DEFAULT_PORT } from './net/ports.ts';
@@ -65,13 +65,17 @@ async function waitFor(
   const limit = AbortSignal.timeout(wait);
   const there = new Map<string, Peer>();
   const silent = new Map<string, SilentPeer>();
+  /** Why no other device is there, if that is so. */
+  let nothing: NothingEvent | undefined;
   const settle = settler();
   const stop = AbortSignal.any([signal, limit, settle.signal]);
   for await (const event of lookAround(self, { ...options, signal: stop }, porch)) {
     if (event.event === 'silent') {
       if (event.state === 'lost') silent.delete(event.run);
       else if (sameName(event.name, to)) silent.set(event.run, event);
-    } else if (event.event === 'peer') {
+    } else if (event.event === 'nothing') nothing = event;
+    else {
+      if (event.state === 'found' && event.standing !== 'self') nothing = undefined;
       const peer = peerOf(event);
       const key = `${peer.id} ${peer.run}`;
       if (event.state === 'lost') there.delete(key);
@@ -90,7 +94,7 @@ async function waitFor(
   const [only, ...more] = choice;
   const [unanswered] = silent.values();
   if (only === undefined && unanswered && known === undefined) return targetOf(unanswered);
-  if (only === undefined) throw notFound(to);
+  if (only === undefined) throw notFound(to, nothing);
   if (known !== undefined) throw new DropError('wrong-peer');
   if (more.length > 0)
     throw new DropError('ambiguous', {
@@ -153,6 +157,10 @@ function dialled(text: string): Address[] {
   return host === undefined || port === undefined ? [] : [{ host, port }];
 }
 
-function notFound(to: string): DropError {
-  return new DropError('not-found', { message: `"${to}" is not ready on this network.` });
+/** Nobody of that name, and why, if nobody else was there either. */
+function notFound(to: string, nothing: NothingEvent | undefined): DropError {
+  const message = `"${to}" is not ready on this network.`;
+  if (nothing === undefined) return new DropError('not-found', { message });
+  const { message: why, hint } = nothing;
+  return new DropError('not-found', { message: `${message} ${why}`, hint });
 }

@@ -1,11 +1,11 @@
-import type { Peer } from '../index.ts';
+import type { Peer, SilentPeer } from '../index.ts';
 import type { Devices } from './devices.ts';
 import type { Input } from './io.ts';
 
 /** Somebody who can be asked. Every question ends when its signal is aborted, by throwing. */
 export interface Asker {
   /** Which of the devices, which come and go meanwhile. */
-  pick(message: string, devices: Devices, signal: AbortSignal): Promise<Peer>;
+  pick(message: string, devices: Devices, signal: AbortSignal): Promise<Peer | SilentPeer>;
   /** Six digits. */
   code(message: string, signal: AbortSignal): Promise<string>;
   /** Yes, or anything else. What was typed before the question stood there does not count. */

@@ -1,15 +1,18 @@
 import cliTruncate from 'cli-truncate';
 import stringWidth from 'string-width';
-import type { Peer, PeerEvent } from '../index.ts';
+import type { DiscoverEvent, Peer, PeerEvent, SilentEvent, SilentPeer } from '../index.ts';
+import { type Explanation, explain } from './explanation.ts';
 import { shortId } from './format.ts';
 import type { Library } from './io.ts';
-import { standingOf } from './words.ts';
+import { nameOf, SILENT, standingOf } from './words.ts';
 
 /** A device to choose. */
 export interface Choice {
   /** Names it for as long as it is there, whatever else comes and goes. */
   readonly key: string;
-  readonly peer: Peer;
+  readonly peer: Peer | SilentPeer;
+  /** It is announced but does not answer; it can be asked to call back. */
+  readonly silent: boolean;
   /** Its name, fit to be shown. */
   readonly name: string;
   readonly standing: string;
@@ -19,14 +22,16 @@ export interface Choice {
 
 /**
  * The devices that can be chosen, in the order in which they came: a new one goes to the end,
- * so nothing that is shown moves down.
+ * so nothing that is shown moves down; but for those that do not answer, which come last of all.
  */
 export class Devices {
   readonly #library: Pick<Library, 'forTerminal' | 'sameName'>;
   readonly #peers = new Map<string, Peer>();
+  readonly #silent = new Map<string, SilentPeer>();
   readonly #listeners = new Set<() => void>();
   #choices: readonly Choice[] = [];
   #others = 0;
+  #explanation: Explanation | undefined;
 
   constructor(library: Pick<Library, 'forTerminal' | 'sameName'>) {
     this.#library = library;
@@ -42,20 +47,16 @@ export class Devices {
     return this.#others;
   }
 
-  update({ state, id, run, name, addresses, standing }: PeerEvent): void {
-    const key = `${id} ${run}`;
-    if (state === 'lost') this.#peers.delete(key);
-    else this.#peers.set(key, { id, run, name, addresses, standing });
-    const all = [...this.#peers].map(([each, peer]) => this.#choiceOf(each, peer));
-    const open = all.filter(({ peer }) => peer.standing !== 'blocked' && peer.standing !== 'clone');
-    const { sameName } = this.#library;
-    this.#choices = open.map((choice) => ({
-      ...choice,
-      apart: open.some((other) => other.key !== choice.key && sameName(other.name, choice.name))
-        ? this.#apart(choice.peer)
-        : '',
-    }));
-    this.#others = all.length - open.length;
+  /** Why no other device is there, once that is so for a while. */
+  get explanation(): Explanation | undefined {
+    return this.#explanation;
+  }
+
+  update(event: DiscoverEvent): void {
+    if (event.event === 'peer') this.#updatePeer(event);
+    else if (event.event === 'silent') this.#updateSilent(event);
+    else this.#explanation = explain(event, this.#library.forTerminal);
+    this.#list();
     for (const listener of this.#listeners) listener();
   }
 
@@ -65,17 +66,55 @@ export class Devices {
     return () => this.#listeners.delete(listener);
   }
 
-  #choiceOf(key: string, peer: Peer): Choice {
-    const name = this.#library.forTerminal(peer.name, 60);
-    const standing = standingOf(peer.standing, cliTruncate(name, 20));
-    return { key, peer, name, standing, apart: '' };
+  #updatePeer({ state, id, run, name, addresses, standing }: PeerEvent): void {
+    const key = `${id} ${run}`;
+    if (state === 'lost') this.#peers.delete(key);
+    else this.#peers.set(key, { id, run, name, addresses, standing });
+    // Our own computer is no answer to why the others are not there.
+    if (state === 'found' && standing !== 'self') this.#explanation = undefined;
   }
 
-  #apart({ id, addresses }: Peer): string {
-    const address = this.#library.forTerminal(addresses[0] ?? '', 60);
-    return `${shortId(id)}  ${address}`.trimEnd();
+  #updateSilent({ state, run, name, addresses }: SilentEvent): void {
+    if (state === 'lost') this.#silent.delete(run);
+    else this.#silent.set(run, { run, name, addresses });
+  }
+
+  #list(): void {
+    const all = [...this.#peers].map(([key, peer]) => this.#choiceOf(key, peer));
+    const open = all.filter(
+      ({ peer: { standing } }) => standing !== 'blocked' && standing !== 'clone',
+    );
+    const silent = [...this.#silent.values()].map((peer) => this.#silentChoiceOf(peer));
+    const { sameName } = this.#library;
+    const choices = [...open, ...silent];
+    this.#choices = choices.map((choice) => ({
+      ...choice,
+      apart: choices.some((other) => other.key !== choice.key && sameName(other.name, choice.name))
+        ? this.#apart(choice.peer)
+        : '',
+    }));
+    this.#others = all.length - open.length;
+  }
+
+  #choiceOf(key: string, peer: Peer): Choice & { readonly peer: Peer } {
+    const name = this.#library.forTerminal(peer.name, MAX_NAME);
+    const standing = standingOf(peer.standing, cliTruncate(name, 20));
+    return { key, peer, silent: false, name, standing, apart: '' };
+  }
+
+  #silentChoiceOf(peer: SilentPeer): Choice {
+    const name = this.#library.forTerminal(nameOf(peer), MAX_NAME);
+    return { key: `silent ${peer.run}`, peer, silent: true, name, standing: SILENT, apart: '' };
+  }
+
+  #apart(peer: Peer | SilentPeer): string {
+    const address = this.#library.forTerminal(peer.addresses[0] ?? '', MAX_NAME);
+    return 'id' in peer ? `${shortId(peer.id)}  ${address}`.trimEnd() : address;
   }
 }
+
+/** Characters of a name, or of an address, that are shown. */
+const MAX_NAME = 60;
 
 /** At least this much of a name is shown, however narrow the window. */
 const MIN_NAME = 8;

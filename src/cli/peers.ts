@@ -1,14 +1,22 @@
 import stringWidth from 'string-width';
-import type { KnownPeer, PeerEvent } from '../index.ts';
+import type {
+  DiscoverEvent,
+  KnownPeer,
+  NothingEvent,
+  PeerEvent,
+  SilentEvent,
+  SilentPeer,
+} from '../index.ts';
 import type { PeersOrder } from './arguments.ts';
 import type { Context } from './context.ts';
+import { explain } from './explanation.ts';
 import { formatTable, shortId } from './format.ts';
-import { standingOf } from './words.ts';
+import { nameOf, SILENT, standingOf } from './words.ts';
 
-/** Whoever is here answers within this time, in milliseconds. */
-const LOOK_FOR = 2_500;
+/** Milliseconds to look; after somewhat less it is known why nobody is here. */
+const LOOK_FOR = 4_500;
 
-/** When somebody has answered, the others follow within this time. */
+/** When somebody has answered, or it is known why nobody does, the others follow within this time. */
 const QUIET_FOR = 1_000;
 
 /** `drop peers`: a table of who is here and who is known, or with --watch who comes and goes. */
@@ -18,29 +26,54 @@ export async function peers(order: PeersOrder, context: Context): Promise<number
   for (const peer of known) face.show({ event: 'known', ...peer });
 
   if (order.watch) {
-    for await (const event of library.discover(common)) {
+    for await (const event of library.discover({ ...common, scan: order.scan })) {
       face.show(event);
-      if (!order.json && event.event === 'peer') io.stdout.write(`${changeOf(event, context)}\n`);
+      if (event.event === 'nothing') sayWhy(event, context);
+      else if (!order.json) io.stdout.write(`${changeOf(event, context)}\n`);
     }
     return 0;
   }
 
   face.busy('Looking for devices...');
-  const here = new Map<string, PeerEvent>();
+  const around = new Around();
   try {
-    await lookAround(here, context);
+    await lookAround(around, order, context);
     stops.signal.throwIfAborted();
   } finally {
     // What is known from before can be told without a network.
     face.busy('');
-    if (!order.json && !stops.signal.aborted) print(here, known, context);
+    if (!order.json && !stops.signal.aborted) print(around, known, context);
   }
   return 0;
 }
 
+/** What was found so far. */
+class Around {
+  readonly here = new Map<string, PeerEvent>();
+  readonly silent = new Map<string, SilentPeer>();
+  /** Why no other device is here, if that is so. */
+  nothing: NothingEvent | undefined;
+
+  /** Returns whether it answers who is here: our own computer does not. */
+  hear(event: DiscoverEvent): boolean {
+    if (event.event === 'nothing') {
+      this.nothing = event;
+      return true;
+    }
+    const [table, key]: [Map<string, object>, string] =
+      event.event === 'silent' ? [this.silent, event.run] : [this.here, `${event.id} ${event.run}`];
+    if (event.state === 'lost') table.delete(key);
+    else table.set(key, event);
+    if (event.event === 'silent' || event.standing === 'self') return false;
+    if (event.state === 'found') this.nothing = undefined;
+    return true;
+  }
+}
+
 /** Collects the devices that are here, for a short time. */
 async function lookAround(
-  here: Map<string, PeerEvent>,
+  around: Around,
+  { scan }: PeersOrder,
   { face, library, common }: Context,
 ): Promise<void> {
   const enough = new AbortController();
@@ -49,12 +82,9 @@ async function lookAround(
   let quiet: NodeJS.Timeout | undefined;
   try {
     const signal = AbortSignal.any([common.signal, enough.signal]);
-    for await (const event of library.discover({ ...common, signal })) {
+    for await (const event of library.discover({ ...common, scan, signal })) {
       face.show(event);
-      if (event.event !== 'peer') continue;
-      const key = `${event.id} ${event.run}`;
-      if (event.state === 'lost') here.delete(key);
-      else here.set(key, event);
+      if (!around.hear(event)) continue;
       clearTimeout(quiet);
       quiet = setTimeout(end, QUIET_FOR);
     }
@@ -65,10 +95,11 @@ async function lookAround(
 }
 
 function print(
-  here: ReadonlyMap<string, PeerEvent>,
+  { here, silent, nothing }: Around,
   known: readonly KnownPeer[],
-  { io, face, library, words }: Context,
+  context: Context,
 ): void {
+  const { io, face, library, words } = context;
   const present = [...here.values()];
   const trust = new Map(known.map((peer) => [peer.id, peer.trust]));
   const rows = [
@@ -76,6 +107,12 @@ function print(
       words.name(peer),
       standingOf(peer.standing, words.name(peer)) + (trust.get(peer.id) === 'auto' ? ', auto' : ''),
       shortId(peer.id),
+      library.forTerminal(peer.addresses[0] ?? ''),
+    ]),
+    ...Array.from(silent.values(), (peer) => [
+      words.name({ name: nameOf(peer) }),
+      SILENT,
+      '',
       library.forTerminal(peer.addresses[0] ?? ''),
     ]),
     ...known
@@ -87,18 +124,28 @@ function print(
         `last seen ${peer.lastSeen.slice(0, 10)}`,
       ]),
   ];
-  if (rows.length === 0) {
-    face.say('No device is ready here, and none is known. Is `drop receive` running there?');
-    return;
+  if (rows.length > 0) {
+    const table = formatTable([['NAME', 'STATUS', 'ID', 'ADDRESS'], ...rows], stringWidth);
+    for (const line of table) io.stdout.write(`${line}\n`);
   }
-  const table = formatTable([['NAME', 'STATUS', 'ID', 'ADDRESS'], ...rows], stringWidth);
-  for (const line of table) io.stdout.write(`${line}\n`);
+  if (nothing !== undefined) sayWhy(nothing, context);
+  else if (rows.length === 0) face.say('No device is ready here, and none is known.');
+}
+
+/** Why nobody is here: what was asked and heard, the likely cause, and what to try. */
+function sayWhy(event: NothingEvent, { face, library }: Context): void {
+  const { message, hint, asked } = explain(event, library.forTerminal);
+  for (const sentence of [message, hint, asked]) face.say(sentence);
 }
 
 /** One device that came or went, in one line. */
-function changeOf(event: PeerEvent, { library, words }: Context): string {
+function changeOf(event: PeerEvent | SilentEvent, { library, words }: Context): string {
+  const address = library.forTerminal(event.addresses[0] ?? '');
+  if (event.event === 'silent') {
+    const what = event.state === 'lost' ? 'is gone, or answers now' : SILENT;
+    return [words.name({ name: nameOf(event) }), what, address].join('  ').trimEnd();
+  }
   const name = words.name(event);
   const what = event.state === 'lost' ? 'gone' : `here, ${standingOf(event.standing, name)}`;
-  const address = library.forTerminal(event.addresses[0] ?? '');
   return [name, what, shortId(event.id), address].join('  ').trimEnd();
 }

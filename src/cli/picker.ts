@@ -11,12 +11,12 @@ import {
   useState,
 } from '@inquirer/core';
 import cliTruncate from 'cli-truncate';
-import type { Peer } from '../index.ts';
+import type { Peer, SilentPeer } from '../index.ts';
 import { type Choice, type Devices, nameWidthOf, rowOf } from './devices.ts';
 import { formatCount } from './format.ts';
 import type { Output } from './io.ts';
 import type { themeOf } from './prompts.ts';
-import { rowsOf, wipe } from './rows.ts';
+import { rowsOf, wipe, wrap } from './rows.ts';
 
 export interface PickerConfig {
   readonly message: string;
@@ -29,6 +29,12 @@ export interface PickerConfig {
 /** Rows of the window that are not devices: help, a note, the question, and two to spare. */
 const OTHER_ROWS = 5;
 
+/** Rows of the window that devices get, however low it is. */
+const MIN_DEVICES = 3;
+
+/** Rows for each sentence about why nobody is there; one is enough in a window of 80 columns. */
+const SENTENCE_ROWS = 3;
+
 /**
  * A list of devices that come and go while somebody chooses. inquirer's own lists cannot change
  * by themselves, and they keep a place where this one keeps a device: whatever happens, Enter
@@ -37,94 +43,131 @@ const OTHER_ROWS = 5;
  * The question stands below the list. When a window becomes narrow, terminals break long lines
  * and disagree on where a cursor above them ends up; below them they agree.
  */
-export const pickDevice = createPrompt<Peer, PickerConfig>(({ message, ...config }, done) => {
-  const { devices, output } = config;
-  const theme = makeTheme(config.theme);
-  const [choices, setChoices] = useState(devices.choices);
-  const [filter, setFilter] = useState('');
-  const [note, setNote] = useState('');
-  const [finished, setFinished] = useState(false);
-  const [, setRedraws] = useState(0);
-  /**
-   * The highlighted device, also when it is gone. No state: inquirer loses changes of state that
-   * follow from a picture that a key brought about, and then Enter would take what is not drawn.
-   */
-  const highlight = useRef<Choice | undefined>(undefined);
-  const drawn = useRef('');
+export const pickDevice = createPrompt<Peer | SilentPeer, PickerConfig>(
+  ({ message, ...config }, done) => {
+    const { devices, output } = config;
+    const theme = makeTheme(config.theme);
+    const [choices, setChoices] = useState(devices.choices);
+    const [filter, setFilter] = useState('');
+    const [note, setNote] = useState('');
+    const [finished, setFinished] = useState(false);
+    const [, setRedraws] = useState(0);
+    /**
+     * The highlighted device, also when it is gone. No state: inquirer loses changes of state that
+     * follow from a picture that a key brought about, and then Enter would take what is not drawn.
+     */
+    const highlight = useRef<Choice | undefined>(undefined);
+    const drawn = useRef('');
 
-  const matches = choices.filter(({ name }) => name.toLowerCase().includes(filter.toLowerCase()));
-  const isHighlight = ({ key }: Choice): boolean => key === highlight.current?.key;
-  const gone = highlight.current !== undefined && !choices.some(isHighlight);
-  // What is drawn as highlighted stays it: a device that comes later cannot take its place.
-  if (!gone && !matches.some(isHighlight)) highlight.current = matches[0] ?? highlight.current;
-  const at = matches.findIndex(isHighlight);
+    const matches = choices.filter(({ name }) => name.toLowerCase().includes(filter.toLowerCase()));
+    const isHighlight = ({ key }: Choice): boolean => key === highlight.current?.key;
+    highlight.current = choices.find(isHighlight) ?? answerOf(highlight.current, choices);
+    const gone = highlight.current !== undefined && !choices.some(isHighlight);
+    // What is drawn as highlighted stays it: a device that comes later cannot take its place. One
+    // that does not answer is only taken when it was chosen.
+    if (!gone && !matches.some(isHighlight))
+      highlight.current = matches.find(({ silent }) => !silent) ?? highlight.current;
+    const at = matches.findIndex(isHighlight);
 
-  useEffect(() => {
-    setChoices(devices.choices); // Some may have come between the first picture and now.
-    return devices.subscribe(() => setChoices(devices.choices));
-  }, []);
-  useEffect(() => {
-    const resized = (): void => {
-      const lines = drawn.current.split('\n').length;
-      // inquirer wipes as many rows as it has drawn lines, so it is given as many.
-      output.write(wipe(rowsOf(drawn.current, columnsOf(output))) + '\n'.repeat(lines - 1));
-      setRedraws((n) => n + 1);
-    };
-    output.on('resize', resized);
-    return () => output.off('resize', resized);
-  }, []);
+    useEffect(() => {
+      setChoices(devices.choices); // Some may have come between the first picture and now.
+      return devices.subscribe(() => setChoices(devices.choices));
+    }, []);
+    useEffect(() => {
+      const resized = (): void => {
+        const lines = drawn.current.split('\n').length;
+        // inquirer wipes as many rows as it has drawn lines, so it is given as many.
+        output.write(wipe(rowsOf(drawn.current, columnsOf(output))) + '\n'.repeat(lines - 1));
+        setRedraws((n) => n + 1);
+      };
+      output.on('resize', resized);
+      return () => output.off('resize', resized);
+    }, []);
 
-  useKeypress((key, rl) => {
-    if (finished) return;
-    setNote('');
-    if (isEnterKey(key)) {
-      rl.write(filter); // Enter has emptied the line.
-      const choice = matches[at];
-      if (choice !== undefined) {
-        setFinished(true);
-        done(choice.peer);
-      } else if (!gone) setNote('There is no device to send to.');
-    } else if (isUpKey(key) || isDownKey(key)) {
-      // They have put an older line in place of the filter.
-      rl.clearLine(0);
-      rl.write(filter);
-      const next = isUpKey(key) ? (at < 0 ? -1 : at - 1) : at + 1;
-      highlight.current = matches.at(next % Math.max(1, matches.length)) ?? highlight.current;
-      setRedraws((n) => n + 1);
-    } else {
-      if (key.name === 'escape') rl.clearLine(0);
-      // After a device has gone, whoever types goes on choosing.
-      if (gone && rl.line !== filter) highlight.current = undefined;
-      setFilter(rl.line);
-    }
-  });
+    useKeypress((key, rl) => {
+      if (finished) return;
+      setNote('');
+      if (isEnterKey(key)) {
+        rl.write(filter); // Enter has emptied the line.
+        const choice = matches[at];
+        if (choice !== undefined) {
+          setFinished(true);
+          done(choice.peer);
+        } else if (!gone) setNote(whyNothing(matches));
+      } else if (isUpKey(key) || isDownKey(key)) {
+        // They have put an older line in place of the filter.
+        rl.clearLine(0);
+        rl.write(filter);
+        const next = isUpKey(key) ? (at < 0 ? -1 : at - 1) : at + 1;
+        highlight.current = matches.at(next % Math.max(1, matches.length)) ?? highlight.current;
+        setRedraws((n) => n + 1);
+      } else {
+        if (key.name === 'escape') rl.clearLine(0);
+        // After a device has gone, whoever types goes on choosing.
+        if (gone && rl.line !== filter) highlight.current = undefined;
+        setFilter(rl.line);
+      }
+    });
 
-  // One column stays free: some terminals break a line that is exactly full.
-  const width = columnsOf(output) - 1;
-  const nameWidth = nameWidthOf(choices);
-  const page = usePagination({
-    items: matches,
-    active: Math.max(0, at),
-    pageSize: Math.max(3, (output.rows ?? 24) - OTHER_ROWS),
-    loop: false,
-    renderItem: ({ item, isActive }) => {
-      const row = rowOf(item, nameWidth, width - 2);
-      return isActive && at >= 0 ? theme.style.highlight(`> ${row}`) : `  ${row}`;
-    },
-  });
-  const title = cliTruncate(message, Math.max(10, width - filter.length - 4));
-  const question = `${theme.prefix} ${theme.style.message(title, 'idle')} `;
-  if (finished) return question + theme.style.answer(matches[at]?.name ?? '');
+    // One column stays free: some terminals break a line that is exactly full.
+    const width = columnsOf(output) - 1;
+    const nameWidth = nameWidthOf(choices);
+    const spare = Math.max(0, (output.rows ?? 24) - OTHER_ROWS - MIN_DEVICES);
+    const reasons = explanationOf(devices, width - 2).slice(0, spare);
+    const page = usePagination({
+      items: matches,
+      active: Math.max(0, at),
+      pageSize: MIN_DEVICES + spare - reasons.length,
+      loop: false,
+      renderItem: ({ item, isActive }) => {
+        const row = rowOf(item, nameWidth, width - 2);
+        if (isActive && at >= 0) return theme.style.highlight(`> ${row}`);
+        return item.silent ? theme.style.help(`  ${row}`) : `  ${row}`;
+      },
+    });
+    const title = cliTruncate(message, Math.max(10, width - filter.length - 4));
+    const question = `${theme.prefix} ${theme.style.message(title, 'idle')} `;
+    if (finished) return question + theme.style.answer(matches[at]?.name ?? '');
 
-  const trouble = gone ? `"${highlight.current?.name}" has gone. Choose another.` : note;
-  drawn.current = [
-    matches.length > 0 ? page : cliTruncate(`  ${whyEmpty(choices)}`, width),
-    theme.style.help(cliTruncate(helpOf(devices), width)),
-    ...(trouble === '' ? [] : [theme.style.error(cliTruncate(trouble, width))]),
-    question + filter,
-  ].join('\n');
-  return drawn.current;
-});
+    const calls = matches[at]?.silent && note === '' ? CALL_BACK : '';
+    const trouble = gone ? `"${highlight.current?.name}" has gone. Choose another.` : note;
+    drawn.current = [
+      matches.length > 0 ? page : cliTruncate(`  ${whyEmpty(choices)}`, width),
+      ...reasons.map((row) => `  ${row}`),
+      theme.style.help(cliTruncate(helpOf(devices), width)),
+      ...(calls === '' ? [] : [theme.style.help(cliTruncate(calls, width))]),
+      ...(trouble === '' ? [] : [theme.style.error(cliTruncate(trouble, width))]),
+      question + filter,
+    ].join('\n');
+    return drawn.current;
+  },
+);
+
+/** A highlighted device that did not answer, and does now: the same process, of the same name. */
+function answerOf(before: Choice | undefined, choices: readonly Choice[]): Choice | undefined {
+  const answers = ({ peer, silent, name }: Choice): boolean =>
+    before?.silent === true && !silent && peer.run === before.peer.run && name === before.name;
+  return choices.find(answers) ?? before;
+}
+
+/** Why no other device is there, in rows; the likely cause first, as the last ones may be cut off. */
+function explanationOf({ explanation }: Devices, columns: number): string[] {
+  if (explanation === undefined) return [];
+  const { message, hint, asked } = explanation;
+  return [
+    ...wrap(message, columns, SENTENCE_ROWS),
+    ...wrap(hint, columns, SENTENCE_ROWS),
+    ...wrap(asked, columns, 1),
+  ];
+}
+
+const CALL_BACK = 'It does not answer. Enter asks it to call back.';
+
+function whyNothing(matches: readonly Choice[]): string {
+  return matches.length > 0
+    ? 'It does not answer. An arrow key chooses it all the same.'
+    : 'There is no device to send to.';
+}
 
 function whyEmpty(choices: readonly Choice[]): string {
   return choices.length > 0

@@ -1,4 +1,4 @@
-import type { Peer } from '../index.ts';
+import type { Peer, SilentPeer } from '../index.ts';
 import { type Asker, drain, Left } from './asker.ts';
 import type { Devices } from './devices.ts';
 import { parseCode } from './format.ts';
@@ -16,7 +16,7 @@ export class Prompts implements Asker {
     this.#paint = paint;
   }
 
-  async pick(message: string, devices: Devices, signal: AbortSignal): Promise<Peer> {
+  async pick(message: string, devices: Devices, signal: AbortSignal): Promise<Peer | SilentPeer> {
     const { pickDevice } = await import('./picker.ts');
     return this.#ask(signal, (context) =>
       pickDevice({ message, devices, output: this.#stderr, theme: this.#theme() }, context),

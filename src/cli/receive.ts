@@ -1,11 +1,14 @@
-import type { Accept, Summary } from '../index.ts';
+import type { Accept, ReceiveOptions, Summary } from '../index.ts';
 import type { ReceiveOrder } from './arguments.ts';
-import { Left } from './asker.ts';
+import { type Asker, Left } from './asker.ts';
 import type { Context } from './context.ts';
 import { exitOfSummary } from './outcome.ts';
 
 /** How long a question waits for a person, in milliseconds; then the answer is no. */
 const ANSWER_WITHIN = 120_000;
+
+/** The same where a device asks to be called back: it waits for no longer than this. */
+const AGREE_WITHIN = 60_000;
 
 /** `drop receive`: waits, asks, and shows what arrives. */
 export async function receive(order: ReceiveOrder, context: Context): Promise<number> {
@@ -17,6 +20,7 @@ export async function receive(order: ReceiveOrder, context: Context): Promise<nu
     ...options,
     newcomers: letsNewcomersIn(order, context),
     accept: acceptBy(order, context),
+    agree: agreeBy(order, context),
   })) {
     face.show(event);
     if (event.event === 'ready') face.busy('Waiting for files. Ctrl-C ends it.');
@@ -38,23 +42,61 @@ function letsNewcomersIn({ json, yes }: ReceiveOrder, { io, asker }: Context): b
 
 /** Who says whether an offer is taken; nobody if nobody can. */
 function acceptBy({ yes }: ReceiveOrder, context: Context): Accept | undefined {
-  const { face, asker, words, stops } = context;
+  const { face, asker, words } = context;
   if (yes) return async () => true;
   if (asker === undefined) return undefined;
-  return (request, gone) =>
-    face.standBack(async () => {
-      if (gone.aborted || stops.signal.aborted) return false;
-      const { from } = request;
-      const question = `${words.name(from)} wants to send ${words.offer(request)}. Accept?`;
-      const late = AbortSignal.timeout(ANSWER_WITHIN);
-      try {
-        return await asker.confirm(question, AbortSignal.any([gone, late, stops.signal]));
-      } catch (error) {
-        if (error instanceof Left) stops.stop('SIGINT');
-        else if (gone.aborted) face.say(`${words.device(from)} no longer asks.`);
-        else if (late.aborted) face.say('Nobody answered, so it was refused.');
-        else if (!stops.signal.aborted) throw error;
-        return late.aborted ? 'no-answer' : false;
-      }
-    });
+  return async (request, gone) => {
+    const { from } = request;
+    const question = `${words.name(from)} wants to send ${words.offer(request)}. Accept?`;
+    const answer = await ask(question, { asker, within: ANSWER_WITHIN, gone }, context);
+    if (answer === 'gone') face.say(`${words.device(from)} no longer asks.`);
+    if (answer === 'late') face.say('Nobody answered, so it was refused.');
+    return answer === 'late' ? 'no-answer' : answer === 'yes';
+  };
+}
+
+/** Who says whether a device is called that we do not know; nobody if nobody can. */
+function agreeBy({ yes }: ReceiveOrder, context: Context): ReceiveOptions['agree'] {
+  const { face, asker, library } = context;
+  if (yes) return async () => true; // It needs the code all the same.
+  if (asker === undefined) return undefined;
+  return async ({ address }, gone) => {
+    const question =
+      `A device at ${library.forTerminal(address)} that is not known here cannot reach this ` +
+      'computer and asks to be called back. It needs the code all the same. Call it?';
+    const answer = await ask(question, { asker, within: AGREE_WITHIN, gone }, context);
+    if (answer === 'late') face.say('Nobody answered, so it was not called.');
+    return answer === 'yes';
+  };
+}
+
+interface Asking {
+  readonly asker: Asker;
+  /** How long the question waits for an answer, in milliseconds. */
+  readonly within: number;
+  /** Whoever made us ask waits no more. */
+  readonly gone: AbortSignal;
+}
+
+/** Asks a person; whoever leaves the question leaves the command. */
+function ask(
+  question: string,
+  { asker, within, gone }: Asking,
+  { face, stops }: Context,
+): Promise<'yes' | 'no' | 'gone' | 'late'> {
+  return face.standBack(async () => {
+    if (gone.aborted || stops.signal.aborted) return 'no';
+    const late = AbortSignal.timeout(within);
+    try {
+      const yes = await asker.confirm(question, AbortSignal.any([gone, late, stops.signal]));
+      return yes ? 'yes' : 'no';
+    } catch (error) {
+      if (error instanceof Left) stops.stop('SIGINT');
+      else if (stops.signal.aborted) return 'no';
+      else if (gone.aborted) return 'gone';
+      else if (late.aborted) return 'late';
+      else throw error;
+      return 'no';
+    }
+  });
 }

@@ -1,3 +1,4 @@
+import cliTruncate from 'cli-truncate';
 import stringWidth from 'string-width';
 
 /**
@@ -13,4 +14,18 @@ export function rowsOf(drawn: string, columns: number): number {
 /** Wipes so many rows, from the one with the cursor up, and stays at the start of the highest. */
 export function wipe(rows: number): string {
   return `${rows > 1 ? `\x1b[${rows - 1}A` : ''}\r\x1b[J`;
+}
+
+/** A sentence in at most `most` rows, broken between words; what does not fit is cut off. */
+export function wrap(sentence: string, columns: number, most: number): string[] {
+  const rows: string[] = [];
+  for (const word of sentence.split(' ')) {
+    const row = rows.at(-1);
+    const longer = row === undefined ? word : `${row} ${word}`;
+    // The last row takes all that is left.
+    if (row === undefined) rows.push(word);
+    else if (rows.length === most || stringWidth(longer) <= columns) rows[rows.length - 1] = longer;
+    else rows.push(word);
+  }
+  return rows.map((row) => cliTruncate(row, columns));
 }

@@ -1,10 +1,11 @@
 import { stat } from 'node:fs/promises';
-import type { CodeRequest, Peer, SendOptions, Summary } from '../index.ts';
+import type { CodeRequest, Peer, SendOptions, SilentPeer, Summary } from '../index.ts';
 import { type SendOrder, UsageError } from './arguments.ts';
 import { Left } from './asker.ts';
 import type { Context } from './context.ts';
 import { oneLine, parseCode } from './format.ts';
 import { exitOfSummary } from './outcome.ts';
+import { nameOf } from './words.ts';
 
 /** `drop send`: finds out to whom, asks for a code if one is needed, and shows how it goes. */
 export async function send(order: SendOrder, context: Context): Promise<number> {
@@ -15,11 +16,12 @@ export async function send(order: SendOrder, context: Context): Promise<number> 
       'Pipe into it, as in: tar c photos | drop send - --name photos.tar',
     );
   const code = askCode(context);
-  const to = order.to ?? (await choose(order.paths, context));
-  const name = typeof to === 'string' ? `"${oneLine(to)}"` : words.device(to);
+  const to = order.to ?? (await choose(order, context));
+  const name = typeof to === 'string' ? `"${oneLine(to)}"` : words.device({ name: nameOf(to) });
   face.busy(typeof to === 'string' ? `Looking for ${name}...` : `Calling ${name}...`);
+  let knocked = false;
 
-  const { stdin, wait, checksum } = order;
+  const { stdin, wait, checksum, scan } = order;
   const options: SendOptions = {
     ...common,
     to,
@@ -28,6 +30,7 @@ export async function send(order: SendOrder, context: Context): Promise<number> 
     // Whoever sits there sees that it waits, and can end it.
     waitAgain: wait ?? (asker && Number.POSITIVE_INFINITY),
     checksum,
+    scan,
     stream: stdin === undefined ? undefined : { name: stdin, source: io.stdin },
     code,
   };
@@ -35,6 +38,9 @@ export async function send(order: SendOrder, context: Context): Promise<number> 
   try {
     for await (const event of library.send(order.paths, options)) {
       face.show(event);
+      // It is asked again with each attempt.
+      if (event.event === 'knocking' && !knocked) face.busy(`${name} ${ASKED_TO_CALL}`);
+      knocked = event.event === 'knocking' || (knocked && event.event === 'reconnecting');
       if (event.event === 'waiting') face.busy(`Waiting for ${words.device(event)} to accept...`);
       if (event.event === 'accepted') face.busy('Checking what is there already...', 'detail');
       if (event.event === 'summary') summary = event;
@@ -50,8 +56,11 @@ export async function send(order: SendOrder, context: Context): Promise<number> 
   return exitOfSummary(summary, library);
 }
 
+const ASKED_TO_CALL =
+  'does not answer; it is asked to call back. Somebody may have to agree there.';
+
 /** Lets the person choose among the devices that are ready. */
-async function choose(paths: readonly string[], context: Context): Promise<Peer> {
+async function choose({ paths, scan }: SendOrder, context: Context): Promise<Peer | SilentPeer> {
   const { library, face, asker, common, stops } = context;
   if (asker === undefined)
     throw new UsageError('There is no terminal to choose a device on.', 'Name it with --to.');
@@ -63,8 +72,7 @@ async function choose(paths: readonly string[], context: Context): Promise<Peer>
   const chosen = new AbortController();
   const signal = AbortSignal.any([stops.signal, chosen.signal]);
   const watch = async (): Promise<void> => {
-    for await (const event of library.discover({ ...common, signal }))
-      if (event.event === 'peer') devices.update(event);
+    for await (const event of library.discover({ ...common, scan, signal })) devices.update(event);
   };
   let failure: unknown;
   const watching = watch().catch((error) => {

@@ -1,7 +1,8 @@
 import { createInterface } from 'node:readline';
-import type { Peer } from '../index.ts';
+import type { Peer, SilentPeer } from '../index.ts';
 import { type Asker, drain, Left } from './asker.ts';
 import type { Devices } from './devices.ts';
+import type { Explanation } from './explanation.ts';
 import { parseCode } from './format.ts';
 import type { Input, Output } from './io.ts';
 
@@ -16,9 +17,10 @@ export class TypedLines implements Asker {
   }
 
   /** Each device gets a number when it comes and keeps it, so that none can take another's. */
-  async pick(message: string, devices: Devices, signal: AbortSignal): Promise<Peer> {
+  async pick(message: string, devices: Devices, signal: AbortSignal): Promise<Peer | SilentPeer> {
     const numbers: string[] = [];
     const shown = new Set<string>();
+    let explained: Explanation | undefined;
     const tell = (): void => {
       for (const { key, name, standing, apart } of devices.choices) {
         if (shown.has(key)) continue;
@@ -32,6 +34,10 @@ export class TypedLines implements Asker {
         shown.delete(key);
         this.#say(`${numbers.indexOf(key) + 1}  has gone`);
       }
+      const { explanation } = devices;
+      if (explanation !== undefined && explanation !== explained)
+        for (const sentence of Object.values(explanation)) this.#say(sentence);
+      explained = explanation;
     };
     this.#say(`${message} Devices appear here; type the number of one and press Enter.`);
     tell();
