@@ -5,14 +5,20 @@ import type { Face, Failure, ShownEvent } from './face.ts';
 import { progressLine } from './format.ts';
 import type { Output } from './io.ts';
 import type { Lines } from './lines.ts';
-import { rowsOf, wipe } from './rows.ts';
+import { rowsOf, wipe, wrap } from './rows.ts';
 import { failureLines, type Words, type WordsOptions } from './words.ts';
 
 /** Transfers that are drawn at once; the others only run. */
 const DRAWN = 3;
 
-/** What the spinner itself takes of a line, and one column that stays free at its end. */
-const MARGIN = 3;
+/**
+ * What the spinner itself takes of a line; and at its end room for the `^C` that a terminal writes
+ * there on its own, and one column that stays free: a line that it breaks would not be wiped.
+ */
+const MARGIN = 2 + 2 + 1;
+
+/** Rows for what we are busy with. */
+const BUSY_ROWS = 3;
 
 type ProgressEvent = Extract<TransferEvent, { event: 'progress' }>;
 
@@ -113,7 +119,7 @@ export class TerminalFace implements Face {
       `  ${progressLine(event, width)}`,
     ]);
     const more = running.length > DRAWN ? [`  and ${running.length - DRAWN} more`] : [];
-    const still = cliTruncate(this.#retrying() ?? this.#busy, width);
+    const still = wrap(this.#retrying() ?? this.#busy, width, BUSY_ROWS).join('\n  ');
     const lines = running.length > 0 ? [...drawn, ...more] : [still];
     return lines.join('\n');
   }

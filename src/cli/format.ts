@@ -89,19 +89,20 @@ export function secondsLeft({ bytes, total, rate }: Progress): number {
   return bytes >= total ? 0 : (total - bytes) / rate;
 }
 
+/** Cells of a bar, where there is room for it. */
 const BAR = 20;
+const MIN_BAR = 10;
 
 /**
  * The whole transfer in one line of at most `width` columns. Every number keeps its place while
- * it grows; what does not fit is left out from the right, the percentage last of all. Where the
- * total is not known, only what is known is shown.
+ * it grows; the bar takes what is left, and what does not fit is left out from the right, the
+ * percentage last of all. Where the total is not known, only what is known is shown.
  */
 export function progressLine(progress: Progress, width: number): string {
   const percent = percentOf(progress);
   const { bytes, total, rate } = progress;
   const [reached, speed] = [formatBytes(bytes).padStart(8), `${formatBytes(rate).padStart(8)}/s`];
   if (percent === null) return fitting([reached, speed], width);
-  const filled = Math.round((BAR * percent) / 100);
   const line = fitting(
     [
       `${percent} %`.padStart(5),
@@ -111,8 +112,10 @@ export function progressLine(progress: Progress, width: number): string {
     ],
     width,
   );
-  const bar = `[${'#'.repeat(filled)}${'-'.repeat(BAR - filled)}] `;
-  return bar.length + line.length <= width ? bar + line : line;
+  const cells = Math.min(BAR, width - line.length - '[] '.length);
+  if (cells < MIN_BAR) return line;
+  const filled = Math.round((cells * percent) / 100);
+  return `[${'#'.repeat(filled)}${'-'.repeat(cells - filled)}] ${line}`;
 }
 
 /** As many of the parts as fit, the first ones, two blanks apart. */
