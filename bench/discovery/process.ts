@@ -67,7 +67,7 @@ interface Figures {
   readonly firstAnswer?: number;
   readonly queries: number;
   readonly answers: number;
-  /** The longest time that its event loop stood still while it was watched, in milliseconds. */
+  /** The longest time that its event loop stood still since it is watched, in milliseconds. */
   readonly stall: number;
   /** Bytes. */
   readonly memory: number;
