@@ -158,7 +158,9 @@ class Lookout {
     if (this.#opened) return;
     this.#opened = true;
     const { placesNearby } = await import('./look.ts');
-    if ((await placesNearby(this.#self, this.#options)).length > 0) await this.#porch.open();
+    // What is wrong with the network or the disk is said by those who look.
+    const places = await placesNearby(this.#self, this.#options).catch(() => []);
+    if (places.length > 0) await this.#porch.open();
   }
 
   #tellNothing(): void {

@@ -20,10 +20,11 @@ export async function* look(
   { porch, survey, signal }: { porch: Porch; survey: Survey; signal: AbortSignal },
 ): AsyncGenerator<Sighting, void> {
   yield* merge<Sighting>(
-    browse({ interfaces, survey, signal }),
-    remembered(self, signal),
-    lines(porch, signal),
-    ...(scans ? [scanned(interfaces, signal)] : []),
+    signal,
+    (stop) => browse({ interfaces, survey, signal: stop }),
+    (stop) => remembered(self, stop),
+    (stop) => lines(porch, stop),
+    ...(scans ? [(stop: AbortSignal) => scanned(interfaces, stop)] : []),
   );
 }
 

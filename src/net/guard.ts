@@ -10,7 +10,13 @@ export type DropReason = 'port' | 'off-link' | 'size' | 'questions' | 'records' 
 export type Kind = 'questions' | 'answers' | 'none';
 
 /** RFC 6762, 11: multicast DNS comes from this port; anything else is no member of the group. */
-const MDNS_PORT = 5353;
+export const MDNS_PORT = 5353;
+
+/**
+ * What a question from another port costs, in tokens: it is answered by a packet to there, which is
+ * larger, and whoever forges the source could have it sent to a neighbour.
+ */
+const ELSEWHERE = 10;
 
 /** A header, and nothing but it. */
 const MIN_PACKET = 12;
@@ -65,7 +71,8 @@ export function judge(
   now: number,
   kind?: Kind,
 ): DropReason | null {
-  if (port !== MDNS_PORT) return 'port';
+  const elsewhere = port !== MDNS_PORT;
+  if (elsewhere && kind !== 'questions') return 'port';
   if (!near(address)) return 'off-link';
   if (packet.length < MIN_PACKET || packet.length > MAX_PACKET) return 'size';
   if (kind !== undefined && kind !== kindOf(packet)) return 'kind';
@@ -74,7 +81,8 @@ export function judge(
   if (records.reduce((sum, count) => sum + count) > MAX_RECORDS) return 'records';
   bucket.tokens = Math.min(RATE, bucket.tokens + ((now - bucket.at) * RATE) / 1000);
   bucket.at = now;
-  const cost = 1 + questions + Math.floor(packet.length / BYTES_PER_TOKEN);
+  const cost =
+    (1 + questions + Math.floor(packet.length / BYTES_PER_TOKEN)) * (elsewhere ? ELSEWHERE : 1);
   if (bucket.tokens < cost) return 'rate';
   bucket.tokens -= cost;
   return null;

@@ -1,37 +1,24 @@
 import { isIP } from 'node:net';
-import Bonjour from 'bonjour-service';
 import * as v from 'valibot';
 import type { Intent } from '../protocol/message.ts';
 import { clip, deviceName } from '../protocol/names.ts';
 import { candidates, onLink, type Surroundings } from './addresses.ts';
 import { type Clock, systemClock } from './clock.ts';
-import { guardedSocket, type Kind } from './guard.ts';
 import { latest } from './latest.ts';
-import { followLinks, isOwnAddress, type Link, type LinkOptions, ownAddresses } from './links.ts';
+import { isOwnAddress, type Link, ownAddresses } from './links.ts';
 import { KNOCK_PORTS } from './ports.ts';
 import { RUN } from './run.ts';
-import { Survey, type Tally } from './survey.ts';
+import {
+  type Browser,
+  type DnsRecord,
+  speakOnLinks,
+  type Voice,
+  type VoiceOptions,
+} from './voices.ts';
 import type { Sighting } from './watch.ts';
 
 /** `_drop-lan._tcp.local`: where processes of `drop` are announced and looked for. */
 const SERVICE_TYPE = 'drop-lan';
-
-export interface MdnsOptions extends LinkOptions {
-  readonly signal?: AbortSignal | undefined;
-  /** Hears of links that fail, once for each kind of failure; the others carry on. */
-  readonly onTrouble?: ((trouble: Trouble) => void) | undefined;
-  /** Counts what is said and heard. */
-  readonly survey?: Survey | undefined;
-  readonly clock?: Clock | undefined;
-}
-
-/** What is wrong on one link. It is tried again by itself. */
-interface Trouble {
-  readonly interface: string;
-  readonly family: 'IPv4' | 'IPv6';
-  /** The system's word for it: `EADDRINUSE`, `EPERM` (a firewall), `ENETUNREACH`. */
-  readonly code: string;
-}
 
 export interface Announcement {
   /** This device, as others see it. */
@@ -41,7 +28,13 @@ export interface Announcement {
   readonly port: number;
 }
 
-export interface AnnounceOptions extends MdnsOptions {
+/** When an announcement is repeated, in milliseconds. */
+const ANNOUNCED_AGAIN = [250, 1000];
+
+/** RFC 1035, 4.1.1. */
+const AUTHORITATIVE = 0x0400;
+
+export interface AnnounceOptions extends VoiceOptions {
   /** Hears of choosers that cannot dial this process and ask it to dial them. */
   readonly onKnock?: ((knock: Knock) => void) | undefined;
 }
@@ -57,10 +50,11 @@ export interface Announcer {
  */
 export function announce(announcement: Announcement, options: AnnounceOptions = {}): Announcer {
   const { run, port } = announcement;
+  const { clock = systemClock } = options;
   const name = deviceName(announcement.name) || 'drop';
   const voices = speakOnLinks(
     (voice) => {
-      voice.publish({
+      const service = voice.publish({
         name: instanceName(name, run),
         type: SERVICE_TYPE,
         protocol: 'tcp',
@@ -76,7 +70,16 @@ export function announce(announcement: Announcement, options: AnnounceOptions = 
         for (const knock of additionals.flatMap((record) => knockOf(record, address) ?? []))
           if (knock.to === run || isOwnAddress(knock.to)) options.onKnock?.(knock);
       });
-      return () => {};
+      // The library's second announcement comes after three seconds, and the first may be lost.
+      const repeats = ANNOUNCED_AGAIN.map((ms) =>
+        clock.after(ms, () => {
+          const answers = service.records();
+          voice.server.mdns.send({ type: 'response', flags: AUTHORITATIVE, answers }, null);
+        }),
+      );
+      return () => {
+        for (const cancel of repeats) cancel();
+      };
     },
     { ...options, kind: 'questions' },
   );
@@ -110,7 +113,7 @@ export interface Knocker {
 }
 
 /** Asks announcers to dial this process at `port`, on every link. */
-export function knocker(port: number, options: MdnsOptions = {}): Knocker {
+export function knocker(port: number, options: VoiceOptions = {}): Knocker {
   const { clock = systemClock } = options;
   const voices = new Set<Voice>();
   const knocks = new Set<DnsRecord>();
@@ -180,7 +183,7 @@ function knockOf({ name, type, data }: DnsRecord, from: string): Knock | undefin
   return success ? { to: heard.to, intent: heard.for, port: heard.port, from } : undefined;
 }
 
-export interface BrowseOptions extends MdnsOptions {
+export interface BrowseOptions extends VoiceOptions {
   /** Our own process, not to be reported. */
   readonly run?: string | undefined;
 }
@@ -327,165 +330,6 @@ export function instanceName(name: string, run: string): string {
 /** Milliseconds for the last words; they are a courtesy to the others, no reason to stay. */
 const WITHDRAWAL = 300;
 
-/** Milliseconds until a link that failed is set up anew; doubled each time, up to the last. */
-const FIRST_RETRY = 1000;
-const LAST_RETRY = 30_000;
-
-/**
- * Keeps one instance of bonjour-service at work on each link: it can speak on one interface
- * only, never notices that its addresses changed, and may bring down all if one fails.
- */
-function speakOnLinks(
-  start: Start,
-  options: VoiceOptions,
-): { close(grace?: number): Promise<void> } {
-  const speakers = new Map<string, Speaker>();
-  const following = followLinks((added, removed) => {
-    for (const { key } of removed) {
-      void speakers.get(key)?.close();
-      speakers.delete(key);
-    }
-    for (const link of removed) options.survey?.forget(link);
-    for (const link of added) speakers.set(link.key, speak(link, start, options));
-  }, options);
-  return {
-    async close(grace) {
-      following.close();
-      await Promise.all([...speakers.values()].map((speaker) => speaker.close(grace)));
-    },
-  };
-}
-
-/** What a voice listens for. */
-type VoiceOptions = MdnsOptions & { readonly kind: Kind };
-
-type Start = (voice: Voice, link: Link) => () => void;
-
-interface Speaker {
-  /** Leaves the link, after a goodbye if there are `grace` milliseconds for it. */
-  close(grace?: number): Promise<void>;
-}
-
-function speak(link: Link, start: Start, options: VoiceOptions): Speaker {
-  const { onTrouble, kind, survey = new Survey(), clock = systemClock } = options;
-  const tally = survey.of(link);
-  const told = new Set<string>();
-  let leave = async (_grace?: number) => {};
-  let cancelRetry = () => {};
-  let wait = FIRST_RETRY;
-  let closed = false;
-
-  const open = () => {
-    const opened = clock.now();
-    let failed = false;
-    const fail = (error: unknown) => {
-      if (failed || closed) return;
-      failed = true;
-      const code = codeOf(error);
-      tally.failed(code);
-      if (!told.has(code)) onTrouble?.({ interface: link.name, family: link.family, code });
-      told.add(code);
-      void leave();
-      if (clock.now() - opened > LAST_RETRY) wait = FIRST_RETRY;
-      cancelRetry = clock.after(wait, open);
-      wait = Math.min(2 * wait, LAST_RETRY);
-    };
-    let stop = () => {};
-    leave = async () => {};
-    try {
-      const voice = makeVoice(link, { kind, tally, clock, fail });
-      leave = async (grace = 0) => {
-        stop();
-        await silence(voice, clock, grace);
-      };
-      stop = start(voice, link);
-    } catch (error) {
-      fail(error);
-    }
-  };
-
-  open();
-  return {
-    async close(grace) {
-      closed = true;
-      cancelRetry();
-      await leave(grace);
-    },
-  };
-}
-
-async function silence(voice: Voice, clock: Clock, grace: number): Promise<void> {
-  if (grace > 0)
-    await new Promise<void>((resolve) => {
-      const cancel = clock.after(grace, resolve);
-      voice.unpublishAll(() => {
-        cancel();
-        resolve();
-      });
-    });
-  await new Promise<void>((resolve) => voice.destroy(resolve));
-}
-
-interface Making {
-  readonly kind: Kind;
-  readonly tally: Tally;
-  readonly clock: Clock;
-  readonly fail: (error: unknown) => void;
-}
-
-function makeVoice(link: Link, { kind, tally, clock, fail }: Making): Voice {
-  const onArrival = (address: string) => tally.heard(address);
-  const { socket } = guardedSocket(link, { kind, onArrival, clock });
-  const voice = new Voice(
-    link.family === 'IPv4'
-      ? // Bound to its address alone, as it would be otherwise, a socket on Linux is deaf.
-        { interface: link.address, bind: '0.0.0.0', socket }
-      : { type: 'udp6', ip: 'ff02::fb', interface: `::%${link.zone}`, socket },
-    // Without one, the library throws where nobody can catch; `send` below has seen the error.
-    () => {},
-  );
-  const { mdns } = voice.server;
-  mdns.on('error', fail);
-  mdns.on('warning', (warning) => {
-    // The others are packets that could not be decoded: not ours, and not worth a word.
-    if (warning instanceof Error && 'syscall' in warning) fail(warning);
-  });
-
-  // The only place that sees every packet and every failure: the library announces the addresses
-  // of all interfaces on each of them, and swallows what goes wrong when it asks or announces.
-  const send = mdns.send;
-  const isEcho = echoes(clock);
-  mdns.send = (packet, to, sent) => {
-    const done = typeof to === 'function' ? to : sent;
-    if (packet.type === 'response' && isEcho(packet)) {
-      done?.();
-      return;
-    }
-    send(onlyOf(link, packet), null, (error) => {
-      if (error) fail(error);
-      else tally.said();
-      done?.(error);
-    });
-  };
-  return voice;
-}
-
-/** Milliseconds in which the same is not said twice: each question of a packet would be answered. */
-const ECHO = 20;
-
-/** Tells whether an answer was just given. */
-function echoes(clock: Clock): (packet: DnsPacket) => boolean {
-  let last = '';
-  let at = Number.NEGATIVE_INFINITY;
-  return ({ answers }) => {
-    const said = JSON.stringify(answers);
-    const now = clock.now();
-    const again = said === last && now - at < ECHO;
-    if (!again) [last, at] = [said, now];
-    return again;
-  };
-}
-
 /** What `look` gave at most so many milliseconds ago. */
 function lately<T>(look: () => T, ms: number, clock: Clock): () => T {
   let found = look();
@@ -494,62 +338,4 @@ function lately<T>(look: () => T, ms: number, clock: Clock): () => T {
     if (clock.now() - at > ms) [found, at] = [look(), clock.now()];
     return found;
   };
-}
-
-/** A packet without the addresses of other links. */
-function onlyOf(link: Link, packet: DnsPacket): DnsPacket {
-  const ours = ({ type, data }: DnsRecord) =>
-    (type !== 'A' && type !== 'AAAA') || link.networks.some(({ address }) => address === data);
-  return {
-    ...packet,
-    ...(packet.answers && { answers: packet.answers.filter(ours) }),
-    ...(packet.additionals && { additionals: packet.additionals.filter(ours) }),
-  };
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : String(error);
-}
-
-/** What we use of bonjour-service and of multicast-dns inside it; their own types hide most. */
-interface Voice {
-  publish(service: object): void;
-  find(service: { readonly type: string; readonly protocol: 'tcp' }): Browser;
-  unpublishAll(done: () => void): void;
-  destroy(done: () => void): void;
-  readonly server: { readonly mdns: Mdns };
-}
-
-const Voice = Bonjour as unknown as new (options: object, onError: () => void) => Voice;
-
-interface Browser {
-  on(event: 'up', listener: (service: unknown) => void): void;
-  stop(): void;
-  /** What was reported already, and will not be again. */
-  readonly services: unknown[];
-}
-
-interface Mdns {
-  on(event: 'error' | 'warning', listener: (error: unknown) => void): void;
-  on(
-    event: 'query' | 'response',
-    listener: (packet: DnsPacket, source: { readonly address: string }) => void,
-  ): void;
-  send(packet: DnsPacket, to: Sent | object | null, sent?: Sent): void;
-}
-
-type Sent = (error?: Error | null) => void;
-
-interface DnsPacket {
-  readonly type?: 'query' | 'response';
-  readonly questions?: readonly { readonly name: string; readonly type: string }[];
-  readonly answers?: readonly DnsRecord[];
-  readonly additionals?: readonly DnsRecord[];
-}
-
-interface DnsRecord {
-  readonly name: string;
-  readonly type: string;
-  readonly ttl?: number;
-  readonly data?: unknown;
 }

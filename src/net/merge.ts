@@ -1,5 +1,14 @@
-/** All items of all sources, as they come; ends when the last of them does. */
-export async function* merge<T>(...sources: readonly AsyncIterable<T>[]): AsyncGenerator<T, void> {
+/**
+ * All items of all sources, as they come; ends when the last of them does, or with what one of
+ * them throws. The signal that each source is made with is aborted when it ends in any way.
+ */
+export async function* merge<T>(
+  signal: AbortSignal,
+  ...make: readonly ((signal: AbortSignal) => AsyncIterable<T>)[]
+): AsyncGenerator<T, void> {
+  const ended = new AbortController();
+  const either = AbortSignal.any([signal, ended.signal]);
+  const sources = make.map((one) => one(either));
   const iterators = sources.map((source) => source[Symbol.asyncIterator]());
   const next = (iterator: AsyncIterator<T>) =>
     iterator.next().then((result) => ({ iterator, result }));
@@ -14,6 +23,8 @@ export async function* merge<T>(...sources: readonly AsyncIterable<T>[]): AsyncG
       }
     }
   } finally {
-    await Promise.all([...awaited.keys()].map((iterator) => iterator.return?.()));
+    ended.abort();
+    for (const rest of awaited.values()) rest.catch(() => {}); // One failure is enough.
+    await Promise.allSettled([...awaited.keys()].map((iterator) => iterator.return?.()));
   }
 }

@@ -3,9 +3,10 @@ import type { Card } from '../protocol/card.ts';
 import type { Intent } from '../protocol/message.ts';
 import { Channel } from '../transfer/channel.ts';
 import { canonical } from './addresses.ts';
-import { type Knocker, knocker, type MdnsOptions } from './mdns.ts';
+import { type Knocker, knocker } from './mdns.ts';
 import { KNOCK_PORTS } from './ports.ts';
 import { type Connection, type Credentials, type Listener, listen } from './tls.ts';
+import type { VoiceOptions } from './voices.ts';
 import type { ProvenCard } from './watch.ts';
 
 /** A connection by which an announcer waits until we speak: it dialled us, as we cannot dial it. */
@@ -23,7 +24,7 @@ export interface Caller {
   readonly hosts: readonly string[];
 }
 
-export interface PorchOptions extends MdnsOptions {
+export interface PorchOptions extends VoiceOptions {
   /** This process, as it says to those who come. */
   readonly card: Card;
   /** Whether a device may wait here though nobody knocked at it. */
@@ -64,7 +65,7 @@ export class Porch {
 
   /** Lets announcers come by themselves. Resolves with the port; undefined if there is none free. */
   async open(): Promise<number | undefined> {
-    const { card, onAsked, interfaces, survey, clock } = this.#options;
+    const { card, onAsked } = this.#options;
     this.#opening ??= listen(KNOCK_PORTS, this.#credentials, {
       card,
       onConnection: (connection) => void this.#admit(connection),
@@ -72,7 +73,7 @@ export class Porch {
     }).catch(() => undefined);
     const listener = await this.#opening;
     if (this.#closed) listener?.close();
-    else if (listener) this.#knocker ??= knocker(listener.port, { interfaces, survey, clock });
+    else if (listener) this.#startKnocking(listener.port);
     return listener?.port;
   }
 
@@ -135,6 +136,15 @@ export class Porch {
     this.#lines.clear();
     (await this.#opening)?.close();
     await this.#knocker?.close();
+  }
+
+  #startKnocking(port: number): void {
+    const { interfaces, survey, clock } = this.#options;
+    try {
+      this.#knocker ??= knocker(port, { interfaces, survey, clock });
+    } catch {
+      // A named interface has gone; who looks for devices hears of it.
+    }
   }
 
   async #admit(connection: Connection): Promise<void> {

@@ -36,10 +36,10 @@ export class Tally {
     this.#link = link;
   }
 
-  /** A packet went out, as far as the system tells. */
-  said(): void {
+  /** A packet went out, as far as the system tells; perhaps from a port where little is heard. */
+  said(isTaken = false): void {
     this.#said += 1;
-    this.#trouble = undefined;
+    this.#trouble = isTaken ? 'EADDRINUSE' : undefined;
   }
 
   /** The link cannot be used. */
