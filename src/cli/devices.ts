@@ -1,9 +1,9 @@
-import cliTruncate from 'cli-truncate';
 import stringWidth from 'string-width';
 import type { DiscoverEvent, Peer, PeerEvent, SilentEvent, SilentPeer } from '../index.ts';
 import { type Explanation, explain } from './explanation.ts';
 import { shortId } from './format.ts';
 import type { Library } from './io.ts';
+import { cut } from './rows.ts';
 import { nameOf, SILENT, standingOf } from './words.ts';
 
 /** A device to choose. */
@@ -98,7 +98,7 @@ export class Devices {
 
   #choiceOf(key: string, peer: Peer): Choice & { readonly peer: Peer } {
     const name = this.#library.forTerminal(peer.name, MAX_NAME);
-    const standing = standingOf(peer.standing, cliTruncate(name, 20));
+    const standing = standingOf(peer.standing, cut(name, 20));
     return { key, peer, silent: false, name, standing, apart: '' };
   }
 
@@ -126,8 +126,8 @@ const MIN_NAME = 8;
 export function rowOf({ name, standing, apart }: Choice, nameWidth: number, width: number): string {
   const tail = apart === '' ? standing : `${standing}  ${apart}`;
   const room = Math.min(nameWidth, Math.max(MIN_NAME, width - stringWidth(tail) - 2));
-  const shown = cliTruncate(name, room);
-  return cliTruncate(`${shown}${' '.repeat(room - stringWidth(shown))}  ${tail}`, width);
+  const shown = cut(name, room);
+  return cut(`${shown}${' '.repeat(room - stringWidth(shown))}  ${tail}`, width);
 }
 
 /** The columns that the longest name takes. */

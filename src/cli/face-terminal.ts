@@ -1,11 +1,10 @@
-import cliTruncate from 'cli-truncate';
 import ora, { type Ora } from 'ora';
 import type { TransferEvent } from '../index.ts';
 import type { Face, Failure, ShownEvent } from './face.ts';
 import { progressLine } from './format.ts';
 import type { Output } from './io.ts';
 import type { Lines } from './lines.ts';
-import { rowsOf, wipe, wrap } from './rows.ts';
+import { cut, rowsOf, wipe, wrap } from './rows.ts';
 import { failureLines, type Words, type WordsOptions } from './words.ts';
 
 /** Transfers that are drawn at once; the others only run. */
@@ -114,7 +113,7 @@ export class TerminalFace implements Face {
     const width = (this.#stderr.columns ?? 80) - MARGIN;
     const running = [...this.#running.values()];
     const drawn = running.slice(0, DRAWN).flatMap((event) => [
-      cliTruncate(this.#options.clean(event.file), width, { position: 'middle' }),
+      cut(this.#options.clean(event.file), width, 'middle'),
       // Each line is indented like the first one, which stands behind the spinner.
       `  ${progressLine(event, width)}`,
     ]);

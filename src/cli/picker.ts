@@ -10,13 +10,12 @@ import {
   useRef,
   useState,
 } from '@inquirer/core';
-import cliTruncate from 'cli-truncate';
 import type { Peer, SilentPeer } from '../index.ts';
 import { type Choice, type Devices, nameWidthOf, rowOf } from './devices.ts';
 import { formatCount } from './format.ts';
 import type { Output } from './io.ts';
 import type { themeOf } from './prompts.ts';
-import { rowsOf, wipe, wrap } from './rows.ts';
+import { cut, rowsOf, wipe, wrap } from './rows.ts';
 
 export interface PickerConfig {
   readonly message: string;
@@ -34,6 +33,7 @@ const MIN_DEVICES = 3;
 
 /** Rows for each sentence about why nobody is there; one is enough in a window of 80 columns. */
 const SENTENCE_ROWS = 3;
+const ASKED_ROWS = 2;
 
 /**
  * A list of devices that come and go while somebody chooses. inquirer's own lists cannot change
@@ -125,18 +125,18 @@ export const pickDevice = createPrompt<Peer | SilentPeer, PickerConfig>(
         return item.silent ? theme.style.help(`  ${row}`) : `  ${row}`;
       },
     });
-    const title = cliTruncate(message, Math.max(10, width - filter.length - 4));
+    const title = cut(message, Math.max(10, width - filter.length - 4));
     const question = `${theme.prefix} ${theme.style.message(title, 'idle')} `;
     if (finished) return question + theme.style.answer(matches[at]?.name ?? '');
 
-    const calls = matches[at]?.silent && note === '' ? CALL_BACK : '';
+    const calls = note === '' ? howToCall(matches, matches[at]) : undefined;
     const trouble = gone ? `"${highlight.current?.name}" has gone. Choose another.` : note;
     drawn.current = [
-      matches.length > 0 ? page : cliTruncate(`  ${whyEmpty(choices)}`, width),
+      matches.length > 0 ? page : cut(`  ${whyEmpty(choices)}`, width),
       ...reasons.map((row) => `  ${row}`),
-      theme.style.help(cliTruncate(helpOf(devices), width)),
-      ...(calls === '' ? [] : [theme.style.help(cliTruncate(calls, width))]),
-      ...(trouble === '' ? [] : [theme.style.error(cliTruncate(trouble, width))]),
+      theme.style.help(cut(helpOf(devices), width)),
+      ...(calls === undefined ? [] : [theme.style.help(cut(calls, width))]),
+      ...(trouble === '' ? [] : [theme.style.error(cut(trouble, width))]),
       question + filter,
     ].join('\n');
     return drawn.current;
@@ -157,15 +157,20 @@ function explanationOf({ explanation }: Devices, columns: number): string[] {
   return [
     ...wrap(message, columns, SENTENCE_ROWS),
     ...wrap(hint, columns, SENTENCE_ROWS),
-    ...wrap(asked, columns, 1),
+    ...wrap(asked, columns, ASKED_ROWS),
   ];
 }
 
-const CALL_BACK = 'It does not answer. Enter asks it to call back.';
+/** What can be done with devices that do not answer, where there are no others or one is chosen. */
+function howToCall(matches: readonly Choice[], chosen: Choice | undefined): string | undefined {
+  if (chosen?.silent) return 'Enter asks it to call back.';
+  const only = matches.length > 0 && matches.every(({ silent }) => silent);
+  return only ? 'An arrow key chooses it.' : undefined;
+}
 
 function whyNothing(matches: readonly Choice[]): string {
   return matches.length > 0
-    ? 'It does not answer. An arrow key chooses it all the same.'
+    ? 'No device answers. An arrow key chooses one all the same.'
     : 'There is no device to send to.';
 }
 

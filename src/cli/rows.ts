@@ -27,5 +27,12 @@ export function wrap(sentence: string, columns: number, most: number): string[] 
     else if (rows.length === most || stringWidth(longer) <= columns) rows[rows.length - 1] = longer;
     else rows.push(word);
   }
-  return rows.map((row) => cliTruncate(row, columns));
+  return rows.map((row) => cut(row, columns));
+}
+
+/** A text in at most so many columns. */
+export function cut(text: string, columns: number, position: 'end' | 'middle' = 'end'): string {
+  const shown = cliTruncate(text, columns, { position });
+  // A wide character at the cut is taken for a narrow one.
+  return stringWidth(shown) <= columns ? shown : cliTruncate(text, columns - 1, { position });
 }

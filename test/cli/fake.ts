@@ -4,9 +4,12 @@ import type { Io, Library } from '../../src/cli/io.ts';
 import { DropError, ERRORS } from '../../src/errors.ts';
 import type {
   Device,
+  LinkReport,
+  NothingEvent,
   PeerEvent,
   PeerId,
   ReceiveEvent,
+  SilentEvent,
   Standing,
   Summary,
 } from '../../src/events.ts';
@@ -42,6 +45,38 @@ export function peerEvent(
     standing,
   };
 }
+
+/** A device that is announced, in the process of these digits, and does not answer. */
+export function silentEvent(
+  name: string,
+  digit: string,
+  state: SilentEvent['state'] = 'found',
+): SilentEvent {
+  const addresses = [`192.168.1.${Number.parseInt(digit, 16)}:23767`];
+  return { event: 'silent', state, name, run: digit.repeat(16), addresses };
+}
+
+/** What was said and heard at an interface. */
+export function linkReport(name: string, values: Partial<LinkReport> = {}): LinkReport {
+  return {
+    interface: name,
+    family: 'IPv4',
+    address: '192.168.1.20',
+    loopback: false,
+    said: 3,
+    echoed: 3,
+    heard: 0,
+    ...values,
+  };
+}
+
+export const NOTHING: NothingEvent = {
+  event: 'nothing',
+  asked: [linkReport('eth0')],
+  cause: 'alone',
+  message: 'No other device is heard on eth0.',
+  hint: 'Is it running there?',
+};
 
 export const READY: ReceiveEvent = {
   event: 'ready',

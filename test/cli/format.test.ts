@@ -114,6 +114,13 @@ describe('a progress line', () => {
     );
   });
 
+  test('has a smaller bar where there is less room, and none where there is too little', () => {
+    const progress = { bytes: 12_300_000, total: 29_100_000, rate: 3_100_000 };
+    expect(progressLine(progress, 70)).toMatch(/^\[######--------\]  42 %.*left$/);
+    expect(progressLine(progress, 70)).toHaveLength(70);
+    expect(progressLine(progress, 60)).toMatch(/^ +42 %.*left$/);
+  });
+
   test('shows only what is known where the total is not, as of a stream', () => {
     expect(progressLine({ bytes: 12_300_000, total: null, rate: 3_100_000 }, 100)).toBe(
       ' 12.3 MB    3.1 MB/s',
