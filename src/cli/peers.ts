@@ -26,10 +26,19 @@ export async function peers(order: PeersOrder, context: Context): Promise<number
   for (const peer of known) face.show({ event: 'known', ...peer });
 
   if (order.watch) {
+    const told = new Map<string, string>();
     for await (const event of library.discover({ ...common, scan: order.scan })) {
       face.show(event);
-      if (event.event === 'nothing') sayWhy(event, context);
-      else if (!order.json) io.stdout.write(`${changeOf(event, context)}\n`);
+      if (event.event === 'nothing') {
+        sayWhy(event, context);
+        continue;
+      }
+      const key = keyOf(event);
+      const line = changeOf(event, context);
+      // Addresses change that are not shown.
+      if (!order.json && told.get(key) !== line) io.stdout.write(`${line}\n`);
+      if (event.state === 'lost') told.delete(key);
+      else told.set(key, line);
     }
     return 0;
   }
@@ -60,14 +69,17 @@ class Around {
       this.nothing = event;
       return true;
     }
-    const [table, key]: [Map<string, object>, string] =
-      event.event === 'silent' ? [this.silent, event.run] : [this.here, `${event.id} ${event.run}`];
-    if (event.state === 'lost') table.delete(key);
-    else table.set(key, event);
+    const table: Map<string, object> = event.event === 'silent' ? this.silent : this.here;
+    if (event.state === 'lost') table.delete(keyOf(event));
+    else table.set(keyOf(event), event);
     if (event.event === 'silent' || event.standing === 'self') return false;
     if (event.state === 'found') this.nothing = undefined;
     return true;
   }
+}
+
+function keyOf(event: PeerEvent | SilentEvent): string {
+  return event.event === 'silent' ? `silent ${event.run}` : `${event.id} ${event.run}`;
 }
 
 /** Collects the devices that are here, for a short time. */

@@ -62,8 +62,8 @@ function agreeBy({ yes }: ReceiveOrder, context: Context): ReceiveOptions['agree
   if (asker === undefined) return undefined;
   return async ({ address }, gone) => {
     const question =
-      `A device at ${library.forTerminal(address)} that is not known here cannot reach this ` +
-      'computer and asks to be called back. It needs the code all the same. Call it?';
+      `A device at ${library.forTerminal(address)} that is not known here cannot reach this computer\n` +
+      'and asks to be called back. It needs the code all the same. Call it?';
     const answer = await ask(question, { asker, within: AGREE_WITHIN, gone }, context);
     if (answer === 'late') face.say('Nobody answered, so it was not called.');
     return answer === 'yes';

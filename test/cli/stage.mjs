@@ -1,8 +1,9 @@
 // `drop` in a terminal, with a library that a test directs through a socket:
 //   node stage.mjs SOCKET WORD...
-// It hears lines of JSON: {"peer": event}, {"ask": request}, {"gone": true}, {"code": why},
-// {"tell": event}, {"finish": true}. It says {"chosen": peer, "patient": whether it waits as long as
-// it takes}, {"typed": code}, {"accepted": answer} and {"end": result, "raw": whether the terminal is left raw}.
+// It hears lines of JSON: {"peer": event}, {"ask": request}, {"stranger": stranger}, {"gone": true},
+// {"code": why}, {"tell": event}, {"finish": true}. It says {"chosen": peer, "patient": whether it
+// waits as long as it takes}, {"typed": code}, {"accepted": answer}, {"agreed": answer} and
+// {"end": result, "raw": whether the terminal is left raw}.
 
 import { once } from 'node:events';
 import { connect } from 'node:net';
@@ -53,7 +54,7 @@ async function* send(_, { to, waitAgain, code, signal }) {
   throw signal.reason;
 }
 
-async function* receive({ accept, signal }) {
+async function* receive({ accept, agree, signal }) {
   say({ ready: true });
   let gone = new AbortController();
   for await (const cue of cues(signal)) {
@@ -61,6 +62,7 @@ async function* receive({ accept, signal }) {
       gone = new AbortController();
       accept(cue.ask, gone.signal).then((accepted) => say({ accepted }));
     }
+    if (cue.stranger) agree(cue.stranger, signal).then((agreed) => say({ agreed }));
     if (cue.gone) gone.abort();
     if (cue.tell) yield cue.tell;
     if (cue.finish) return;

@@ -3,16 +3,17 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import type { Peer, PeerEvent, ReceiveEvent, SendEvent } from '../../src/events.ts';
-import type { Request } from '../../src/index.ts';
+import type { DiscoverEvent, Peer, ReceiveEvent, SendEvent, SilentPeer } from '../../src/events.ts';
+import type { Request, Stranger } from '../../src/index.ts';
 import { Home } from '../support/home.ts';
 import { Changes } from '../support/process.ts';
 import { Screen } from '../support/screen.ts';
 
 /** What a test lets the library do. */
 export type Cue =
-  | { readonly peer: PeerEvent }
+  | { readonly peer: DiscoverEvent }
   | { readonly ask: Request }
+  | { readonly stranger: Stranger }
   | { readonly gone: true }
   | { readonly code: 'new' | 'wrong-code' | 'code-changed' }
   | { readonly tell: SendEvent | ReceiveEvent }
@@ -21,11 +22,12 @@ export type Cue =
 /** What the command line did with it. */
 export interface Report {
   readonly ready?: true;
-  readonly chosen?: Peer | string;
+  readonly chosen?: Peer | SilentPeer | string;
   /** Whether a lost device is waited for as long as it takes. */
   readonly patient?: boolean;
   readonly typed?: string;
   readonly accepted?: boolean;
+  readonly agreed?: boolean;
   readonly end?: number | NodeJS.Signals;
   readonly raw?: boolean;
 }
