@@ -251,7 +251,7 @@ export class Words {
   }
 
   #summary(summary: Summary, told: Told): Line | undefined {
-    const { ok, files, bytes, resumed, failed, ms, peer, kept = 0 } = summary;
+    const { ok, files, bytes, sent, resumed, failed, ms, peer, kept = 0 } = summary;
     const receives = this.#options.side === 'receiver';
     const what = `${formatCount(files, 'file')} (${formatBytes(bytes)})`;
     const parts = resumed > 0 ? [`${formatBytes(resumed)} of it there already`] : [];
@@ -265,7 +265,9 @@ export class Words {
     ];
     const note = notes.length === 0 ? '' : `; ${notes.join(', ')}`;
     if (!ok) {
-      const nothing = kept > 0 ? 'no whole file' : 'nothing';
+      // The receiver knows what it keeps; the sender, that something went over.
+      const partly = receives ? kept > 0 : sent + resumed > 0;
+      const nothing = partly ? 'no whole file' : 'nothing';
       const arrived = files === 0 ? nothing : what;
       const where = `${receives ? 'from' : 'at'} ${this.device(peer)}`;
       return { weight: 'trouble', text: `Incomplete: ${arrived} arrived ${where}${note}.` };

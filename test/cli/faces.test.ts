@@ -219,7 +219,9 @@ describe('a sender reads', () => {
 
   test('what was left out as another file has its name: that is not delivered', () => {
     const skipped = { ...of, event: 'skipped', path: 'a', reason: 'conflict' } as const;
-    const summary = summaryOf({ ok: false, files: 0, bytes: 0, skipped: 1, code: 'incomplete' });
+    const summary = summaryOf({
+      ...{ ok: false, files: 0, bytes: 0, sent: 0, skipped: 1, code: 'incomplete' },
+    });
     expect(told([skipped, summary], { side: 'sender' })).toEqual([
       'Left out: a exists there with other content.',
       'Incomplete: nothing arrived at "Bob"; 1 left out.',
@@ -302,7 +304,7 @@ describe('a connection that is lost', () => {
       'The connection to "Bob" was lost; trying again...',
       'Error: The connection was lost.',
       'Run the same command again.',
-      'Incomplete: nothing arrived at "Bob".',
+      'Incomplete: no whole file arrived at "Bob".',
     ]);
   });
 
