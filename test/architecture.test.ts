@@ -9,7 +9,8 @@ import { expect, test } from 'vitest';
 const PARTS: Readonly<Record<string, readonly string[]>> = {
   cli: ['index'],
   web: ['index'],
-  index: ['root', 'protocol'],
+  index: ['root', 'doctor', 'protocol'],
+  doctor: ['root', 'net', 'disk', 'protocol'],
   root: ['net', 'disk', 'transfer', 'protocol'],
   net: ['transfer', 'protocol'],
   disk: ['transfer', 'protocol'],
