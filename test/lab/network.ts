@@ -56,17 +56,16 @@ export class Network implements AsyncDisposable {
     return new List(this.run(host, ['peers', '--watch', '--json', ...args], options));
   }
 
-  /** `drop send --json --to` whatever `to` says, of these files, with the code that is shown there. */
+  /** `drop send --json --to` whatever `to` says, with the code that `receiving` shows. */
   send(
     host: Host,
     to: string,
-    receiving: Drop,
-    paths: readonly string[],
+    receiving: Drop | undefined,
+    args: readonly string[],
     options: Options = {},
   ): Drop {
-    const shown = receiving.events.findLast((event) => event.event === 'code') ?? ready(receiving);
-    const env = { DROP_CODE: shown?.code ?? '', ...options.env };
-    return this.run(host, ['send', '--json', '--to', to, ...paths], { ...options, env });
+    const env = { DROP_CODE: receiving ? codeOf(receiving) : '', ...options.env };
+    return this.run(host, ['send', '--json', '--to', to, ...args], { ...options, env });
   }
 
   /** Sends a small file, and says where it arrived; undefined if it did not. */
@@ -85,8 +84,12 @@ export class Network implements AsyncDisposable {
   }
 }
 
-function ready(receiving: Drop): { readonly code: string | null } | undefined {
-  return receiving.events.find((event) => event.event === 'ready');
+/** The code that is shown there now, if any. */
+function codeOf({ events }: Drop): string {
+  const shown = events.flatMap((one) =>
+    one.event === 'ready' || one.event === 'code' ? [one.code] : [],
+  );
+  return shown.at(-1) ?? '';
 }
 
 /** A list of devices that stays open. */
