@@ -202,6 +202,13 @@ export interface KnockingEvent {
 /** What `send` goes through. */
 export type SendEvent = KnockingEvent | PairedEvent | WaitingEvent | TransferEvent;
 
+/** Others may not find this device in their lists; by its address, and where it was met, they do. */
+export interface HiddenEvent {
+  readonly event: 'hidden';
+  readonly cause: Cause;
+  readonly message: string;
+}
+
 /** What `receive` goes through; it may hold several transfers, one after the other or at once. */
 export type ReceiveEvent =
   | {
@@ -216,6 +223,7 @@ export type ReceiveEvent =
       readonly into: string;
     }
   | { readonly event: 'code'; readonly code: string }
+  | HiddenEvent
   | ({ readonly event: 'request'; readonly from: Device } & OfTransfer & Extent)
   | PairedEvent
   /** A connection that failed before it became a transfer; `peer` if it had proven who it is. */

@@ -62,13 +62,13 @@ async function waitFor(
   options: FindOptions & { readonly to: string },
 ): Promise<Target> {
   const { to } = options;
-  const limit = AbortSignal.timeout(wait);
   const there = new Map<string, Peer>();
   const silent = new Map<string, SilentPeer>();
   /** Why no other device is there, if that is so. */
   let nothing: NothingEvent | undefined;
   const settle = settler();
-  const stop = AbortSignal.any([signal, limit, settle.signal]);
+  settle.start(wait);
+  const stop = AbortSignal.any([signal, settle.signal]);
   for await (const event of lookAround(self, { ...options, signal: stop }, porch)) {
     if (event.event === 'silent') {
       if (event.state === 'lost') silent.delete(event.run);

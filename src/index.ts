@@ -13,6 +13,7 @@ export type {
   Device,
   DiscoverEvent,
   Extent,
+  HiddenEvent,
   KnockingEvent,
   LinkReport,
   NothingEvent,
@@ -30,10 +31,10 @@ export type {
   WaitingEvent,
 } from './events.ts';
 export type { AskCode, CodeRequest } from './meet.ts';
+export type { Stranger } from './outreach.ts';
 export { forgetPeer, type KnownPeer, knownPeers, renamePeer, trustPeer } from './peers.ts';
 export { forTerminal, sameName } from './protocol/names.ts';
 export { DEFAULT_PORT, type ReceiveOptions, receive } from './receive.ts';
 export type { CommonOptions, LookOptions } from './self.ts';
 export { type SendOptions, type Stream, send } from './send.ts';
-export type { Stranger } from './outreach.ts';
 export type { Accept, Request } from './visit.ts';

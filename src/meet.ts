@@ -5,7 +5,7 @@ import type { Address } from './net/addresses.ts';
 import { isOwnAddress } from './net/links.ts';
 import type { Connection } from './net/tls.ts';
 import { CODE_LIMITS } from './protocol/code.ts';
-import { deviceName } from './protocol/names.ts';
+import { deviceName, sameName } from './protocol/names.ts';
 import { type Reaching, reach, type Target } from './reach.ts';
 import type { Self } from './self.ts';
 import type { Channel } from './transfer/channel.ts';
@@ -143,6 +143,9 @@ async function greet(
       message: `You blocked "${known.name}".`,
       hint: `To allow it again: drop trust ${id.slice(0, 8)} ask`,
     });
+  // It was chosen by a name that it gave itself; whom we know has another one here.
+  const claimed = target.id === undefined && target.run !== undefined;
+  if (claimed && known && !sameName(known.name, target.name)) throw new DropError('wrong-peer');
   const meeting = { me: identity.id, peer: id, binding };
   const knows = ours || known !== undefined;
   const greeted = await greetAsChooser(channel, meeting, { intent: 'send', knows, answer });

@@ -3,6 +3,7 @@ import { placesNearby } from './look.ts';
 import { type Address, canonical, formatAddress } from './net/addresses.ts';
 import { isOwnAddress } from './net/links.ts';
 import type { Knock } from './net/mdns.ts';
+import { LINE_BEAT } from './net/porch.ts';
 import { KNOCK_PORTS } from './net/ports.ts';
 import type { Survey } from './net/survey.ts';
 import { type Connection, dial, probe } from './net/tls.ts';
@@ -18,27 +19,35 @@ export interface Stranger {
 export interface OutreachOptions extends CommonOptions {
   /** Asked whether a device that we do not know is dialled; it needs the code all the same. */
   readonly agree?: ((stranger: Stranger, signal: AbortSignal) => Promise<boolean>) | undefined;
-  /** Holds the conversation of a line; resolves when it is over. */
-  readonly host: (line: Connection) => Promise<void>;
+  /** Holds the conversation of a line; resolves when it is over, with whether there was any. */
+  readonly host: (line: Connection) => Promise<boolean>;
   /** Tells whether multicast is heard. */
   readonly survey: Survey;
   readonly signal: AbortSignal;
 }
 
-/** Places that are attended at a time. Bounds what those who knock can make us do. */
-const MAX_PLACES = 16;
+/** Lines at a time, and to devices of one key. Bounds what those whom we know can make us hold. */
+const MAX_LINES = 16;
+const MAX_LINES_EACH = 4;
+
+/** Looks at a time, and at one host. Bounds what strangers can make us do; the oldest gives way. */
+const MAX_LOOKS = 16;
+const MAX_LOOKS_EACH = 2;
 
 /** Milliseconds in which one place is looked at once, however often somebody knocks. */
 const GAP = 1_000;
 
-/** Places whose last look is remembered. */
-const MAX_LOOKS = 256;
+/** Places whose last look is remembered; the oldest are forgotten first. */
+const MAX_LOOKED = 256;
 
 /** Milliseconds that a look may take. */
 const LOOK_LIMIT = 2_000;
 
 /** Milliseconds after a line has ended until the next one: it may have been one of several. */
 const NEXT_LINE = 200;
+
+/** Milliseconds for which a chooser is left alone that wanted nothing of a line. */
+const REFUSED = 30_000;
 
 /** Questions about strangers that a person is asked, at most, in one run. */
 const MAX_QUESTIONS = 3;
@@ -61,9 +70,14 @@ const POLLED_PORTS = KNOCK_PORTS.slice(0, 3);
 export class Outreach {
   readonly #self: Self;
   readonly #options: OutreachOptions;
-  /** Places where a line waits, or where one is just being made. */
+  /** Places that are looked at, or where a line waits. */
   readonly #attended = new Set<string>();
+  readonly #looks = new Map<string, { readonly host: string; readonly ended: AbortController }>();
   readonly #looked = new Map<string, number>();
+  /** Key and run of the choosers to which there is a line. */
+  readonly #lines = new Set<string>();
+  /** Likewise of those who wanted none, and when; only known ones or agreed ones get so far. */
+  readonly #refused = new Map<string, number>();
   /** Strangers about whom a person was asked, and what the answer was. */
   readonly #answers = new Map<string, Promise<boolean>>();
   readonly #polling: Promise<void>;
@@ -86,17 +100,15 @@ export class Outreach {
 
   /** Keeps a line to the chooser at a place for as long as it is there. */
   async #attend(address: Address, chosen: boolean): Promise<void> {
-    const { signal, host } = this.#options;
+    const { signal } = this.#options;
     const key = formatAddress(address);
-    if (this.#attended.has(key) || this.#attended.size >= MAX_PLACES || !this.#mayLook(key)) return;
+    if (this.#attended.has(key) || !this.#mayLook(key)) return;
     this.#attended.add(key);
     try {
       while (!signal.aborted) {
-        const card = await probe(address, within(signal, LOOK_LIMIT));
+        const card = await this.#look(address);
         if (card.part !== 'chooser' || !(await this.#mayDial(card, address, chosen))) return;
-        const line = await dial(address, this.#self.identity, within(signal, LOOK_LIMIT));
-        if (line.peer !== card.id) return line.destroy();
-        await host(line);
+        if (!(await this.#hold(card, address))) return;
         await sleep(NEXT_LINE, undefined, { signal });
       }
     } catch {
@@ -106,12 +118,61 @@ export class Outreach {
     }
   }
 
+  /** Looks who is there, without a word of who we are. */
+  async #look(address: Address): Promise<ProvenCard> {
+    const { host } = address;
+    const ended = new AbortController();
+    const others = [...this.#looks.values()];
+    const here = others.filter((look) => look.host === host);
+    if (here.length >= MAX_LOOKS_EACH) here[0]?.ended.abort();
+    else if (others.length >= MAX_LOOKS) others[0]?.ended.abort();
+    const key = formatAddress(address);
+    this.#looks.set(key, { host, ended });
+    try {
+      return await within(this.#options.signal, (soon) => probe(address, soon), ended);
+    } finally {
+      if (this.#looks.get(key)?.ended === ended) this.#looks.delete(key);
+    }
+  }
+
+  /** Dials, and waits until the conversation is over. False if another line is not wanted. */
+  async #hold({ id, run }: ProvenCard, address: Address): Promise<boolean> {
+    const { signal, host } = this.#options;
+    const key = `${id} ${run}`;
+    const each = [...this.#lines].filter((line) => line.startsWith(id)).length;
+    const isFull = this.#lines.size >= MAX_LINES || each >= MAX_LINES_EACH;
+    // One process may be reached by several addresses, and needs one line.
+    if (isFull || this.#lines.has(key) || this.#isRefused(key)) return false;
+    this.#lines.add(key);
+    try {
+      const line = await within(signal, (soon) => dial(address, this.#self.identity, soon));
+      if (line.peer !== id) {
+        line.destroy();
+        return false;
+      }
+      const began = performance.now();
+      if (await host(line)) return true;
+      // It may have waited in vain for long; but whoever sends it away at once does not want it.
+      if (performance.now() - began < LINE_BEAT) this.#refused.set(key, performance.now());
+      return !this.#isRefused(key);
+    } finally {
+      this.#lines.delete(key);
+    }
+  }
+
+  #isRefused(key: string): boolean {
+    for (const [other, at] of this.#refused)
+      if (performance.now() - at > REFUSED) this.#refused.delete(other);
+    return this.#refused.has(key);
+  }
+
   #mayLook(key: string): boolean {
     const now = performance.now();
     if (now - (this.#looked.get(key) ?? Number.NEGATIVE_INFINITY) < GAP) return false;
-    for (const [old, at] of this.#looked) if (now - at >= GAP) this.#looked.delete(old);
-    if (this.#looked.size >= MAX_LOOKS) return false;
+    this.#looked.delete(key);
     this.#looked.set(key, now);
+    const [oldest] = this.#looked.keys();
+    if (this.#looked.size > MAX_LOOKED && oldest !== undefined) this.#looked.delete(oldest);
     return true;
   }
 
@@ -146,13 +207,31 @@ export class Outreach {
     const { signal } = this.#options;
     for (const port of POLLED_PORTS) {
       if (signal.aborted || this.#attended.has(formatAddress({ host, port }))) return;
-      const card = await probe({ host, port }, within(signal, LOOK_LIMIT)).catch(() => undefined);
+      const look = (soon: AbortSignal) => probe({ host, port }, soon);
+      const card = await within(signal, look).catch(() => undefined);
       if (card === undefined) return;
       if (card.part === 'chooser') return void this.#attend({ host, port }, false);
     }
   }
 }
 
-function within(signal: AbortSignal, ms: number): AbortSignal {
-  return AbortSignal.any([signal, AbortSignal.timeout(ms)]);
+/**
+ * Does something that must not take long, while `signal` lives. Signals that are joined to one that
+ * lives for months would stay in its memory; this leaves nothing there.
+ */
+async function within<T>(
+  signal: AbortSignal,
+  task: (soon: AbortSignal) => Promise<T>,
+  ended = new AbortController(),
+): Promise<T> {
+  const end = (): void => ended.abort();
+  const limit = setTimeout(end, LOOK_LIMIT);
+  signal.addEventListener('abort', end);
+  if (signal.aborted) end();
+  try {
+    return await task(ended.signal);
+  } finally {
+    clearTimeout(limit);
+    signal.removeEventListener('abort', end);
+  }
 }

@@ -69,6 +69,7 @@ export async function reach(
   const either = AbortSignal.any([signal, decided.signal]);
   const late = setTimeout(knock, KNOCK_AFTER);
   const dialled = dialTarget(self, target, either).catch(async (error) => {
+    if (either.aborted) throw error;
     knock();
     const wait = id === undefined && run !== undefined ? patience : LINE_WAIT;
     await sleep(wait, undefined, { signal: either }).catch(() => {});
@@ -94,6 +95,7 @@ export async function reach(
 
 async function lineTo(caller: Caller, porch: Porch, signal: AbortSignal): Promise<Reached> {
   const { connection, channel } = await porch.line(caller, signal);
+  connection.greeting();
   return { connection, channel, address: { host: connection.remote, port: DEFAULT_PORT } };
 }
 

@@ -4,16 +4,16 @@ import { Awake } from './awake.ts';
 import { defaultDownloads } from './disk/home.ts';
 import { checkTarget, type OnConflict } from './disk/inbox.ts';
 import { openStagings } from './disk/staging.ts';
-import type { ReceiveEvent } from './events.ts';
+import type { Cause, HiddenEvent, ReceiveEvent } from './events.ts';
 import { canonical, formatAddress, isLinkLocal } from './net/addresses.ts';
 import { listLinks } from './net/links.ts';
 import type { Announcer } from './net/mdns.ts';
-import type { Connection } from './net/tls.ts';
-import type { Card } from './protocol/card.ts';
 import { PORTS } from './net/ports.ts';
 import { newRun } from './net/run.ts';
-import { Survey } from './net/survey.ts';
+import { likelyCause, Survey } from './net/survey.ts';
+import type { Connection } from './net/tls.ts';
 import type { Stranger } from './outreach.ts';
+import type { Card } from './protocol/card.ts';
 import { CodeGuard } from './protocol/code.ts';
 import { type CommonOptions, openSelf } from './self.ts';
 import { follow } from './transfer/follow.ts';
@@ -102,8 +102,8 @@ async function receiveAll(
   setMaxListeners(0, outer, enough.signal); // Each visit listens to them.
 
   const card: Card = { run: newRun(), name: self.name, part: 'announcer' };
-  const visits = new Set<Promise<void>>();
-  const receiveVisit = (connection: Connection, line?: Card): Promise<void> => {
+  const visits = new Set<Promise<unknown>>();
+  const receiveVisit = (connection: Connection, line?: Card): Promise<boolean> => {
     const visit = host(house, connection, outer, line).finally(() => visits.delete(visit));
     visits.add(visit);
     return visit;
@@ -124,6 +124,8 @@ async function receiveAll(
   });
   // Some receivers run for months.
   const clearing = setInterval(() => void stagings.clear().catch(() => {}), CLEAR_EVERY);
+  const tellHidden = onChange((hidden: HiddenEvent | undefined) => hidden && emit(hidden));
+  const looking = setInterval(() => tellHidden(hiddenBy(survey)), LOOK_EVERY);
   let announcer: Announcer | undefined;
   try {
     announcer = announce(
@@ -142,11 +144,33 @@ async function receiveAll(
     await ended(AbortSignal.any([outer, enough.signal]));
   } finally {
     clearInterval(clearing);
+    clearInterval(looking);
     over.abort();
     listener.close();
     await Promise.all([announcer?.close(), outreach.closed(), ...visits]);
     await transfers.close();
   }
+}
+
+/** How often to look whether others can find this device, in milliseconds. */
+const LOOK_EVERY = 3_000;
+
+/** Causes that keep this device out of the lists of others. */
+const HIDING: ReadonlySet<Cause> = new Set(['port-taken', 'cannot-speak', 'cannot-hear']);
+
+function hiddenBy(survey: Survey): HiddenEvent | undefined {
+  const { cause, message } = likelyCause(survey.reports(), []);
+  return HIDING.has(cause) ? { event: 'hidden', cause, message } : undefined;
+}
+
+/** Calls `tell` with what is said, unless it is the same as before. */
+function onChange<T>(tell: (said: T) => void): (said: T) => void {
+  let before: string | undefined;
+  return (said) => {
+    const now = JSON.stringify(said);
+    if (now !== before) tell(said);
+    before = now;
+  };
 }
 
 /** How often parts are cleared away that nobody came back for, in milliseconds. */

@@ -53,22 +53,28 @@ interface HouseOptions {
 
 /**
  * One connection, from the greeting to the end. Whatever happens in it ends in it. On a line,
- * which we dialled, we say first who is here, and wait until the chooser speaks.
+ * which we dialled, we say first who is here, and wait until the chooser speaks. Resolves with
+ * whether the other side said anything that we understand.
  */
 export async function host(
   house: House,
   connection: Connection,
   signal: AbortSignal,
   line?: Card,
-): Promise<void> {
+): Promise<boolean> {
   const channel = new Channel('announcer', connection);
   const stop = (): void => channel.fail(new DropError('cancelled', { message: 'You stopped it.' }));
   signal.addEventListener('abort', stop, { once: true });
   if (signal.aborted) stop();
+  // Whoever has not been greeted yet would be waited for in vain.
+  const dismiss = (): void => channel.fail(new DropError('cancelled'));
+  house.enough.addEventListener('abort', dismiss, { once: true });
+  if (house.enough.aborted) dismiss();
   try {
     if (line !== undefined) await wait(channel, connection, line);
     // A stranger makes nothing appear: what goes wrong until here is between the two programs.
     const greeted = await admit(house, channel, connection);
+    house.enough.removeEventListener('abort', dismiss);
     if (greeted !== null) await visit(house, channel, connection, greeted);
   } catch (error) {
     channel.fail(error);
@@ -78,8 +84,10 @@ export async function host(
   } finally {
     house.showCode();
     signal.removeEventListener('abort', stop);
+    house.enough.removeEventListener('abort', dismiss);
     await connection.end();
   }
+  return channel.session.opened;
 }
 
 async function wait(channel: Channel, connection: Connection, card: Card): Promise<void> {
@@ -95,8 +103,9 @@ async function wait(channel: Channel, connection: Connection, card: Card): Promi
 async function admit(
   { self, guard }: House,
   channel: Channel,
-  { peer, binding, remote }: Connection,
+  connection: Connection,
 ): Promise<Greeted | null> {
+  const { peer, binding, remote } = connection;
   const ours = peer === self.identity.id;
   if (ours && !isOwnAddress(remote)) throw new DropError('clone');
   const known = await self.trust.get(peer);
@@ -108,6 +117,8 @@ async function admit(
       knows: ours || (known !== undefined && !blocked),
       guard: blocked ? undefined : guard,
       now: () => performance.now(),
+      // On a line it may have taken long until here.
+      onHello: () => connection.greeting(),
     },
   );
 }

@@ -86,17 +86,21 @@ function ask(
 ): Promise<'yes' | 'no' | 'gone' | 'late'> {
   return face.standBack(async () => {
     if (gone.aborted || stops.signal.aborted) return 'no';
-    const late = AbortSignal.timeout(within);
+    const late = new AbortController();
+    const limit = setTimeout(() => late.abort(), within);
     try {
-      const yes = await asker.confirm(question, AbortSignal.any([gone, late, stops.signal]));
+      const either = AbortSignal.any([gone, late.signal, stops.signal]);
+      const yes = await asker.confirm(question, either);
       return yes ? 'yes' : 'no';
     } catch (error) {
       if (error instanceof Left) stops.stop('SIGINT');
       else if (stops.signal.aborted) return 'no';
       else if (gone.aborted) return 'gone';
-      else if (late.aborted) return 'late';
+      else if (late.signal.aborted) return 'late';
       else throw error;
       return 'no';
+    } finally {
+      clearTimeout(limit);
     }
   });
 }

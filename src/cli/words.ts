@@ -70,6 +70,11 @@ export class Words {
         ];
       case 'waiting':
         return [detail(`${this.device(event)} is asked.`)];
+      case 'hidden':
+        return [
+          news(event.message),
+          news('Others may not find this device, and must name its address. See: drop doctor'),
+        ];
       case 'knocking':
       case 'silent':
       case 'nothing':

@@ -45,7 +45,7 @@ export interface Whereabouts {
 }
 
 /** Where it was heard. */
-export interface Surroundings {
+export interface Vantage {
   readonly link: Link;
   /** `onLink` of that link. */
   readonly near: (address: string) => boolean;
@@ -63,7 +63,7 @@ export const MAX_CANDIDATES = 8;
  */
 export function candidates(
   { from, addresses }: Whereabouts,
-  { link, near, own }: Surroundings,
+  { link, near, own }: Vantage,
 ): string[] {
   const here = own.has(canonical(from));
   const usable = [from, ...addresses]

@@ -2,7 +2,7 @@ import { isIP } from 'node:net';
 import * as v from 'valibot';
 import type { Intent } from '../protocol/message.ts';
 import { clip, deviceName } from '../protocol/names.ts';
-import { candidates, onLink, type Surroundings } from './addresses.ts';
+import { candidates, onLink, type Vantage } from './addresses.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { latest } from './latest.ts';
 import { isOwnAddress, type Link, ownAddresses } from './links.ts';
@@ -116,12 +116,12 @@ export interface Knocker {
 export function knocker(port: number, options: VoiceOptions = {}): Knocker {
   const { clock = systemClock } = options;
   const voices = new Set<Voice>();
-  const knocks = new Set<DnsRecord>();
+  const knocks = new Set<{ readonly record: DnsRecord; readonly intent: Intent }>();
   let cancel = () => {};
   const say = (round: number) => {
     cancel();
     if (knocks.size === 0) return;
-    const additionals = [...knocks].slice(-MAX_KNOCKS);
+    const additionals = inTurn(knocks);
     for (const { server } of voices)
       server.mdns.send({ type: 'query', questions: [QUESTION], additionals }, null);
     cancel = clock.after(KNOCKS[round] ?? KNOCK, () => say(round + 1));
@@ -136,7 +136,7 @@ export function knocker(port: number, options: VoiceOptions = {}): Knocker {
   );
   return {
     at(to, intent) {
-      const knock = recordOf({ to, intent, port });
+      const knock = { record: recordOf({ to, intent, port }), intent };
       knocks.add(knock);
       say(0);
       return () => knocks.delete(knock);
@@ -147,6 +147,18 @@ export function knocker(port: number, options: VoiceOptions = {}): Knocker {
       await speakers.close();
     },
   };
+}
+
+/** What one packet holds: those whom somebody chose, and of the others some, each time others. */
+function inTurn(knocks: Set<{ readonly record: DnsRecord; readonly intent: Intent }>): DnsRecord[] {
+  const all = [...knocks];
+  const chosen = all.filter(({ intent }) => intent !== 'look').slice(-MAX_KNOCKS);
+  const others = all.filter(({ intent }) => intent === 'look').slice(0, MAX_KNOCKS - chosen.length);
+  for (const knock of others) {
+    knocks.delete(knock);
+    knocks.add(knock);
+  }
+  return [...chosen, ...others].map(({ record }) => record);
 }
 
 /** Milliseconds between the first knocks, of which some get lost, and then between the others. */
@@ -286,7 +298,7 @@ const Heard = v.object({
 /** Bounds the work for one answer; nobody has more addresses on one link. */
 const MAX_ADDRESSES = 16;
 
-function sightingOf(service: unknown, here: Surroundings): Spoken | undefined {
+function sightingOf(service: unknown, here: Vantage): Spoken | undefined {
   const { success, output: heard } = v.safeParse(Heard, service);
   if (!success) return undefined;
   const addresses = heard.addresses

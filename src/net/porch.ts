@@ -14,6 +14,8 @@ export interface Line {
   readonly card: ProvenCard;
   readonly connection: Connection;
   readonly channel: Channel;
+  /** Whether it is a device that may wait here though nobody knocked at it. */
+  readonly known: boolean;
 }
 
 /** Whom a line is wanted to. */
@@ -39,8 +41,14 @@ export const LINE_SILENCE = 6_000;
 /** How often both ends of a line say that they are alive, in milliseconds. */
 export const LINE_BEAT = 2_000;
 
-/** Lines that wait at a time. Bounds what those who come can hold. */
+/** Lines that wait at a time. Bounds what those whom we know can hold… */
 const MAX_LINES = 32;
+
+/** …and those whom we do not know, but knocked at. Of these the oldest gives way. */
+const MAX_STRANGE_LINES = 8;
+
+/** Processes that are knocked at; of those that nobody chose the oldest gives way. */
+const MAX_KNOCKED = 32;
 
 /**
  * Where announcers come that a firewall of theirs keeps us from dialling: a listener, opened when
@@ -80,10 +88,12 @@ export class Porch {
   /** Asks an announcer, by its run or an address of its, to come; again and again until closed. */
   async knock(to: string, intent: Intent): Promise<void> {
     const key = `${to} ${intent}`;
-    if (this.#knocks.has(key) || this.#knocks.size >= MAX_LINES) return;
+    if (this.#knocks.has(key)) return;
+    if (this.#knocks.size >= MAX_KNOCKED) this.#giveUpOne();
     this.#knocks.set(key, () => {});
     await this.open();
-    if (!this.#closed && this.#knocker) this.#knocks.set(key, this.#knocker.at(to, intent));
+    if (this.#closed || !this.#knocker || !this.#knocks.has(key)) return;
+    this.#knocks.set(key, this.#knocker.at(to, intent));
   }
 
   /** It was reached in another way, or is gone. */
@@ -138,6 +148,13 @@ export class Porch {
     await this.#knocker?.close();
   }
 
+  #giveUpOne(): void {
+    const [oldest] = [...this.#knocks.keys()].filter((key) => key.endsWith(' look'));
+    if (oldest === undefined) return;
+    this.#knocks.get(oldest)?.();
+    this.#knocks.delete(oldest);
+  }
+
   #startKnocking(port: number): void {
     const { interfaces, survey, clock } = this.#options;
     try {
@@ -152,24 +169,24 @@ export class Porch {
     try {
       const { card } = await channel.hear('here');
       const proven = { ...card, id: connection.peer };
-      if (card.part !== 'announcer' || !(await this.#isExpected(proven, connection.remote)))
-        return connection.destroy();
-      this.#hold({ card: proven, connection, channel });
+      const known = await this.#options.welcomes(proven, connection.remote);
+      const expected = known || this.#knockedAt(card, connection.remote);
+      if (card.part !== 'announcer' || !expected) return connection.destroy();
+      this.#hold({ card: proven, connection, channel, known });
     } catch {
       connection.destroy(); // A stranger that breaks the rules is none of anybody's concern.
     }
   }
 
-  async #isExpected(card: ProvenCard, remote: string): Promise<boolean> {
-    const called = [...this.#knocks.keys()].some((key) =>
-      [card.run, canonical(remote)].includes(key.split(' ')[0] ?? ''),
+  #knockedAt({ run }: Card, remote: string): boolean {
+    return [...this.#knocks.keys()].some((key) =>
+      [run, canonical(remote)].includes(key.split(' ')[0] ?? ''),
     );
-    return called || this.#options.welcomes(card, remote);
   }
 
   #hold(line: Line): void {
     const { connection, channel } = line;
-    if (this.#closed || this.#lines.size >= MAX_LINES) {
+    if (this.#closed) {
       connection.destroy();
       return;
     }
@@ -185,6 +202,18 @@ export class Porch {
     for (const listener of this.#listeners) listener(line);
     if ([...this.#waiting].some((take) => take(line))) return;
     this.#lines.add(line);
+    this.#makeRoom(line);
+  }
+
+  /** One process needs one line, and those of one kind are bounded. */
+  #makeRoom({ card, known }: Line): void {
+    const alike = [...this.#lines].filter((other) => other.known === known);
+    const same = alike.filter((other) => other.card.id === card.id && other.card.run === card.run);
+    const surplus = alike.slice(0, -(known ? MAX_LINES : MAX_STRANGE_LINES));
+    for (const old of [...same.slice(0, -1), ...surplus]) {
+      this.#lines.delete(old);
+      old.connection.destroy();
+    }
   }
 }
 

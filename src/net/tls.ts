@@ -33,6 +33,8 @@ export interface Connection extends Pipe {
   readonly silence: number;
   /** Resolves when nothing more can come of it. */
   readonly over: Promise<void>;
+  /** A greeting begins now, on a line that has waited: its time limit counts from here. */
+  greeting(): void;
   /**
    * The peer is known to be welcome: the time limit of the greeting is off. From now on it may be
    * silent for so many milliseconds; a greeted one says `alive` several times in the default.
@@ -94,9 +96,8 @@ export function dial(
 ): Promise<Connection> {
   const context = createSecureContext(profile(credentials));
   return handshake(address, context, ALPN, signal, (socket) => {
-    const limit = setTimeout(() => socket.destroy(), GREETING_LIMIT);
-    socket.once('close', () => clearTimeout(limit));
-    return new Wire(socket, socket, () => clearTimeout(limit));
+    const limit = new Limit(socket);
+    return new Wire(socket, socket, limit);
   });
 }
 
@@ -140,12 +141,7 @@ export async function listen(
     if (!admits(raw.localAddress ?? '')) return void raw.destroy();
     strangers.add(raw);
     if (strangers.size > MAX_STRANGERS) strangers.values().next().value?.destroy();
-    const limit = setTimeout(() => raw.destroy(), GREETING_LIMIT);
-    const leave = (): void => {
-      clearTimeout(limit);
-      strangers.delete(raw);
-    };
-    raw.once('close', leave);
+    const limit = new Limit(raw, () => strangers.delete(raw));
     const socket = new TLSSocket(raw, {
       isServer: true,
       secureContext,
@@ -161,7 +157,7 @@ export async function listen(
         return;
       }
       try {
-        onConnection(new Wire(socket, raw, leave));
+        onConnection(new Wire(socket, raw, limit));
       } catch {
         raw.destroy();
       }
@@ -249,6 +245,31 @@ function proven(socket: TLSSocket, alpn = ALPN): PeerId {
   return peerIdOf(certificate);
 }
 
+/** The time limit of a greeting, which ends the socket. */
+class Limit {
+  readonly #socket: Socket;
+  readonly #off: () => void;
+  #timer: NodeJS.Timeout | undefined;
+
+  /** Starts it; `onOff` hears when it is off for the first time. */
+  constructor(socket: Socket, onOff = (): void => {}) {
+    this.#socket = socket;
+    this.#off = onOff;
+    this.start();
+    socket.once('close', () => this.off());
+  }
+
+  start(): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#socket.destroy(), GREETING_LIMIT);
+  }
+
+  off(): void {
+    clearTimeout(this.#timer);
+    this.#off();
+  }
+}
+
 /** TLS over TCP as a pipe. */
 class Wire implements Connection {
   readonly peer: PeerId;
@@ -257,7 +278,7 @@ class Wire implements Connection {
   readonly incoming: AsyncIterable<Uint8Array>;
   readonly over: Promise<void>;
   readonly #socket: TLSSocket;
-  readonly #greeted: () => void;
+  readonly #limit: Limit;
   readonly #received: Uint8Array[] = [];
   #buffered = 0;
   /** Bytes that are held back to be written together; undefined when none are. */
@@ -272,7 +293,7 @@ class Wire implements Connection {
   #writtenAt = 0;
   #watch: NodeJS.Timeout | undefined;
 
-  constructor(socket: TLSSocket, raw: Socket, greeted = (): void => {}) {
+  constructor(socket: TLSSocket, raw: Socket, limit: Limit) {
     this.peer = proven(socket);
     this.binding = socket.exportKeyingMaterial(32, BINDING, Buffer.alloc(0));
     this.remote = raw.remoteAddress ?? '';
@@ -281,7 +302,7 @@ class Wire implements Connection {
       socket.once('end', resolve).once('close', resolve);
     });
     this.#socket = socket;
-    this.#greeted = greeted;
+    this.#limit = limit;
     socket.on('data', (bytes: Uint8Array) => {
       if (this.#ending !== undefined) return;
       this.#heardAt = performance.now();
@@ -303,8 +324,12 @@ class Wire implements Connection {
     return this.#socket.isPaused() ? 0 : performance.now() - this.#heardAt;
   }
 
+  greeting(): void {
+    this.#limit.start();
+  }
+
   greeted(silence = SILENCE_LIMIT): void {
-    this.#greeted();
+    this.#limit.off();
     clearInterval(this.#watch);
     this.#heardAt = performance.now();
     let looked = performance.now();

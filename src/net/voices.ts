@@ -144,7 +144,11 @@ function speak(link: Link, start: Start, options: Speaking): Speaker {
     let stop = () => {};
     leave = async () => {};
     try {
-      const voice = makeVoice(link, { kind, isTaken, tally, clock, fail });
+      // A voice that has gone takes every word for said.
+      const said = () => {
+        if (!failed) tally.said(isTaken);
+      };
+      const voice = makeVoice(link, { kind, isTaken, tally, clock, said, fail });
       leave = async (grace = 0) => {
         stop();
         await silence(voice, clock, grace);
@@ -183,10 +187,11 @@ interface Making {
   readonly isTaken: boolean;
   readonly tally: Tally;
   readonly clock: Clock;
+  readonly said: () => void;
   readonly fail: (error: unknown) => void;
 }
 
-function makeVoice(link: Link, { kind, isTaken, tally, clock, fail }: Making): Voice {
+function makeVoice(link: Link, { kind, isTaken, tally, clock, said, fail }: Making): Voice {
   const onArrival = (address: string) => tally.heard(address);
   const { socket } = guardedSocket(link, { kind, onArrival, clock });
   const voice = new Voice(
@@ -233,7 +238,7 @@ function makeVoice(link: Link, { kind, isTaken, tally, clock, fail }: Making): V
     const answer = asker && { ...packet, id: id ?? 0, questions: questions ?? [] };
     send(onlyOf(link, answer ?? packet), asker?.source ?? null, (error) => {
       if (error) fail(error);
-      else tally.said(isTaken);
+      else said();
       done?.(error);
     });
   };

@@ -75,15 +75,18 @@ export interface Door {
   readonly guard: CodeGuard | undefined;
   /** Milliseconds of a clock that never goes back. */
   readonly now: () => number;
+  /** Hears that the chooser has begun. */
+  readonly onHello?: (() => void) | undefined;
 }
 
 /** Greets whoever chose us. Null: it only wanted to know on what terms it would be let in. */
 export async function greetAsAnnouncer(
   channel: Channel,
   ends: Ends,
-  { knows, guard, now }: Door,
+  { knows, guard, now, onHello }: Door,
 ): Promise<Greeted | null> {
   const hello = await channel.hear('hello');
+  onHello?.();
   agree({ newest: NEWEST, oldest: OLDEST }, hello);
   const terms = knows && hello.knows ? 'known' : guard === undefined ? 'closed' : 'code';
   const epoch = guard?.epoch ?? 0;

@@ -48,8 +48,9 @@ describeWith(LAB, 'a receiver that nobody can dial', () => {
     await using pair = await acquainted();
     pair.right.lose(NEW_TCP, 10);
     pair.right.lose(MULTICAST, 10);
-    await pair.receive();
+    const receiving = await pair.receive();
     await deliver(pair, 'deaf');
+    await receiving.event('hidden', ({ cause }) => cause === 'cannot-hear');
   });
 
   test.concurrent('asks for the code of a new device as ever', async () => {

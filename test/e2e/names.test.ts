@@ -1,6 +1,6 @@
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import type { Standing } from '../../src/events.ts';
 import { type CodeRequest, discover, receive, send } from '../../src/index.ts';
 import { openSelf, type Self } from '../../src/self.ts';
@@ -81,7 +81,10 @@ describe('a known device', () => {
   }
 
   async function standingOf(device: Self): Promise<Standing | undefined> {
-    const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(WAIT)]);
+    const limit = new AbortController();
+    const late = setTimeout(() => limit.abort(), WAIT);
+    onTestFinished(() => clearTimeout(late));
+    const signal = AbortSignal.any([stop.signal, limit.signal]);
     for await (const event of discover({ home: homeOf('bob'), interfaces: ['lo'], signal }))
       if (event.event === 'peer' && event.id === device.identity.id) return event.standing;
     return undefined;

@@ -66,6 +66,7 @@ describeWith([...LAB, ...AVAHI], 'the port of multicast DNS', () => {
     const { ana, bob } = network.pair();
     const holder = await holdPort(ana);
     const receiving = await network.receive(ana);
+    await receiving.event('hidden', ({ cause }) => cause === 'port-taken');
     const eve = network.host('eve', { bridge: 'lan', addresses: ['10.1.0.3/24'] });
     const list = network.list(eve);
     expect(await network.deliver(bob, '10.1.0.1', receiving)).toBeDefined();
