@@ -25,7 +25,7 @@ export interface PickerConfig {
   readonly theme: ReturnType<typeof themeOf>;
 }
 
-/** Rows of the window that are not devices: help, a note, the question, and two to spare. */
+/** Rows of the window that are not devices: help, two notes, the question, and one to spare. */
 const OTHER_ROWS = 5;
 
 /** Rows of the window that devices get, however low it is. */

@@ -1,6 +1,16 @@
 import { describe, expect, test } from 'vitest';
 import type { Request } from '../../src/index.ts';
-import { BOB, HOSTILE, idOf, peerEvent, READY, STEERING, summaryOf } from './fake.ts';
+import {
+  BOB,
+  HOSTILE,
+  idOf,
+  NOTHING,
+  peerEvent,
+  READY,
+  STEERING,
+  silentEvent,
+  summaryOf,
+} from './fake.ts';
 import { Stage } from './stage.ts';
 
 const ENTER = '\r';
@@ -139,6 +149,75 @@ describe('the list of devices', () => {
     expect(input).toMatch(/Send \. to which device\?$/);
   });
 
+  test('says why it is empty, until somebody comes', async () => {
+    await using stage = await picking();
+    await stage.cue({ peer: NOTHING });
+    await stage.screen.waitFor(
+      /Looking for.*\n {2}No other device is heard on eth0\.\n {2}Is it running there\?\n {2}Asked on eth0 \(nobody heard\)\.\n0 devices/,
+    );
+    stage.screen.resize(30, 24);
+    await stage.screen.waitFor(/No other device is heard on\n {2}eth0\.\n/);
+    for (const line of stage.screen.text().split('\n')) expect(line.length).toBeLessThan(30);
+    await stage.cue({ peer: peerEvent('Ana', '1') });
+    const { input } = await stage.screen.waitFor(/^> Ana {2}known\n1 device/);
+    expect(input).not.toMatch(/heard|running there/);
+  });
+
+  test('in a low window shows devices before it says anything else', async () => {
+    await using stage = await picking();
+    stage.screen.resize(80, 9);
+    await stage.cue(
+      { peer: silentEvent('Ana', '1') },
+      { peer: silentEvent('Bob', '2') },
+      { peer: NOTHING },
+    );
+    await stage.screen.waitFor(
+      /^ {2}Ana.*\n {2}Bob.*\n {2}No other device is heard on eth0\.\n2 devices/,
+    );
+  });
+
+  test('takes a device that does not answer only when it was chosen', async () => {
+    await using stage = await picking();
+    await stage.cue({ peer: silentEvent('Eve', 'e') });
+    await stage.screen.waitFor(
+      /^ {2}Eve {2}does not answer\n1 device.*\nAn arrow key chooses it\.\n/,
+    );
+    stage.screen.type(ENTER);
+    await stage.screen.waitFor(/No device answers\./);
+    expect(stage.reported('chosen')).toBe(false);
+    await stage.cue({ peer: peerEvent('Ana', '1') });
+    await stage.screen.waitFor(/^> Ana {2}known\n {2}Eve {2}does not answer\n/);
+    stage.screen.type(DOWN);
+    await stage.screen.waitFor(/^ {2}Ana .*\n> Eve .*\n.*\nEnter asks it to call back\.\n/);
+    stage.screen.type(ENTER);
+    const chosen = await stage.report('chosen');
+    expect(chosen).toEqual({ run: 'e'.repeat(16), name: 'Eve', addresses: ['192.168.1.14:23767'] });
+    await stage.cue({ tell: { event: 'knocking', name: 'Eve' } });
+    await stage.screen.waitFor(
+      /"Eve" does not answer; it is asked to call back\. Somebody may have to agree\n {2}there\.$/,
+    );
+  });
+
+  test('keeps the highlight on a device that answers at last, and gives it to no other', async () => {
+    await using stage = await picking();
+    await stage.cue({ peer: silentEvent('Ana', '1') }, { peer: silentEvent('Eve', 'e') });
+    await stage.screen.waitFor(/Eve {2}does/);
+    stage.screen.type(DOWN);
+    await stage.screen.waitFor(/> Ana/);
+    await stage.cue(
+      { peer: silentEvent('Ana', '1', 'lost') },
+      { peer: peerEvent('Ana', '1', 'new') },
+    );
+    await stage.screen.waitFor(/^> Ana {2}new\n {2}Eve/);
+    stage.screen.type(DOWN);
+    await stage.screen.waitFor(/> Eve/);
+    await stage.cue(
+      { peer: silentEvent('Eve', 'e', 'lost') },
+      { peer: peerEvent('Mallory', 'e', 'new') },
+    );
+    await stage.screen.waitFor(/^ {2}Ana +new\n {2}Mallory {2}new\n[\s\S]*"Eve" has gone/);
+  });
+
   test.each([
     ['Ctrl-C', CTRL_C],
     ['Ctrl-D', CTRL_D],
@@ -170,6 +249,16 @@ describe('the list of devices', () => {
     await stage.screen.waitFor(/There is no such device now/);
     stage.screen.type(`2${ENTER}`);
     expect(await stage.report('chosen')).toMatchObject({ name: 'Bob' });
+  });
+
+  test('in plain mode says once why it is empty, and numbers what does not answer', async () => {
+    await using stage = await picking('--plain');
+    await stage.cue({ peer: NOTHING }, { peer: silentEvent('Eve', 'e') });
+    await stage.screen.waitFor(
+      /\nNo other device is heard on eth0\.\nIs it running there\?\nAsked on eth0 \(nobody heard\)\.\n1 {2}Eve {2}does not answer$/,
+    );
+    stage.screen.type(`1${ENTER}`);
+    expect(await stage.report('chosen')).toMatchObject({ name: 'Eve' });
   });
 });
 
@@ -292,6 +381,36 @@ describe('the question whether to accept', () => {
   });
 });
 
+describe('the question whether to call a device that is not known', () => {
+  describe.each([['in a terminal'], ['in plain mode']])('%s', (how) => {
+    const QUESTION =
+      /at 10\.77\.0\.1 that is not known here cannot reach this computer\nand asks to be called back\. It needs the code all the same\. Call it\? \[y\/N\]/;
+
+    test.each([
+      ['y and Enter', `y${ENTER}`, true],
+      ['Enter alone', ENTER, false],
+    ])('%s', async (_, keys, agreed) => {
+      await using stage = await Stage.open(
+        'receive',
+        ...(how === 'in plain mode' ? ['--plain'] : []),
+      );
+      await stage.report('ready');
+      await stage.cue({ tell: READY }, { stranger: { address: '10.77.0.1' } });
+      await stage.screen.waitFor(QUESTION);
+      stage.screen.type(keys);
+      expect(await stage.report('agreed')).toBe(agreed);
+    });
+  });
+
+  test('is not asked where --yes was said', async () => {
+    await using stage = await Stage.open('receive', '--yes');
+    await stage.report('ready');
+    await stage.cue({ stranger: { address: '10.77.0.1' } });
+    expect(await stage.report('agreed')).toBe(true);
+    expect(stage.screen.text()).not.toMatch(/10\.77\.0\.1/);
+  });
+});
+
 describe('the moving part of the screen', () => {
   const progress = {
     event: 'progress',
@@ -316,6 +435,17 @@ describe('the moving part of the screen', () => {
     await stage.screen.outcome();
     expect(stage.screen.text()).toMatch(/^Sent 1 file \(2\.1 MB\) to "Bob" in 3\.0 s\.$/);
     expect(stage.screen.cursorShown).toBe(true);
+  });
+
+  test('leaves nothing behind after Ctrl-C, which the terminal writes behind it', async () => {
+    await using stage = await Stage.open('send', '.', '--to', 'Ana');
+    const [bytes, total] = [499_000_000_000, 999_900_000_000];
+    await stage.cue({ tell: { ...progress, bytes, total, rate: 100_000_000 } });
+    await stage.screen.waitFor(/49 %.*left$/);
+    stage.screen.type(CTRL_C);
+    expect(await stage.report('end')).toBe('SIGINT');
+    await stage.screen.outcome();
+    expect(stage.screen.text()).toMatch(/^Stopping…[^\n]*$/);
   });
 
   test('leaves nothing behind when the window becomes narrow', async () => {
