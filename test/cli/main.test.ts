@@ -16,10 +16,14 @@ import {
   failing,
   fakeIo,
   fakeLibrary,
+  HOSTILE,
   idOf,
   jsonLines,
+  NOTHING,
   peerEvent,
   READY,
+  STEERING,
+  silentEvent,
   summaryOf,
 } from './fake.ts';
 
@@ -161,6 +165,25 @@ describe('wrong usage', () => {
     expect(end).toBe(2);
     expect(err).toMatch(/There is no terminal[\s\S]*--to/);
   });
+});
+
+test('a device that does not answer is said to be asked to call back, once for all attempts', async () => {
+  const knocking = { event: 'knocking', name: 'bob' } as const;
+  const { err } = await drop(
+    'send a --to bob',
+    sends(async function* () {
+      yield knocking;
+      yield knocking;
+      yield { event: 'waiting', ...BOB };
+      yield summaryOf();
+      return summaryOf();
+    }),
+  );
+  expect(err.split('\n').slice(0, 3)).toEqual([
+    'Looking for "bob"...',
+    '"bob" does not answer; it is asked to call back. Somebody may have to agree there.',
+    'Waiting for "Bob" to accept...',
+  ]);
 });
 
 describe('what a sender is told to do', () => {
@@ -309,6 +332,9 @@ describe('a receiver without a terminal', () => {
       expect(options.newcomers).toBe(newcomers);
       expect(options.accept === undefined).toBe(!yes);
       const extent = { roots: [], files: 0, bytes: 0, sized: true, final: true };
+      expect(await options.agree?.({ address: '10.77.0.1' }, new AbortController().signal)).toBe(
+        yes || undefined,
+      );
       const request = { from: BOB, transfer: 't', ...extent };
       expect(await options.accept?.(request, new AbortController().signal)).toBe(yes || undefined);
     },
@@ -475,6 +501,63 @@ describe('drop peers', () => {
     expect(err).toContain(ERRORS['no-network'].message);
   });
 
+  test('lists devices that do not answer, and says why no other is there', async () => {
+    const { end, out, err } = await drop('peers', {
+      async *discover() {
+        yield peerEvent('Me', 'a', 'self');
+        yield silentEvent('Eve', 'e');
+        yield silentEvent('', 'f');
+        yield { ...NOTHING, message: `"${HOSTILE}" is announced.` };
+        yield silentEvent('', 'f', 'lost');
+      },
+    });
+    expect(end).toBe(0);
+    expect(out.split('\n')).toEqual([
+      'NAME  STATUS           ID        ADDRESS',
+      'Me    this computer    aaaaaaaa  192.168.1.10:23767',
+      'Eve   does not answer            192.168.1.14:23767',
+      '',
+    ]);
+    const lines = err.split('\n').slice(1);
+    expect(lines).toEqual([
+      expect.stringMatching(/^"evil.*" is announced\.$/),
+      'Is it running there?',
+      'Asked on eth0 (nobody heard).',
+      '',
+    ]);
+    expect(err).not.toMatch(STEERING);
+  });
+
+  test('says why nobody is there until somebody is', async () => {
+    const { out, err } = await drop('peers', {
+      async *discover() {
+        yield NOTHING;
+        yield peerEvent('Eve', 'e', 'new');
+      },
+    });
+    expect(out).toMatch(/Eve/);
+    expect(err).not.toContain(NOTHING.message);
+  });
+
+  test('waits until it is known why nobody is there', async () => {
+    vi.useFakeTimers();
+    try {
+      const looked = drop('peers', {
+        async *discover({ signal } = {}) {
+          yield peerEvent('Me', 'a', 'self');
+          await Promise.race([aborted(signal), new Promise((done) => setTimeout(done, 3_900))]);
+          if (signal?.aborted) return;
+          yield NOTHING;
+          await aborted(signal);
+        },
+      });
+      await vi.advanceTimersByTimeAsync(4_500);
+      expect((await looked).err).toContain(NOTHING.message);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   test('as JSON: events', async () => {
     const { out } = await drop('peers --json', around);
     expect(jsonLines(out).map(({ event, state, name }) => [event, state, name])).toEqual([
@@ -485,6 +568,44 @@ describe('drop peers', () => {
       ['peer', 'lost', 'Eve'],
       ['peer', 'found', 'bob'],
     ]);
+  });
+
+  test('as JSON: what does not answer, and why nobody is there, as it is', async () => {
+    for (const how of ['', ' --watch']) {
+      const { out, err } = await drop(`peers --json${how}`, {
+        async *discover() {
+          yield silentEvent('Eve', 'e');
+          yield NOTHING;
+        },
+      });
+      const [silent, nothing] = [silentEvent('Eve', 'e'), NOTHING];
+      expect(jsonLines(out)).toEqual([
+        { v: 1, ...silent },
+        { v: 1, ...nothing },
+      ]);
+      expect(err).toBe('');
+    }
+  });
+
+  test('--watch tells of what does not answer, and each change of what is shown once', async () => {
+    const { out, err } = await drop('peers --watch', {
+      async *discover() {
+        yield silentEvent('Eve', 'e');
+        yield NOTHING;
+        yield silentEvent('Eve', 'e', 'lost');
+        yield peerEvent('Eve', 'e', 'new');
+        yield { ...peerEvent('Eve', 'e', 'new'), addresses: ['192.168.1.14:23767', '[fd07::1]:1'] };
+      },
+    });
+    expect(out.split('\n')).toEqual([
+      'Eve  does not answer  192.168.1.14:23767',
+      'Eve  is gone, or answers now  192.168.1.14:23767',
+      'Eve  here, new  eeeeeeee  192.168.1.14:23767',
+      '',
+    ]);
+    expect(err).toBe(
+      'No other device is heard on eth0.\nIs it running there?\nAsked on eth0 (nobody heard).\n',
+    );
   });
 
   test('--watch prints each change', async () => {
