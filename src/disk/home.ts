@@ -1,6 +1,6 @@
 import { mkdir, readFile, realpath, stat } from 'node:fs/promises';
 import { homedir, hostname } from 'node:os';
-import { isAbsolute, join, resolve } from 'node:path';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
 import envPaths from 'env-paths';
 import { DropError } from '../errors.ts';
 import { MAX_DEVICE_NAME } from '../protocol/limits.ts';
@@ -36,21 +36,25 @@ export async function openHome(home: string): Promise<void> {
  * Where files land if nobody says otherwise: the folder for downloads, which is made if there is
  * none. Never the home folder itself: too much in there is obeyed by one program or another.
  */
-export async function defaultDownloads(
-  person: string = homedir(),
-  config: string = process.env.XDG_CONFIG_HOME || join(person, '.config'),
-): Promise<string> {
-  const named = await xdgDownloads(person, config);
-  if (named !== undefined) return named;
-  const folder = join(person, 'Downloads');
+export async function defaultDownloads(person?: string, config?: string): Promise<string> {
+  const folder = await findDownloads(person, config);
+  if (await isFolder(folder)) return folder;
   try {
     await mkdir(folder, { mode: 0o755 });
-    await syncFolder(person);
+    await syncFolder(dirname(folder));
   } catch (error) {
     // Whatever is there, the inbox says whether it can be stored in.
     if (!isSystemError(error, 'EEXIST')) throw diskFailure(error, folder);
   }
   return folder;
+}
+
+/** The same, whether it is there or not. */
+export async function findDownloads(
+  person: string = homedir(),
+  config: string = process.env.XDG_CONFIG_HOME || join(person, '.config'),
+): Promise<string> {
+  return (await xdgDownloads(person, config)) ?? join(person, 'Downloads');
 }
 
 /** What others see this device as if nobody says otherwise. At most `MAX_DEVICE_NAME` bytes. */

@@ -101,6 +101,17 @@ export async function checkTarget(folder: string): Promise<void> {
   }
 }
 
+/** Bytes that may be stored in a folder, what is left free for others already taken off. */
+export async function roomIn(folder: string): Promise<number> {
+  try {
+    const { bavail, blocks, bsize } = await statfs(folder);
+    const reserve = Math.min(RESERVE, RESERVED_SHARE * blocks * bsize);
+    return Math.max(0, Math.floor(bavail * bsize - reserve));
+  } catch (error) {
+    throw diskFailure(error, folder);
+  }
+}
+
 /** The options, decided. */
 interface Settings {
   readonly umask: number;
@@ -147,13 +158,7 @@ class DiskInbox implements Inbox {
   }
 
   async room(): Promise<number> {
-    try {
-      const { bavail, blocks, bsize } = await statfs(this.#target.name);
-      const reserve = Math.min(RESERVE, RESERVED_SHARE * blocks * bsize);
-      return Math.max(0, Math.floor(bavail * bsize - reserve));
-    } catch (error) {
-      throw diskFailure(error, this.#target.name);
-    }
+    return roomIn(this.#target.name);
   }
 
   async place(entry: Entry, digest: () => Promise<Uint8Array | null>): Promise<Placement> {
