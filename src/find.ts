@@ -117,7 +117,7 @@ interface Search {
 const SETTLE = 600;
 
 /** How long one that is announced may take to answer, or to dial us of its own accord. */
-const SILENT_SETTLE = 4_000;
+const SILENT_SETTLE = 2_000;
 
 function settler(): { signal: AbortSignal; start(ms: number): void } {
   const controller = new AbortController();

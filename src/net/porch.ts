@@ -62,6 +62,8 @@ export class Porch {
   readonly #waiting = new Set<(line: Line) => boolean>();
   readonly #listeners = new Set<(line: Line) => void>();
   readonly #knocks = new Map<string, () => void>();
+  /** Key and run of those whose line was taken: they may come again, as one meeting can take two. */
+  readonly #met = new Set<string>();
   #opening: Promise<Listener | undefined> | undefined;
   #knocker: Knocker | undefined;
   #closed = false;
@@ -123,6 +125,7 @@ export class Porch {
       const take = (line: Line): boolean => {
         if (!isMeant(line, caller)) return false;
         this.#lines.delete(line);
+        this.#met.add(processOf(line.card));
         this.#waiting.delete(take);
         signal.removeEventListener('abort', stop);
         resolve(line);
@@ -170,7 +173,8 @@ export class Porch {
       const { card } = await channel.hear('here');
       const proven = { ...card, id: connection.peer };
       const known = await this.#options.welcomes(proven, connection.remote);
-      const expected = known || this.#knockedAt(card, connection.remote);
+      const called = this.#met.has(processOf(proven)) || this.#knockedAt(card, connection.remote);
+      const expected = known || called;
       if (card.part !== 'announcer' || !expected) return connection.destroy();
       this.#hold({ card: proven, connection, channel, known });
     } catch {
@@ -208,13 +212,17 @@ export class Porch {
   /** One process needs one line, and those of one kind are bounded. */
   #makeRoom({ card, known }: Line): void {
     const alike = [...this.#lines].filter((other) => other.known === known);
-    const same = alike.filter((other) => other.card.id === card.id && other.card.run === card.run);
+    const same = alike.filter((other) => processOf(other.card) === processOf(card));
     const surplus = alike.slice(0, -(known ? MAX_LINES : MAX_STRANGE_LINES));
     for (const old of [...same.slice(0, -1), ...surplus]) {
       this.#lines.delete(old);
       old.connection.destroy();
     }
   }
+}
+
+function processOf({ id, run }: ProvenCard): string {
+  return `${id} ${run}`;
 }
 
 function isMeant({ card, connection }: Line, { id, run, hosts }: Caller): boolean {
