@@ -69,7 +69,7 @@ describe('why nobody is there', () => {
   });
 });
 
-test.each(['a rather long name of a laptop', '\u65e5'.repeat(30), 'a' + '\u65e5'.repeat(30)])(
+test.each(['a rather long name of a laptop', '\u65e5'.repeat(30), `a${'\u65e5'.repeat(30)}`])(
   'a row of the device %j fits, however narrow the window',
   (name) => {
     const { choices } = heard(peerEvent(name, '1', 'new'), peerEvent(name, '2', 'namesake'));

@@ -116,7 +116,7 @@ describe('a progress line', () => {
 
   test('has a smaller bar where there is less room, and none where there is too little', () => {
     const progress = { bytes: 12_300_000, total: 29_100_000, rate: 3_100_000 };
-    expect(progressLine(progress, 70)).toMatch(/^\[######--------\]  42 %.*left$/);
+    expect(progressLine(progress, 70)).toMatch(/^\[######--------\] +42 %.*left$/);
     expect(progressLine(progress, 70)).toHaveLength(70);
     expect(progressLine(progress, 60)).toMatch(/^ +42 %.*left$/);
   });

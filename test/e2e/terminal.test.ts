@@ -85,6 +85,28 @@ describe('two people at their terminals', () => {
   });
 });
 
+test('where nobody is found, lists and errors say why', async () => {
+  await using bob = new Home();
+  await writeFile(join(bob.path, 'a.txt'), 'a');
+  await using list = dropOnScreen(['send', 'a.txt'], { home: bob });
+  await using naming = drop(['send', '--to', 'Ana', '--wait', '4.5', 'a.txt'], { home: bob });
+  await using looking = drop(['peers'], { home: bob });
+  // There is but loopback here.
+  await list.waitFor(
+    /Looking for.*\n {2}This computer is connected to no network\.\n.*\n {2}Asked on lo /,
+  );
+  list.type(CTRL_C);
+  await list.outcome();
+  const { code, stderr } = await naming.outcome();
+  expect(code).toBe(3);
+  expect(stderr).toMatch(
+    /Error: "Ana" is not ready on this network\. This computer is connected to no network\.\nJoin one/,
+  );
+  expect((await looking.outcome()).stderr).toMatch(
+    /\nThis computer is connected to no network\.\nJoin one.*\nAsked on lo /,
+  );
+});
+
 describe('Ctrl-C', () => {
   test('in the list leaves a sane terminal and ends by the signal', async () => {
     await using bob = new Home();
@@ -114,7 +136,9 @@ describe('Ctrl-C', () => {
     sending.type(CTRL_C);
     expect(await sending.outcome()).toEqual({ code: 0, signal: SIGINT });
     expect(sending.cursorShown).toBe(true);
-    expect(await receiving.event('summary')).toMatchObject({ ok: false, code: 'cancelled' });
+    const summary = await receiving.event('summary');
+    expect(summary).toMatchObject({ ok: false, code: 'cancelled', kept: summary.sent });
+    expect(summary.sent).toBeGreaterThan(0);
     const found = await readdir(ana.downloads);
     expect(found.filter((name) => !name.startsWith('.drop-'))).toEqual([]);
   });
