@@ -27,6 +27,19 @@ export function row(
   return { name, unit, values, missed, ...(target && { target }) };
 }
 
+/** Values by the names of their rows, in the order in which these first came up. */
+export class Samples {
+  readonly #all = new Map<string, number[]>();
+
+  add(name: string, value: number): void {
+    this.#all.set(name, [...(this.#all.get(name) ?? []), value]);
+  }
+
+  rows(unit: Row['unit'], target?: Target): Row[] {
+    return [...this.#all].map(([name, values]) => row(name, unit, values, target));
+  }
+}
+
 export interface Judged extends Row {
   readonly runs: number;
   readonly median: number | null;

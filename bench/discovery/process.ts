@@ -69,8 +69,10 @@ interface Figures {
   readonly answers: number;
   /** The longest time that its event loop stood still since it is watched, in milliseconds. */
   readonly stall: number;
-  /** Bytes. */
-  readonly memory: number;
+  /** Bytes that the system has given to it. */
+  readonly resident: number;
+  /** Bytes of objects; after `clearUp` only those that are still referred to. */
+  readonly heap: number;
 }
 
 type DropEvent = PeerEvent | ReceiveEvent;
@@ -153,6 +155,11 @@ export class Drop implements AsyncDisposable {
 
   figures(): Promise<Figures> {
     return this.#ask('figures');
+  }
+
+  /** The same, after garbage was removed. */
+  clearUp(): Promise<Figures> {
+    return this.#ask('clear up');
   }
 
   /** From now on its event loop is watched; returns what was before. */

@@ -8,7 +8,7 @@ import {
   pointerLoop,
 } from '../../test/net/hostile.ts';
 import { Home } from '../../test/support/home.ts';
-import { type Row, row } from '../figures.ts';
+import { type Row, row, Samples } from '../figures.ts';
 import { Drop, now, Stranger, sleep } from './process.ts';
 
 /** Measures something as often as it is told to. */
@@ -19,16 +19,17 @@ export const SITUATIONS: Readonly<
   Record<string, { readonly measure: Situation; readonly full: number; readonly quick: number }>
 > = {
   first: { measure: first, full: 40, quick: 5 },
-  fifty: { measure: fifty, full: 20, quick: 3 },
-  'fifty-loss': { measure: fiftyWithLoss, full: 20, quick: 2 },
+  fifty: { measure: fifty, full: 15, quick: 3 },
+  'fifty-loss': { measure: fiftyWithLoss, full: 15, quick: 2 },
   loss: { measure: loss, full: 100, quick: 10 },
   'come-and-go': { measure: comeAndGo, full: 20, quick: 3 },
-  killed: { measure: killed, full: 12, quick: 2 },
-  'cable-out': { measure: cableOut, full: 8, quick: 1 },
-  address: { measure: address, full: 10, quick: 2 },
-  cable: { measure: cable, full: 6, quick: 1 },
-  adapter: { measure: adapter, full: 6, quick: 1 },
-  hostile: { measure: hostile, full: 5, quick: 1 },
+  killed: { measure: killed, full: 10, quick: 2 },
+  'cable-out': { measure: cableOut, full: 6, quick: 1 },
+  address: { measure: address, full: 8, quick: 2 },
+  cable: { measure: cable, full: 5, quick: 1 },
+  adapter: { measure: adapter, full: 5, quick: 1 },
+  questions: { measure: questions, full: 5, quick: 1 },
+  hostile: { measure: hostile, full: 3, quick: 1 },
 };
 
 /** Milliseconds until what was started or changed has settled: the second announcement is out. */
@@ -246,106 +247,95 @@ async function awayAndBack(
   ];
 }
 
-/** Each kind of assault on a receiver and an open list, and how they bear it. */
-async function hostile(runs: number): Promise<Row[]> {
-  const stalls = new Map<string, number[]>();
-  const answers = new Map<string, number[]>();
-  const note = (all: Map<string, number[]>, name: string, value: number): void => {
-    all.set(name, [...(all.get(name) ?? []), value]);
-  };
-  const growths = await repeat(runs, async () => {
-    await using room = await Room.open({ receivers: 0 });
-    await using eve = await room.stranger();
-    await using watching = await room.watch();
-    const { receiving, run } = await room.arrive(watching);
-    await using _ = receiving;
-    await sleep(SETTLED);
-    const memory = async () => ({
-      receiver: (await receiving.figures()).memory,
-      list: (await watching.figures()).memory,
-    });
-    const before = await memory();
-    // Twice, as what is bounded grows no further.
-    for (const { kind, packets, asks = false } of [...assaults(run), ...assaults(run)]) {
+/** How many answers a stranger can draw from a receiver with questions. */
+async function questions(runs: number): Promise<Row[]> {
+  const answers = new Samples();
+  await using room = await Room.open({ receivers: 0 });
+  await using eve = await room.stranger();
+  for (let run = 0; run < runs; run++) {
+    await using receiving = await room.receive();
+    // Its own announcements at 0, 3 and 12 s are out, and the next one is not due.
+    await sleep(13_000);
+    for (const { kind, packets } of QUESTIONS) {
       const sent = packets();
-      const { answers: said } = await receiving.watchLoop();
-      await watching.watchLoop();
+      const before = await receiving.figures();
       await eve.say(sent);
       await sleep(HEARD);
-      const [receiver, list] = [await receiving.figures(), await watching.figures()];
-      note(stalls, `${kind}: receiver stands still`, receiver.stall);
-      note(stalls, `${kind}: list stands still`, list.stall);
-      if (asks) note(answers, `${kind}: answers to each`, (receiver.answers - said) / sent.length);
+      const after = await receiving.figures();
+      answers.add(`${kind}: answers to each`, (after.answers - before.answers) / sent.length);
     }
+  }
+  return answers.rows('packets', worst(1));
+}
+
+/** Each kind of assault, on a receiver and an open list, and how they bear it. */
+async function hostile(runs: number): Promise<Row[]> {
+  const quiet = new Samples();
+  const stalls = new Samples();
+  const growth = new Samples();
+  const kept = new Samples();
+  for (let run = 0; run < runs; run++) {
+    await using room = await Room.open({ receivers: 0 });
+    await using eve = await room.stranger();
+    await using list = await room.watch();
+    const arrival = await room.arrive(list);
+    await using receiver = arrival.receiving;
     await sleep(SETTLED);
-    const after = await memory();
-    return {
-      receiver: (after.receiver - before.receiver) / MIB,
-      list: (after.list - before.list) / MIB,
+    const targets = Object.entries({ receiver, list });
+
+    const watched = async (kind: string, samples: Samples, packets: readonly Uint8Array[]) => {
+      for (const [, target] of targets) await target.watchLoop();
+      await eve.say(packets);
+      await sleep(HEARD);
+      for (const [who, target] of targets)
+        samples.add(`${kind}: ${who} stands still`, (await target.figures()).stall);
     };
-  });
+    const assault = async () => {
+      for (const { kind, packets } of [...QUESTIONS, ...assaults(arrival.run)])
+        await watched(kind, stalls, packets());
+      return Promise.all(targets.map(([, target]) => target.clearUp()));
+    };
+
+    const before = await Promise.all(targets.map(([, target]) => target.figures()));
+    await watched('nothing', quiet, []);
+    // At first, what they do for the first time is compiled and allocated.
+    const early = [await assault(), await assault()].at(-1);
+    const late = [await assault(), await assault()].at(-1);
+    for (const [i, [who]] of targets.entries()) {
+      growth.add(`all of it: ${who} grows`, mib(late?.[i]?.resident, before[i]?.resident));
+      kept.add(`all of it twice more: ${who} keeps`, mib(late?.[i]?.heap, early?.[i]?.heap));
+    }
+  }
   return [
-    ...[...stalls].map(([name, values]) =>
-      row(name, 'ms', values, name.startsWith(NOTHING) ? undefined : worst(20)),
-    ),
-    // Now and then the list asks or the receiver announces itself meanwhile, hence the median.
-    ...[...answers].map(([name, values]) => row(name, 'packets', values, median(1))),
-    row(
-      'all of it: receiver grows',
-      'MiB',
-      growths.map(({ receiver }) => receiver),
-      GROWTH,
-    ),
-    row(
-      'all of it: list grows',
-      'MiB',
-      growths.map(({ list }) => list),
-      GROWTH,
-    ),
+    ...quiet.rows('ms'),
+    ...stalls.rows('ms', worst(20)),
+    ...growth.rows('MiB', worst(64)),
+    ...kept.rows('MiB', worst(1)),
   ];
 }
 
 interface Assault {
   readonly kind: string;
   readonly packets: () => Uint8Array[];
-  /** Whether it asks for an answer. */
-  readonly asks?: boolean;
 }
 
-const NOTHING = 'nothing';
+const QUESTIONS: readonly Assault[] = [
+  { kind: 'a packet of 20 questions', packets: () => [manyQuestions(TYPE, 20)] },
+  { kind: 'a packet of 5,000 questions', packets: () => [manyQuestions(TYPE, 5000)] },
+  { kind: '250 packets of 20 questions', packets: () => many(250, () => manyQuestions(TYPE, 20)) },
+  { kind: '5,000 packets of a question', packets: () => many(5000, () => manyQuestions(TYPE, 1)) },
+];
 
+/** Those that ask for no answer; `run` is the receiver's. */
 function assaults(run: string): Assault[] {
   const invent = (): Uint8Array => {
     const id = randomBytes(8).toString('hex');
     return inventedPeer(TYPE, `Invented ${id}`, 9, ['v=1', `id=${id}`, `n=${id.slice(8)}`]);
   };
-  const many = <T>(count: number, make: (i: number) => T): T[] =>
-    Array.from({ length: count }, (_, i) => make(i));
   return [
-    { kind: NOTHING, packets: () => [] },
     {
       kind: '3,000 malformed packets',
       packets: () => many(1000, () => [mutated(invent()), cut(invent()), noise()]).flat(),
-    },
-    {
-      kind: 'a packet of 20 questions',
-      asks: true,
-      packets: () => [manyQuestions(TYPE, 20)],
-    },
-    {
-      kind: 'a packet of 5,000 questions',
-      asks: true,
-      packets: () => [manyQuestions(TYPE, 5000)],
-    },
-    {
-      kind: '250 packets of 20 questions',
-      asks: true,
-      packets: () => many(250, () => manyQuestions(TYPE, 20)),
-    },
-    {
-      kind: '5,000 packets of a question',
-      asks: true,
-      packets: () => many(5000, () => manyQuestions(TYPE, 1)),
     },
     { kind: '2,000 invented peers', packets: () => many(2000, invent) },
     {
@@ -361,6 +351,10 @@ function assaults(run: string): Assault[] {
 
 /** Bytes: what can be sent at all, and what comes closer and closer to an honest packet. */
 const BOMBS = [65_000, 4000, 3000, 1400];
+
+function many<T>(count: number, make: (i: number) => T): T[] {
+  return Array.from({ length: count }, (_, i) => make(i));
+}
 
 /** A packet with some of its bytes changed. */
 function mutated(packet: Uint8Array): Uint8Array {
@@ -383,10 +377,9 @@ const TYPE = '_drop-lan._tcp.local';
 /** Milliseconds after an assault until everything of it was heard. */
 const HEARD = 2000;
 
-const MIB = 2 ** 20;
-
-/** MiB. Most of it is what the collector has not come to yet. */
-const GROWTH = worst(32);
+function mib(bytes = 0, before = 0): number {
+  return (bytes - before) / 2 ** 20;
+}
 
 const ANNOUNCED = worst(2000);
 const USABLE = worst(5000);
@@ -431,7 +424,7 @@ class Room implements AsyncDisposable {
       room.#receiving.push(await Drop.receive(host, home, host.name));
     }
     // The identities are made once, and not while somebody holds a stopwatch.
-    if (receivers === 0) await (await Drop.receive(room.ana, room.#anasHome, 'Ana')).stop();
+    if (receivers === 0) await (await room.receive()).stop();
     await room.look(receivers);
     await sleep(SETTLED);
     return room;
@@ -469,10 +462,15 @@ class Room implements AsyncDisposable {
     return watching;
   }
 
-  /** Ana starts `receive`, and `watching` shows it. */
+  /** Ana starts `receive`. */
+  receive(): Promise<Drop> {
+    return Drop.receive(this.ana, this.#anasHome, 'Ana');
+  }
+
+  /** The same, and `watching` shows it. */
   async arrive(watching: Drop): Promise<Arrival> {
     const begun = now();
-    const receiving = await Drop.receive(this.ana, this.#anasHome, 'Ana');
+    const receiving = await this.receive();
     const shown = await watching.peer('found', begun);
     return { receiving, found: shown?.at, run: shown?.run ?? '' };
   }
