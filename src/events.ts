@@ -98,6 +98,40 @@ export interface NothingEvent {
 /** What `discover` goes through. */
 export type DiscoverEvent = PeerEvent | SilentEvent | NothingEvent;
 
+/** What `doctor` looks at, in this order. */
+export type CheckName =
+  | 'identity'
+  | 'state'
+  | 'clock'
+  | 'downloads'
+  | 'room'
+  | 'network'
+  | 'vpn'
+  | 'port-5353'
+  | 'speak'
+  | 'hear'
+  | 'others'
+  | 'silent'
+  | 'listen'
+  | 'reachable'
+  | 'firewall'
+  | 'self-test';
+
+/** What `doctor` found out. */
+export interface CheckEvent {
+  readonly event: 'check';
+  readonly name: CheckName;
+  /** Whether nothing is wrong. */
+  readonly ok: boolean;
+  /** `warning` is what is worth knowing, or could not be tested. */
+  readonly level: 'ok' | 'warning' | 'failed';
+  readonly message: string;
+  /** The command or the step that mends it. */
+  readonly fix?: string;
+  /** The one that it is about; there may be several such checks. */
+  readonly interface?: string;
+}
+
 /** What every event of one transfer carries. */
 interface OfTransfer {
   /** 32 hex digits; the receiver draws it. */
@@ -209,6 +243,13 @@ export interface HiddenEvent {
   readonly message: string;
 }
 
+/** The network has changed, and with it where this device can be reached. */
+export interface ReachableEvent {
+  readonly event: 'reachable';
+  /** `host:port` of each address; none where there is no network. */
+  readonly addresses: readonly string[];
+}
+
 /** What `receive` goes through; it may hold several transfers, one after the other or at once. */
 export type ReceiveEvent =
   | {
@@ -224,6 +265,7 @@ export type ReceiveEvent =
     }
   | { readonly event: 'code'; readonly code: string }
   | HiddenEvent
+  | ReachableEvent
   | ({ readonly event: 'request'; readonly from: Device } & OfTransfer & Extent)
   | PairedEvent
   /** A connection that failed before it became a transfer; `peer` if it had proven who it is. */

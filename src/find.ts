@@ -91,15 +91,22 @@ async function waitFor(
   if (signal.aborted) throw signal.reason;
   const proven = [...there.values()].filter(isProven);
   const choice = proven.length > 0 ? proven : [...there.values()];
+  const devices = new Set(choice.map(({ id }) => id));
   const [only, ...more] = choice;
   const [unanswered] = silent.values();
   if (only === undefined && unanswered && known === undefined) return targetOf(unanswered);
   if (only === undefined) throw notFound(to, nothing);
   if (known !== undefined) throw new DropError('wrong-peer');
-  if (more.length > 0)
+  if (devices.size > 1)
     throw new DropError('ambiguous', {
       message: `Several devices are called "${to}": ${choice.map(({ id }) => id.slice(0, 8)).join(', ')}.`,
       hint: 'Name the one you mean by these digits: --to ID',
+    });
+  // Each of its processes shows a code of its own.
+  if (more.length > 0 && !isProven(only))
+    throw new DropError('ambiguous', {
+      message: `"${to}" receives several times: ${choice.map(({ addresses: [first] }) => first).join(', ')}.`,
+      hint: 'Name the one whose code you have: --to ADDRESS',
     });
   return targetOf(only);
 }

@@ -7,9 +7,12 @@
  * @module
  */
 export { type DiscoverOptions, discover, peerOf } from './discover.ts';
+export { type Diagnosis, type DoctorOptions, doctor } from './doctor/doctor.ts';
 export { DropError, ERRORS, type ErrorCode } from './errors.ts';
 export type {
   Cause,
+  CheckEvent,
+  CheckName,
   Device,
   DiscoverEvent,
   Extent,
@@ -21,6 +24,7 @@ export type {
   Peer,
   PeerEvent,
   PeerId,
+  ReachableEvent,
   ReceiveEvent,
   SendEvent,
   SilentEvent,

@@ -39,8 +39,11 @@ export interface Reached {
 /** When to ask a target to dial us that takes longer to answer, in milliseconds. */
 const KNOCK_AFTER = 700;
 
-/** How long it may take to dial us after nothing came of dialling it, in milliseconds… */
-const LINE_WAIT = 3_000;
+/**
+ * How long it may take to dial us after nothing came of dialling it, in milliseconds; whoever
+ * tries again finds a line that came meanwhile…
+ */
+const LINE_WAIT = 500;
 
 /** …and where a person may be asked there first, as nobody knows yet who it is. */
 const PERSON_WAIT = 60_000;
@@ -82,7 +85,8 @@ export async function reach(
     return chosen;
   } finally {
     clearTimeout(late);
-    for (const door of doors) porch.stopKnocking(door);
+    // As long as it is not reached, somebody will try again.
+    if (chosen) for (const door of doors) porch.stopKnocking(door);
     decided.abort();
     // Both may have succeeded at once; of the other one nobody knows.
     for (const way of ways)

@@ -6,7 +6,7 @@ import { checkTarget, type OnConflict } from './disk/inbox.ts';
 import { openStagings } from './disk/staging.ts';
 import type { Cause, HiddenEvent, ReceiveEvent } from './events.ts';
 import { canonical, formatAddress, isLinkLocal } from './net/addresses.ts';
-import { listLinks } from './net/links.ts';
+import { currentLinks } from './net/links.ts';
 import type { Announcer } from './net/mdns.ts';
 import { PORTS } from './net/ports.ts';
 import { newRun } from './net/run.ts';
@@ -125,7 +125,15 @@ async function receiveAll(
   // Some receivers run for months.
   const clearing = setInterval(() => void stagings.clear().catch(() => {}), CLEAR_EVERY);
   const tellHidden = onChange((hidden: HiddenEvent | undefined) => hidden && emit(hidden));
-  const looking = setInterval(() => tellHidden(hiddenBy(survey)), LOOK_EVERY);
+  const addresses = (): string[] => reachable(options, listener.port);
+  const tellReachable = onChange(
+    (now: string[]) => emit({ event: 'reachable', addresses: now }),
+    addresses(),
+  );
+  const looking = setInterval(() => {
+    tellHidden(hiddenBy(survey));
+    tellReachable(addresses());
+  }, LOOK_EVERY);
   let announcer: Announcer | undefined;
   try {
     announcer = announce(
@@ -137,7 +145,7 @@ async function receiveAll(
       name: self.name,
       id: self.identity.id,
       port: listener.port,
-      addresses: reachable(options, listener.port),
+      addresses: addresses(),
       code: guard?.code ?? null,
       into,
     });
@@ -152,7 +160,7 @@ async function receiveAll(
   }
 }
 
-/** How often to look whether others can find this device, in milliseconds. */
+/** How often to look whether and where others can find this device, in milliseconds. */
 const LOOK_EVERY = 3_000;
 
 /** Causes that keep this device out of the lists of others. */
@@ -164,8 +172,8 @@ function hiddenBy(survey: Survey): HiddenEvent | undefined {
 }
 
 /** Calls `tell` with what is said, unless it is the same as before. */
-function onChange<T>(tell: (said: T) => void): (said: T) => void {
-  let before: string | undefined;
+function onChange<T>(tell: (said: T) => void, first?: T): (said: T) => void {
+  let before = JSON.stringify(first);
   return (said) => {
     const now = JSON.stringify(said);
     if (now !== before) tell(said);
@@ -179,13 +187,13 @@ const CLEAR_EVERY = 24 * 3_600_000;
 /** Whether an address of ours belongs to one of the named interfaces, if any are named. */
 function isAmong(local: string, interfaces: readonly string[] | undefined): boolean {
   if (interfaces === undefined || interfaces.length === 0) return true;
-  const networks = listLinks({ interfaces }).flatMap((link) => link.networks);
+  const networks = currentLinks({ interfaces }).flatMap((link) => link.networks);
   return networks.some(({ address }) => canonical(address) === canonical(local));
 }
 
 /** What others may type: a link-local address means something else to each, so only without others. */
 function reachable({ interfaces }: ReceiveOptions, port: number): string[] {
-  const all = listLinks({ interfaces }).map(({ address }) => address);
+  const all = currentLinks({ interfaces }).map(({ address }) => address);
   const global = all.filter((address) => !isLinkLocal(address));
   return (global.length > 0 ? global : all).map((host) => formatAddress({ host, port }));
 }

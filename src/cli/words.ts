@@ -70,6 +70,8 @@ export class Words {
         ];
       case 'waiting':
         return [detail(`${this.device(event)} is asked.`)];
+      case 'reachable':
+        return [this.#reachable(event.addresses)];
       case 'hidden':
         return [
           news(event.message),
@@ -81,6 +83,8 @@ export class Words {
       case 'peer':
       case 'known':
         return [];
+      case 'check':
+        return checkLines(event, this.#options.clean);
       case 'request':
         this.#told(event.transfer).extent = event;
         return [detail(`${this.device(event.from)} wants to send ${this.offer(event)}.`)];
@@ -121,19 +125,24 @@ export class Words {
     code,
     into,
   }: Extract<ShownEvent, { event: 'ready' }>): readonly Line[] {
-    const { verbose, home, port } = this.#options;
+    const { home } = this.#options;
     const folder = tildePath(into, home);
-    const [example, ...others] = addresses.map((address) => withoutPort(address, port));
-    const shown = [example, ...(verbose ? others : others.slice(0, 1))];
     return [
       news(`Ready as ${this.device({ name })}, saving to ${this.#text(folder)}`),
       ...(code === null
         ? [news('New devices are not let in: nobody is here to read a code.')]
         : this.#code('Code for new devices', code)),
-      example !== undefined
-        ? news(`Reachable at ${shown.join(', ')}, as in: drop send FILE --to ${example}`)
-        : news('There is no network yet; it will be used as soon as there is one.'),
+      this.#reachable(addresses),
     ];
+  }
+
+  #reachable(addresses: readonly string[]): Line {
+    const { verbose, port } = this.#options;
+    const [example, ...others] = addresses.map((address) => withoutPort(address, port));
+    const shown = [example, ...(verbose ? others : others.slice(0, 1))];
+    return example !== undefined
+      ? news(`Reachable at ${shown.join(', ')}, as in: drop send FILE --to ${example}`)
+      : news('There is no network; it will be used as soon as there is one.');
   }
 
   #code(what: string, code: string): readonly Line[] {
@@ -352,6 +361,20 @@ export function nameOf({ name, addresses }: Peer | SilentPeer): string {
 
 /** How it stands with a device that is announced but does not answer. */
 export const SILENT = 'does not answer';
+
+/** A check: a line for what was found, and if there is one, a line for what mends it. */
+function checkLines(
+  { level, message, fix }: Extract<ShownEvent, { event: 'check' }>,
+  clean: WordsOptions['clean'],
+): readonly Line[] {
+  const weight = level === 'failed' ? 'trouble' : 'news';
+  const lines: Line[] = [{ weight, text: `${LEVELS[level]} ${clean(message, 300)}` }];
+  if (fix !== undefined) lines.push({ weight, text: `       ${clean(fix, 500)}` });
+  return lines;
+}
+
+/** As wide as each other. */
+const LEVELS = { ok: 'OK:   ', warning: 'Note: ', failed: 'Wrong:' } as const;
 
 /** How we stand to a device, in words. `name` is fit to be shown. */
 export function standingOf(standing: Standing, name: string): string {

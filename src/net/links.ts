@@ -36,7 +36,7 @@ export interface System {
 }
 
 /** Each one costs a socket and is spoken on at every round; a server may have hundreds. */
-export const MAX_LINKS = 16;
+export const MAX_LINKS = 32;
 
 /**
  * The links to use, the likeliest to lead to a peer first. Loopback is one of them when nothing
@@ -143,7 +143,8 @@ function interfacesThat(
   return new Set(those.map(([name]) => name));
 }
 
-function currentLinks({ interfaces, system = SYSTEM }: LinkOptions): Link[] {
+/** Like `listLinks`, but of the named interfaces those that are up. */
+export function currentLinks({ interfaces, system = SYSTEM }: LinkOptions = {}): Link[] {
   const named = interfaces?.length ? interfaces : undefined;
   const wanted = (name: string) => named?.includes(name) ?? !LEFT_OUT.test(name);
   const route = system.defaultRoute();
