@@ -101,6 +101,8 @@ export class Contact {
     const manner = { code, onKnock, patience: this.#options.wait, porch: this.#porch };
     const meeting = await meet(this.#self, target, manner, this.#signal);
     this.#metAt = performance.now();
+    // Nobody else needs to come, and nobody to know that we are here.
+    void this.#porch.rest();
     // It is this key that we go on with, whatever else answers by that name or address.
     this.#target = { ...target, id: meeting.peer.id, run: undefined };
     return meeting;

@@ -107,6 +107,7 @@ class Lookout {
       this.news.end({ error });
     } finally {
       clearInterval(ticks);
+      for (const run of this.#silent.keys()) this.#porch.stopKnocking(run);
     }
   }
 

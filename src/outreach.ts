@@ -145,7 +145,9 @@ export class Outreach {
     if (isFull || this.#lines.has(key) || this.#isRefused(key)) return false;
     this.#lines.add(key);
     try {
-      const line = await within(signal, (soon) => dial(address, this.#self.identity, soon));
+      const line = await within(signal, (soon) =>
+        dial(address, this.#self.identity, soon, 'chooser'),
+      );
       if (line.peer !== id) {
         line.destroy();
         return false;

@@ -5,8 +5,8 @@ import { defaultDownloads } from './disk/home.ts';
 import { checkTarget, type OnConflict } from './disk/inbox.ts';
 import { openStagings } from './disk/staging.ts';
 import type { Cause, HiddenEvent, ReceiveEvent } from './events.ts';
-import { canonical, formatAddress, isLinkLocal } from './net/addresses.ts';
-import { currentLinks } from './net/links.ts';
+import { formatAddress, isLinkLocal } from './net/addresses.ts';
+import { currentLinks, isAmong } from './net/links.ts';
 import type { Announcer } from './net/mdns.ts';
 import { PORTS } from './net/ports.ts';
 import { newRun } from './net/run.ts';
@@ -183,13 +183,6 @@ function onChange<T>(tell: (said: T) => void, first?: T): (said: T) => void {
 
 /** How often parts are cleared away that nobody came back for, in milliseconds. */
 const CLEAR_EVERY = 24 * 3_600_000;
-
-/** Whether an address of ours belongs to one of the named interfaces, if any are named. */
-function isAmong(local: string, interfaces: readonly string[] | undefined): boolean {
-  if (interfaces === undefined || interfaces.length === 0) return true;
-  const networks = currentLinks({ interfaces }).flatMap((link) => link.networks);
-  return networks.some(({ address }) => canonical(address) === canonical(local));
-}
 
 /** What others may type: a link-local address means something else to each, so only without others. */
 function reachable({ interfaces }: ReceiveOptions, port: number): string[] {

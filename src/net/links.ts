@@ -143,6 +143,13 @@ function interfacesThat(
   return new Set(those.map(([name]) => name));
 }
 
+/** Whether an address of ours belongs to one of the named interfaces, if any are named. */
+export function isAmong(local: string, interfaces: readonly string[] | undefined): boolean {
+  if (interfaces === undefined || interfaces.length === 0) return true;
+  const networks = currentLinks({ interfaces }).flatMap((link) => link.networks);
+  return networks.some(({ address }) => canonical(address) === canonical(local));
+}
+
 /** Like `listLinks`, but of the named interfaces those that are up. */
 export function currentLinks({ interfaces, system = SYSTEM }: LinkOptions = {}): Link[] {
   const named = interfaces?.length ? interfaces : undefined;

@@ -3,6 +3,7 @@ import type { Card } from '../protocol/card.ts';
 import type { Intent } from '../protocol/message.ts';
 import { Channel } from '../transfer/channel.ts';
 import { canonical } from './addresses.ts';
+import { isAmong } from './links.ts';
 import { type Knocker, knocker } from './mdns.ts';
 import { KNOCK_PORTS } from './ports.ts';
 import { type Connection, type Credentials, type Listener, listen } from './tls.ts';
@@ -75,15 +76,17 @@ export class Porch {
 
   /** Lets announcers come by themselves. Resolves with the port; undefined if there is none free. */
   async open(): Promise<number | undefined> {
-    const { card, onAsked } = this.#options;
+    const { card, onAsked, interfaces } = this.#options;
+    if (this.#closed) return undefined;
     this.#opening ??= listen(KNOCK_PORTS, this.#credentials, {
       card,
       onConnection: (connection) => void this.#admit(connection),
       onAsked,
+      admits: (local) => isAmong(local, interfaces),
     }).catch(() => undefined);
-    const listener = await this.#opening;
-    if (this.#closed) listener?.close();
-    else if (listener) this.#startKnocking(listener.port);
+    const opening = this.#opening;
+    const listener = await opening;
+    if (this.#opening === opening && listener) this.#startKnocking(listener.port);
     return listener?.port;
   }
 
@@ -94,7 +97,7 @@ export class Porch {
     if (this.#knocks.size >= MAX_KNOCKED) this.#giveUpOne();
     this.#knocks.set(key, () => {});
     await this.open();
-    if (this.#closed || !this.#knocker || !this.#knocks.has(key)) return;
+    if (!this.#knocker || !this.#knocks.has(key)) return;
     this.#knocks.set(key, this.#knocker.at(to, intent));
   }
 
@@ -142,13 +145,22 @@ export class Porch {
     });
   }
 
-  /** Sends away those who wait; the lines that were taken stay. */
-  async close(): Promise<void> {
-    this.#closed = true;
+  /** Sends away those who wait, and knocks no more, until it is needed again; taken lines stay. */
+  async rest(): Promise<void> {
     for (const { connection } of this.#lines) connection.destroy();
     this.#lines.clear();
-    (await this.#opening)?.close();
-    await this.#knocker?.close();
+    this.#knocks.clear();
+    const [opening, knocks] = [this.#opening, this.#knocker];
+    this.#opening = undefined;
+    this.#knocker = undefined;
+    (await opening)?.close();
+    await knocks?.close();
+  }
+
+  /** Rests for good. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.rest();
   }
 
   #giveUpOne(): void {
@@ -190,7 +202,7 @@ export class Porch {
 
   #hold(line: Line): void {
     const { connection, channel } = line;
-    if (this.#closed) {
+    if (this.#opening === undefined) {
       connection.destroy();
       return;
     }

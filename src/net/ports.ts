@@ -7,5 +7,8 @@ export const PORTS: readonly number[] = [
   0,
 ];
 
-/** Where a chooser listens for those whom it cannot dial: they go to no other port. */
-export const KNOCK_PORTS: readonly number[] = PORTS.filter((port) => port !== 0);
+/**
+ * Where a chooser listens for those whom it cannot dial: they go to no other port. From the last
+ * one down, so that the first stay for those who receive.
+ */
+export const KNOCK_PORTS: readonly number[] = PORTS.filter((port) => port !== 0).reverse();

@@ -12,6 +12,7 @@ import type { PeerId } from '../events.ts';
 import { peerIdOf } from '../peer-id.ts';
 import { concat } from '../protocol/bytes.ts';
 import { type Card, decodeCard, encodeCard } from '../protocol/card.ts';
+import type { Part } from '../protocol/session.ts';
 import type { Pipe } from '../transfer/channel.ts';
 import { type Address, formatAddress } from './addresses.ts';
 import type { ProvenCard } from './watch.ts';
@@ -78,7 +79,8 @@ const MAX_BUFFERED = 1024 * 1024;
 /** Written bytes that are put together into one write, if they come at once. */
 const MAX_CORKED = 256 * 1024;
 
-const ALPN = 'drop/1';
+/** What is spoken to whoever listens; a line is not taken for a call, nor a porch for a receiver. */
+const ALPN: Readonly<Record<Part, string>> = { announcer: 'drop/1', chooser: 'drop/1 line' };
 
 /** Who asks for this wants the card alone, and shows no certificate. */
 const ALPN_CARD = 'drop/1 card';
@@ -88,16 +90,17 @@ const BINDING = 'EXPORTER-drop-v1-cpace';
 /** Made once: it takes as long as half a handshake, and a list asks for many cards. */
 const ANONYMOUS = createSecureContext(profile({}));
 
-/** Connects, and proves who both are. Does not look at who the peer is. */
+/** Connects to a listener of this part, and proves who both are. Does not look at who the peer is. */
 export function dial(
   address: Address,
   credentials: Credentials,
   signal: AbortSignal,
+  part: Part = 'announcer',
 ): Promise<Connection> {
   const context = createSecureContext(profile(credentials));
-  return handshake(address, context, ALPN, signal, (socket) => {
+  return handshake(address, context, ALPN[part], signal, (socket) => {
     const limit = new Limit(socket);
-    return new Wire(socket, socket, limit);
+    return new Wire(socket, socket, ALPN[part], limit);
   });
 }
 
@@ -133,7 +136,7 @@ export async function listen(
     ...profile(credentials),
     // A resumed session would skip the proof of the key.
     secureOptions: constants.SSL_OP_NO_TICKET,
-    sessionIdContext: ALPN,
+    sessionIdContext: ALPN[card.part],
   });
   const strangers = new Set<Socket>();
   const server = createServer({ noDelay: true }, (raw) => {
@@ -147,7 +150,7 @@ export async function listen(
       secureContext,
       requestCert: true,
       rejectUnauthorized: false, // There is no authority; `proven` is the authentication.
-      ALPNProtocols: [ALPN, ALPN_CARD],
+      ALPNProtocols: [ALPN[card.part], ALPN_CARD],
     });
     socket.on('error', () => raw.destroy());
     socket.once('secure', () => {
@@ -157,7 +160,7 @@ export async function listen(
         return;
       }
       try {
-        onConnection(new Wire(socket, raw, limit));
+        onConnection(new Wire(socket, raw, ALPN[card.part], limit));
       } catch {
         raw.destroy();
       }
@@ -232,7 +235,7 @@ function handshake<T>(
 }
 
 /** The id of the peer, if the finished handshake is exactly what we require of it. */
-function proven(socket: TLSSocket, alpn = ALPN): PeerId {
+function proven(socket: TLSSocket, alpn: string): PeerId {
   const certificate = socket.getPeerX509Certificate();
   if (
     certificate === undefined || // Node lets clients without one through.
@@ -293,8 +296,8 @@ class Wire implements Connection {
   #writtenAt = 0;
   #watch: NodeJS.Timeout | undefined;
 
-  constructor(socket: TLSSocket, raw: Socket, limit: Limit) {
-    this.peer = proven(socket);
+  constructor(socket: TLSSocket, raw: Socket, alpn: string, limit: Limit) {
+    this.peer = proven(socket, alpn);
     this.binding = socket.exportKeyingMaterial(32, BINDING, Buffer.alloc(0));
     this.remote = raw.remoteAddress ?? '';
     this.incoming = this.#read();
