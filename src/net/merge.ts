@@ -8,23 +8,42 @@ export async function* merge<T>(
 ): AsyncGenerator<T, void> {
   const ended = new AbortController();
   const either = AbortSignal.any([signal, ended.signal]);
-  const sources = make.map((one) => one(either));
-  const iterators = sources.map((source) => source[Symbol.asyncIterator]());
-  const next = (iterator: AsyncIterator<T>) =>
-    iterator.next().then((result) => ({ iterator, result }));
-  const awaited = new Map(iterators.map((iterator) => [iterator, next(iterator)]));
+  const iterators = new Set(make.map((source) => source(either)[Symbol.asyncIterator]()));
+  const ready: Step<T>[] = [];
+  let wake = (): void => {};
+  // No race of promises: that of a silent source would keep a trace of each item of the others.
+  const ask = async (iterator: AsyncIterator<T>): Promise<void> => {
+    try {
+      ready.push({ iterator, result: await iterator.next() });
+    } catch (error) {
+      ready.push({ iterator, error });
+    }
+    wake();
+  };
+
+  for (const iterator of iterators) void ask(iterator);
   try {
-    while (awaited.size > 0) {
-      const { iterator, result } = await Promise.race(awaited.values());
-      if (result.done) awaited.delete(iterator);
+    while (iterators.size > 0) {
+      const step = ready.shift();
+      if (step === undefined)
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      else if ('error' in step) throw step.error;
+      else if (step.result.done) iterators.delete(step.iterator);
       else {
-        awaited.set(iterator, next(iterator));
-        yield result.value;
+        void ask(step.iterator);
+        yield step.result.value;
       }
     }
   } finally {
     ended.abort();
-    for (const rest of awaited.values()) rest.catch(() => {}); // One failure is enough.
-    await Promise.allSettled([...awaited.keys()].map((iterator) => iterator.return?.()));
+    await Promise.allSettled(Array.from(iterators, (iterator) => iterator.return?.()));
   }
 }
+
+/** What came of asking a source for its next item. */
+type Step<T> = { readonly iterator: AsyncIterator<T> } & (
+  | { readonly result: IteratorResult<T> }
+  | { readonly error: unknown }
+);
