@@ -4,20 +4,20 @@ import { Awake } from './awake.ts';
 import { defaultDownloads } from './disk/home.ts';
 import { checkTarget, type OnConflict } from './disk/inbox.ts';
 import { openStagings } from './disk/staging.ts';
-import type { Cause, HiddenEvent, ReceiveEvent } from './events.ts';
-import { formatAddress, isLinkLocal } from './net/addresses.ts';
-import { currentLinks, isAmong } from './net/links.ts';
-import type { Announcer } from './net/mdns.ts';
+import type { ReceiveEvent } from './events.ts';
+import { isAmong } from './net/links.ts';
+import type { Announcer, Knock } from './net/mdns.ts';
 import { PORTS } from './net/ports.ts';
 import { newRun } from './net/run.ts';
-import { likelyCause, Survey } from './net/survey.ts';
+import { Survey } from './net/survey.ts';
 import type { Connection } from './net/tls.ts';
-import type { Stranger } from './outreach.ts';
+import type { Outreach, Stranger } from './outreach.ts';
 import type { Card } from './protocol/card.ts';
 import { CodeGuard } from './protocol/code.ts';
 import { type CommonOptions, openSelf } from './self.ts';
 import { follow } from './transfer/follow.ts';
 import { Transfers } from './transfers.ts';
+import { Visibility } from './visibility.ts';
 import { type Accept, ended, Guests, type House, host } from './visit.ts';
 
 /** The port of an address that names none. */
@@ -69,11 +69,11 @@ async function receiveAll(
   await checkTarget(into); // So that what is wrong with the folder is said now.
   const stagings = await openStagings(self.home);
   await stagings.clear().catch(() => {}); // What cannot be cleared away is no reason to stop.
-  const [{ listen }, { announce }, { Outreach }] = await Promise.all([
+  const [{ listen }, { announce }] = await Promise.all([
     import('./net/tls.ts'),
     import('./net/mdns.ts'),
-    import('./outreach.ts'),
   ]);
+  const shared = { interfaces: options.interfaces };
 
   const enough = new AbortController();
   const guard = newcomers ? new CodeGuard(drawCode) : undefined;
@@ -111,85 +111,61 @@ async function receiveAll(
   const listener = await listen(port === undefined ? PORTS : [port], self.identity, {
     card,
     onConnection: (connection) => void receiveVisit(connection),
-    admits: (local) => isAmong(local, options.interfaces),
+    admits: (local) => isAmong(local, shared.interfaces),
   });
   const survey = new Survey();
   const over = new AbortController();
-  const outreach = new Outreach(self, {
-    interfaces: options.interfaces,
-    agree: newcomers ? options.agree : undefined,
-    host: (line) => receiveVisit(line, card),
-    survey,
-    signal: AbortSignal.any([outer, enough.signal, over.signal]),
-  });
+  const ending = AbortSignal.any([outer, enough.signal, over.signal]);
+  setMaxListeners(0, ending); // Each look at who may want us listens to it.
+  let outreach: Promise<Outreach> | undefined;
+  // Loaded and begun when we are announced, which nobody should wait for.
+  const reachOut = async (): Promise<Outreach> => {
+    const { Outreach } = await import('./outreach.ts');
+    return new Outreach(self, {
+      ...shared,
+      agree: newcomers ? options.agree : undefined,
+      host: (line) => receiveVisit(line, card),
+      survey,
+      signal: ending,
+    });
+  };
+  const onKnock = async (knock: Knock): Promise<void> => {
+    outreach ??= reachOut();
+    (await outreach).knocked(knock);
+  };
   // Some receivers run for months.
   const clearing = setInterval(() => void stagings.clear().catch(() => {}), CLEAR_EVERY);
-  const tellHidden = onChange((hidden: HiddenEvent | undefined) => hidden && emit(hidden));
-  const addresses = (): string[] => reachable(options, listener.port);
-  const tellReachable = onChange(
-    (now: string[]) => emit({ event: 'reachable', addresses: now }),
-    addresses(),
-  );
-  const looking = setInterval(() => {
-    tellHidden(hiddenBy(survey));
-    tellReachable(addresses());
-  }, LOOK_EVERY);
+  const visibility = new Visibility({ ...shared, survey, port: listener.port, tell: emit });
   let announcer: Announcer | undefined;
   try {
     announcer = announce(
       { name: self.name, run: card.run, port: listener.port },
-      { interfaces: options.interfaces, survey, onKnock: (knock) => outreach.knocked(knock) },
+      { ...shared, survey, onKnock },
     );
     emit({
       event: 'ready',
       name: self.name,
       id: self.identity.id,
       port: listener.port,
-      addresses: addresses(),
+      addresses: visibility.addresses(),
       code: guard?.code ?? null,
       into,
     });
+    outreach ??= reachOut();
     await ended(AbortSignal.any([outer, enough.signal]));
   } finally {
     clearInterval(clearing);
-    clearInterval(looking);
+    visibility.close();
     over.abort();
     listener.close();
-    await Promise.all([announcer?.close(), outreach.closed(), ...visits]);
+    const outreachEnded = outreach?.then((reached) => reached.closed());
+    await Promise.all([announcer?.close(), outreachEnded, ...visits]);
     await transfers.close();
   }
 }
 
-/** How often to look whether and where others can find this device, in milliseconds. */
-const LOOK_EVERY = 3_000;
-
-/** Causes that keep this device out of the lists of others. */
-const HIDING: ReadonlySet<Cause> = new Set(['port-taken', 'cannot-speak', 'cannot-hear']);
-
-function hiddenBy(survey: Survey): HiddenEvent | undefined {
-  const { cause, message } = likelyCause(survey.reports(), []);
-  return HIDING.has(cause) ? { event: 'hidden', cause, message } : undefined;
-}
-
-/** Calls `tell` with what is said, unless it is the same as before. */
-function onChange<T>(tell: (said: T) => void, first?: T): (said: T) => void {
-  let before = JSON.stringify(first);
-  return (said) => {
-    const now = JSON.stringify(said);
-    if (now !== before) tell(said);
-    before = now;
-  };
-}
-
 /** How often parts are cleared away that nobody came back for, in milliseconds. */
 const CLEAR_EVERY = 24 * 3_600_000;
-
-/** What others may type: a link-local address means something else to each, so only without others. */
-function reachable({ interfaces }: ReceiveOptions, port: number): string[] {
-  const all = currentLinks({ interfaces }).map(({ address }) => address);
-  const global = all.filter((address) => !isLinkLocal(address));
-  return (global.length > 0 ? global : all).map((host) => formatAddress({ host, port }));
-}
 
 /** Six digits, all equally likely, leading zeros kept. */
 function drawCode(): string {
