@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { placesNearby } from './look.ts';
 import { type Address, canonical, formatAddress } from './net/addresses.ts';
 import { isOwnAddress } from './net/links.ts';
-import type { Knock } from './net/mdns.ts';
+import type { HeardKnock } from './net/mdns.ts';
 import { LINE_BEAT } from './net/porch.ts';
 import { KNOCK_PORTS } from './net/ports.ts';
 import type { Survey } from './net/survey.ts';
@@ -89,7 +89,7 @@ export class Outreach {
   }
 
   /** Somebody knocked. Anybody can. */
-  knocked({ from, port, intent }: Knock): void {
+  knocked({ from, port, intent }: HeardKnock): void {
     void this.#attend({ host: from, port }, intent === 'send' || intent === 'get');
   }
 

@@ -6,7 +6,7 @@ import { checkTarget, type OnConflict } from './disk/inbox.ts';
 import { openStagings } from './disk/staging.ts';
 import type { ReceiveEvent } from './events.ts';
 import { isAmong } from './net/links.ts';
-import type { Announcer, Knock } from './net/mdns.ts';
+import type { Announcer, HeardKnock } from './net/mdns.ts';
 import { PORTS } from './net/ports.ts';
 import { newRun } from './net/run.ts';
 import { Survey } from './net/survey.ts';
@@ -129,7 +129,7 @@ async function receiveAll(
       signal: ending,
     });
   };
-  const onKnock = async (knock: Knock): Promise<void> => {
+  const onKnock = async (knock: HeardKnock): Promise<void> => {
     outreach ??= reachOut();
     (await outreach).knocked(knock);
   };

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import * as v from 'valibot';
+import { decodeKnock, encodeKnock, type Knock } from '../protocol/knock.ts';
 import type { Intent } from '../protocol/message.ts';
 import { clip, deviceName } from '../protocol/names.ts';
 import { candidates, onLink, type Vantage } from './addresses.ts';
@@ -36,7 +37,7 @@ const AUTHORITATIVE = 0x0400;
 
 export interface AnnounceOptions extends VoiceOptions {
   /** Hears of choosers that cannot dial this process and ask it to dial them. */
-  readonly onKnock?: ((knock: Knock) => void) | undefined;
+  readonly onKnock?: ((knock: HeardKnock) => void) | undefined;
 }
 
 export interface Announcer {
@@ -94,16 +95,10 @@ export function announce(announcement: Announcement, options: AnnounceOptions = 
   return { close };
 }
 
-/** What a chooser says that cannot dial an announcer: dial me. Anybody can say that. */
-export interface Knock {
-  /** The announcer: its run, or an address of its. */
-  readonly to: string;
-  /** Whether somebody chose this announcer, or only looks who is there. */
-  readonly intent: Intent;
-  /** Where the chooser listens: the address that the packet came from, scoped if link-local. */
+/** A knock that was heard. Anybody can say such things. */
+export interface HeardKnock extends Knock {
+  /** The address that it came from, scoped if link-local. */
   readonly from: string;
-  /** One of `KNOCK_PORTS`: nobody can send us to a printer or a mail server. */
-  readonly port: number;
 }
 
 export interface Knocker {
@@ -168,31 +163,18 @@ const KNOCK = 3000;
 /** In one packet. More are not wanted at once by anyone who does not invent them. */
 const MAX_KNOCKS = 8;
 
-/**
- * A knock travels in the additional section of a question, where other programs look for nothing.
- */
-function recordOf({ to, intent, port }: Omit<Knock, 'from'>): DnsRecord {
-  const data = ['v=1', `to=${to}`, `for=${intent}`, `port=${port}`];
-  return { name: KNOCK_NAME, type: 'TXT', ttl: 0, data };
+/** A knock travels in the additional section of a question, where other programs look for nothing. */
+function recordOf(knock: Knock): DnsRecord {
+  return { name: KNOCK_NAME, type: 'TXT', ttl: 0, data: encodeKnock(knock) };
 }
 
 const KNOCK_NAME = `_knock._${SERVICE_TYPE}._tcp.local`;
 
-const KnockHeard = v.object({
-  v: v.literal('1'),
-  to: v.union([v.pipe(v.string(), v.regex(RUN)), v.pipe(v.string(), v.ip())]),
-  for: v.picklist(['look', 'send', 'get']),
-  port: v.pipe(v.string(), v.digits(), v.transform(Number), v.picklist(KNOCK_PORTS)),
-});
-
-function knockOf({ name, type, data }: DnsRecord, from: string): Knock | undefined {
+function knockOf({ name, type, data }: DnsRecord, from: string): HeardKnock | undefined {
   if (type !== 'TXT' || name.toLowerCase() !== KNOCK_NAME || !Array.isArray(data)) return undefined;
-  const pairs = data.slice(0, 8).map((text) => {
-    const [key = '', ...value] = String(text).split('=');
-    return [key, value.join('=')] as const;
-  });
-  const { success, output: heard } = v.safeParse(KnockHeard, Object.fromEntries(pairs));
-  return success ? { to: heard.to, intent: heard.for, port: heard.port, from } : undefined;
+  const knock = decodeKnock(data);
+  // Nobody can send us to a printer or a mail server.
+  return knock && KNOCK_PORTS.includes(knock.port) ? { ...knock, from } : undefined;
 }
 
 export interface BrowseOptions extends VoiceOptions {

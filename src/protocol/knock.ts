@@ -1,0 +1,38 @@
+import * as v from 'valibot';
+import type { Intent } from './message.ts';
+
+/** What a chooser that cannot dial an announcer says by multicast: dial me. */
+export interface Knock {
+  /** The announcer that is meant: its run, or an IP address of its. */
+  readonly to: string;
+  /** Whether somebody chose this announcer, or (`look`) only looks who is there. */
+  readonly intent: Intent;
+  /** Where the chooser listens. */
+  readonly port: number;
+}
+
+/** The strings of the TXT record that says it. */
+export function encodeKnock({ to, intent, port }: Knock): string[] {
+  return ['v=1', `to=${to}`, `for=${intent}`, `port=${port}`];
+}
+
+/** The knock that a TXT record is; undefined if it is none. */
+export function decodeKnock(strings: readonly unknown[]): Knock | undefined {
+  if (strings.length > MAX_STRINGS) return undefined;
+  const pairs = strings.map((text) => {
+    const [key = '', ...value] = String(text).split('=');
+    return [key, value.join('=')] as const;
+  });
+  const { success, output } = v.safeParse(Heard, Object.fromEntries(pairs));
+  return success ? { to: output.to, intent: output.for, port: output.port } : undefined;
+}
+
+/** Of one record. More than a later version will say. */
+const MAX_STRINGS = 16;
+
+const Heard = v.object({
+  v: v.literal('1'),
+  to: v.union([v.pipe(v.string(), v.regex(/^[0-9a-f]{16}$/)), v.pipe(v.string(), v.ip())]),
+  for: v.picklist(['look', 'send', 'get']),
+  port: v.pipe(v.string(), v.regex(/^[1-9]\d{0,4}$/), v.transform(Number), v.maxValue(65_535)),
+});
