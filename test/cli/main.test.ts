@@ -366,6 +366,37 @@ describe('a receiver without a terminal', () => {
   });
 });
 
+test('a question about a stranger that nobody answers within a minute is answered by no', async () => {
+  vi.useFakeTimers();
+  try {
+    let agreed: boolean | undefined;
+    let said = (): string => '';
+    const waited = drop(
+      'receive --plain',
+      {
+        async *receive({ agree, signal = new AbortController().signal } = {}) {
+          yield READY;
+          agreed = await agree?.({ address: '10.77.0.1' }, signal);
+        },
+      },
+      (io) => {
+        said = io.said.err;
+        for (const stream of [io.stdin, io.stderr]) Object.assign(stream, { isTTY: true });
+      },
+    );
+    await vi.waitFor(() => expect(said()).toMatch(/Call it\? \[y\/N\] $/));
+    await vi.advanceTimersByTimeAsync(50_000);
+    expect(agreed).toBeUndefined();
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(agreed).toBe(false);
+    expect((await waited).err).toMatch(
+      /Call it\? \[y\/N\] \nNobody answered, so it was not called\.\n$/,
+    );
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
 describe('a signal', () => {
   /** Runs `drop receive` until it is ready, against a library that ends `onAbort`. */
   async function receiving(onAbort: () => Promise<void>) {
