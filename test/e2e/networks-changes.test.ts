@@ -120,6 +120,7 @@ describeWith([...LAB, 'faketime'], 'a list that stays open is right again', () =
     bob.plug({ ...LAN, addresses: ['10.1.0.2/24'] });
     await list.shows('ana', '10.1.0.1:');
     await list.shows('bob', '10.1.0.2:');
+    await receiving.event('reachable', ({ addresses }) => addresses[0] === '10.1.0.1:23767');
     expect(await network.deliver(bob, 'ana', receiving)).toBeDefined();
   });
 

@@ -65,6 +65,13 @@ describeWith(LAB, 'in the list, and as what is sent to,', () => {
     await list.shows('ana', `10.1.0.1:${two.port}`);
     expect(list.entries.map(({ id }) => id)).toEqual([one.id, one.id]);
 
+    // Each shows a code of its own, and who is new needs the right one.
+    await writeFile(join(network.home(bob).path, 'note'), 'for any of them');
+    const unsure = network.send(bob, 'ana', first, ['note']);
+    expect((await unsure.outcome()).code).toBe(3);
+    const { message } = await unsure.event('error');
+    for (const { port } of [one, two]) expect(message).toContain(`10.1.0.1:${port}`);
+
     for (const [i, receiving] of receivers.entries()) {
       const { port } = await receiving.event('ready');
       const path = await network.deliver(bob, `10.1.0.1:${port}`, receiving);
@@ -72,7 +79,6 @@ describeWith(LAB, 'in the list, and as what is sent to,', () => {
       expect(await readFile(String(path), 'utf8')).toContain(`${port}`);
     }
     // Who knows the device and names it means any of them.
-    await writeFile(join(network.home(bob).path, 'note'), 'for any of them');
     const sending = network.send(bob, 'ana', first, ['note']);
     expect((await sending.outcome()).code).toBe(0);
   });
