@@ -14,18 +14,23 @@ async function main(): Promise<number> {
     throw new Error('The bench makes network namespaces, so it needs root on Linux.');
   const machine = { node: process.version, cpus: cpus().length, load: [load()] };
   const judged: Judged[] = [];
-  for (const [name, { measure, full, quick: few }] of Object.entries(SITUATIONS)) {
-    if (rows.length > 0 && !rows.includes(name)) continue;
-    const runs = quick ? few : full;
-    process.stderr.write(`${name}, ${runs} times; the load is ${load().toFixed(1)}\n`);
-    judged.push(...(await measure(runs)).map(judge));
-    machine.load.push(load());
+  try {
+    for (const [name, { measure, full, quick: few }] of Object.entries(SITUATIONS)) {
+      if (rows.length > 0 && !rows.includes(name)) continue;
+      const runs = quick ? few : full;
+      process.stderr.write(`${name}, ${runs} times; the load is ${load().toFixed(1)}\n`);
+      judged.push(...(await measure(runs)).map(judge));
+      machine.load.push(load());
+    }
+  } finally {
+    // What was measured is worth seeing even if the rest failed.
+    const { node, cpus: cores, load: loads } = machine;
+    process.stdout.write(
+      json
+        ? `${JSON.stringify({ ...machine, rows: judged }, undefined, 2)}\n`
+        : `${table(judged)}\n\nNode ${node}, ${cores} cores, load ${span(loads)}\n`,
+    );
   }
-  process.stdout.write(
-    json
-      ? `${JSON.stringify({ ...machine, rows: judged }, undefined, 2)}\n`
-      : `${table(judged)}\n\nNode ${machine.node}, ${machine.cpus} cores, load ${span(machine.load)}\n`,
-  );
   return judged.some(({ met }) => met === false) ? 1 : 0;
 }
 
