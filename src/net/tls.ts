@@ -11,8 +11,8 @@ import { DropError } from '../errors.ts';
 import type { PeerId } from '../events.ts';
 import { peerIdOf } from '../peer-id.ts';
 import { concat } from '../protocol/bytes.ts';
-import { type Card, decodeCard, encodeCard } from '../protocol/card.ts';
-import type { Part } from '../protocol/session.ts';
+import { type Card, decodeCard, encodeCard, type Part } from '../protocol/card.ts';
+
 import type { Pipe } from '../transfer/channel.ts';
 import { type Address, formatAddress } from './addresses.ts';
 import type { ProvenCard } from './watch.ts';

@@ -2,7 +2,9 @@ import { DropError } from '../errors.ts';
 import { concat, fromHex, toHex, utf8 } from './bytes.ts';
 import { MAX_DEVICE_NAME } from './limits.ts';
 import { clip, deviceName } from './names.ts';
-import type { Part } from './session.ts';
+
+/** Who announced itself and who chose it from the list; whoever dials, and whoever sends. */
+export type Part = 'announcer' | 'chooser';
 
 /** What a listening process says of itself to whoever asks; the key that it proved goes with it. */
 export interface Card {

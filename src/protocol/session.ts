@@ -1,10 +1,8 @@
 import { DropError } from '../errors.ts';
+import type { Part } from './card.ts';
 import { FrameDecoder } from './frame.ts';
 import { ensure, Ledger } from './ledger.ts';
 import { decode, encode, type Intent, type Message, type MessageType } from './message.ts';
-
-/** Who announced itself and who chose it from the list; whoever dials, and whoever sends. */
-export type Part = 'announcer' | 'chooser';
 
 /** Which way the files go. The chooser's intent decides it. */
 export type Role = 'sender' | 'receiver';

@@ -1,6 +1,7 @@
 import { DropError, type ErrorCode } from '../errors.ts';
+import type { Part } from '../protocol/card.ts';
 import type { Message, MessageOf, MessageType } from '../protocol/message.ts';
-import { type Part, Session } from '../protocol/session.ts';
+import { Session } from '../protocol/session.ts';
 
 /** Ordered, secret bytes to and from one peer: TLS today, anything tomorrow. */
 export interface Pipe {

@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { DropError } from '../../src/errors.ts';
 import { concat } from '../../src/protocol/bytes.ts';
+import type { Part } from '../../src/protocol/card.ts';
 import { MAX_OPEN_ENTRIES, MAX_ROOT_UNITS, MAX_ROOTS } from '../../src/protocol/limits.ts';
 import type { Entry } from '../../src/protocol/manifest.ts';
 import { encode, type Message } from '../../src/protocol/message.ts';
-import { agree, type Part, Session } from '../../src/protocol/session.ts';
+import { agree, Session } from '../../src/protocol/session.ts';
 
 const hello: Message = { type: 'hello', newest: 1, oldest: 1, intent: 'send', knows: true };
 const look: Message = { ...hello, intent: 'look' };
