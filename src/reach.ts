@@ -2,7 +2,7 @@ import { isIP } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DropError } from './errors.ts';
 import type { PeerId } from './events.ts';
-import { type Address, race } from './net/addresses.ts';
+import { type Address, canonical, isLoopback, race } from './net/addresses.ts';
 import type { Caller, Porch } from './net/porch.ts';
 import { DEFAULT_PORT } from './net/ports.ts';
 import type { Connection } from './net/tls.ts';
@@ -60,7 +60,8 @@ export async function reach(
   const caller = { id, run, hosts };
   if (porch.has(caller)) return lineTo(caller, porch, signal);
 
-  const doors = run === undefined ? hosts.filter((host) => isIP(host) !== 0) : [run];
+  const ips = hosts.filter((host) => isIP(host) !== 0 && !isLoopback(host)).map(canonical);
+  const doors = run === undefined ? ips : [run];
   let knocked = false;
   const knock = (): void => {
     if (knocked || doors.length === 0) return;

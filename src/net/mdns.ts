@@ -3,10 +3,10 @@ import * as v from 'valibot';
 import { decodeKnock, encodeKnock, type Knock } from '../protocol/knock.ts';
 import type { Intent } from '../protocol/message.ts';
 import { clip, deviceName } from '../protocol/names.ts';
-import { candidates, onLink, type Vantage } from './addresses.ts';
+import { candidates, canonical, onLink, type Vantage } from './addresses.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { latest } from './latest.ts';
-import { isOwnAddress, type Link, ownAddresses } from './links.ts';
+import { type Link, ownAddresses } from './links.ts';
 import { KNOCK_PORTS } from './ports.ts';
 import { RUN } from './run.ts';
 import {
@@ -54,7 +54,8 @@ export function announce(announcement: Announcement, options: AnnounceOptions = 
   const { clock = systemClock } = options;
   const name = deviceName(announcement.name) || 'drop';
   const voices = speakOnLinks(
-    (voice) => {
+    (voice, { networks }) => {
+      const isHere = (to: string) => networks.some(({ address }) => address === canonical(to));
       const service = voice.publish({
         name: instanceName(name, run),
         type: SERVICE_TYPE,
@@ -69,7 +70,7 @@ export function announce(announcement: Announcement, options: AnnounceOptions = 
       });
       voice.server.mdns.on('query', ({ additionals = [] }, { address }) => {
         for (const knock of additionals.flatMap((record) => knockOf(record, address) ?? []))
-          if (knock.to === run || isOwnAddress(knock.to)) options.onKnock?.(knock);
+          if (knock.to === run || isHere(knock.to)) options.onKnock?.(knock);
       });
       // The library's second announcement comes after three seconds, and the first may be lost.
       const repeats = ANNOUNCED_AGAIN.map((ms) =>

@@ -32,6 +32,8 @@ export interface PorchOptions extends VoiceOptions {
   readonly card: Card;
   /** Whether a device may wait here though nobody knocked at it. */
   readonly welcomes: (card: ProvenCard, remote: string) => Promise<boolean>;
+  /** Where to listen, the first that is free; nobody comes to others than `KNOCK_PORTS`. */
+  readonly ports?: readonly number[] | undefined;
   /** Hears that somebody looked who is here, and from which address. */
   readonly onAsked?: ((remote: string) => void) | undefined;
 }
@@ -41,6 +43,12 @@ export const LINE_SILENCE = 6_000;
 
 /** How often both ends of a line say that they are alive, in milliseconds. */
 export const LINE_BEAT = 2_000;
+
+/**
+ * Bytes on a line that waits, where nobody hears: signs of life of half a day. Beyond them, it would
+ * not be noticed when the line ends; the announcer makes another.
+ */
+const MAX_UNHEARD = 64 * 1024;
 
 /** Lines that wait at a time. Bounds what those whom we know can hold… */
 const MAX_LINES = 32;
@@ -76,9 +84,9 @@ export class Porch {
 
   /** Lets announcers come by themselves. Resolves with the port; undefined if there is none free. */
   async open(): Promise<number | undefined> {
-    const { card, onAsked, interfaces } = this.#options;
+    const { card, ports = KNOCK_PORTS, onAsked, interfaces } = this.#options;
     if (this.#closed) return undefined;
-    this.#opening ??= listen(KNOCK_PORTS, this.#credentials, {
+    this.#opening ??= listen(ports, this.#credentials, {
       card,
       onConnection: (connection) => void this.#admit(connection),
       onAsked,
@@ -209,6 +217,7 @@ export class Porch {
     connection.greeted(LINE_SILENCE);
     const beat = setInterval(() => {
       if (channel.session.opened) clearInterval(beat);
+      else if (connection.unheard > MAX_UNHEARD) connection.destroy();
       else channel.say({ type: 'alive' }).catch(() => {}); // Its end is noticed by itself.
     }, LINE_BEAT);
     void connection.over.then(() => {

@@ -32,6 +32,8 @@ export interface Connection extends Pipe {
   readonly remote: string;
   /** For how many milliseconds nothing came; a greeted peer says `alive` every few seconds. */
   readonly silence: number;
+  /** Bytes that came and that nobody has heard yet. */
+  readonly unheard: number;
   /** Resolves when nothing more can come of it. */
   readonly over: Promise<void>;
   /** A greeting begins now, on a line that has waited: its time limit counts from here. */
@@ -320,6 +322,10 @@ class Wire implements Connection {
     });
     socket.on('error', (cause) => this.#fail(new DropError('disconnected', { cause })));
     socket.on('close', () => this.#fail(new DropError('disconnected')));
+  }
+
+  get unheard(): number {
+    return this.#buffered;
   }
 
   get silence(): number {
