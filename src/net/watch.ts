@@ -148,6 +148,8 @@ interface Claim {
   route?: Route | undefined;
   /** Whether it ever led to a peer. */
   wasTrue: boolean;
+  /** When the process that it is about was lost. What was said before that is no news of it. */
+  lost: number;
   /** Prevents the next check; undefined while one runs, and while the peer itself is checked. */
   cancelCheck: (() => void) | undefined;
 }
@@ -223,6 +225,7 @@ function peerTable(
         checked: clock.now(),
         failures: 0,
         wasTrue: false,
+        lost: Number.NEGATIVE_INFINITY,
         cancelCheck: undefined,
       };
       claims.set(said.key, fresh);
@@ -263,8 +266,9 @@ function peerTable(
       tellFound(peer);
     } catch (error) {
       if (signal.aborted) return;
-      const { run, name } = claim;
-      if (run !== undefined && ![...peers.values()].some((peer) => peer.run === run))
+      const { run, name, heard, lost } = claim;
+      const isListed = [...peers.values()].some((peer) => peer.run === run);
+      if (run !== undefined && !isListed && heard > lost)
         onSilent?.({ run, name, addresses: addresses.map(formatAddress), error });
       retry(claim);
     }
@@ -392,6 +396,7 @@ function peerTable(
   function lose(peer: ListedPeer): void {
     peers.delete(peer.key);
     tell(peer.key, change('lost', peer));
+    for (const claim of claims.values()) if (claim.run === peer.run) claim.lost = clock.now();
     for (const route of peer.routes)
       if ('claim' in route) {
         route.claim.route = undefined;

@@ -121,6 +121,20 @@ describe('a peer', () => {
     expect(news()).toEqual(['lost Ana at 10.0.0.1:1']);
   });
 
+  test('is not said to be announced when it has gone, until it speaks again', async () => {
+    const { clock, answers, hear, news, silent } = network();
+    answers.set('10.0.0.1:1', ANA);
+    await hear(announced());
+    answers.clear();
+    await hear(goodbye());
+    await clock.pass(30_000);
+    expect(news()).toEqual(['found Ana at 10.0.0.1:1', 'lost Ana at 10.0.0.1:1']);
+    expect(silent).toEqual([]);
+    await hear(announced());
+    await clock.pass(1);
+    expect(silent).toEqual(['10.0.0.1:1']);
+  });
+
   test('is found again when it answers again', async () => {
     const { clock, answers, hear, news } = network();
     answers.set('10.0.0.1:1', ANA);
