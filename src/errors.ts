@@ -24,7 +24,7 @@ export const ERRORS = {
   unreachable: {
     exit: 3,
     message: 'The device does not answer.',
-    hint: 'A firewall there may block it; it must admit TCP to the port that `drop receive` prints.',
+    hint: 'A firewall, most likely. Run on both computers: drop doctor',
   },
   'no-network': {
     exit: 3,
