@@ -75,6 +75,8 @@ class Lookout {
   /** Key and run of the other devices that are there. */
   readonly #found = new Set<string>();
   readonly #silent = new Map<string, { event: SilentEvent; at: number }>();
+  /** The runs of those who were knocked at. */
+  readonly #knocked = new Set<string>();
   /** Since when there is nobody. */
   #nobodySince = performance.now();
   #told = '';
@@ -99,7 +101,11 @@ class Lookout {
       const changes = watchPeers(
         (stop) => look(this.#self, this.#options, { porch, survey, signal: stop }),
         probe,
-        { signal, onSilent: (silent) => this.#hearSilence(silent) },
+        {
+          signal,
+          onSlow: (run) => this.#knock(run),
+          onSilent: (silent) => this.#hearSilence(silent),
+        },
       );
       for await (const change of changes) await this.#hear(change);
       this.news.end();
@@ -107,7 +113,7 @@ class Lookout {
       this.news.end({ error });
     } finally {
       clearInterval(ticks);
-      for (const run of this.#silent.keys()) this.#porch.stopKnocking(run);
+      for (const run of this.#knocked) this.#porch.stopKnocking(run);
     }
   }
 
@@ -128,8 +134,13 @@ class Lookout {
     this.news.put(key, event);
   }
 
-  #hearSilence({ run, name, addresses }: Silent): void {
+  #knock(run: string): void {
+    this.#knocked.add(run);
     void this.#porch.knock(run, 'look');
+  }
+
+  #hearSilence({ run, name, addresses }: Silent): void {
+    this.#knock(run);
     const before = this.#silent.get(run);
     const event: SilentEvent = { event: 'silent', state: 'found', name, run, addresses };
     this.#silent.set(run, { event, at: performance.now() });
@@ -138,6 +149,7 @@ class Lookout {
 
   /** The silence of one that answered after all, or of which nothing is heard any more. */
   #break(run: string): void {
+    this.#knocked.delete(run);
     this.#porch.stopKnocking(run);
     const silent = this.#silent.get(run);
     if (silent === undefined) return;

@@ -52,6 +52,8 @@ export interface WatchOptions {
   /** Milliseconds between two checks of one peer. */
   readonly every?: number;
   readonly clock?: Clock;
+  /** Hears of the run of what is announced and takes long to answer; often it never will. */
+  readonly onSlow?: ((run: string) => void) | undefined;
   /** Hears of what is announced but does not answer, at each attempt: often it is a firewall. */
   readonly onSilent?: ((silent: Silent) => void) | undefined;
 }
@@ -120,6 +122,9 @@ const LAST_RETRY = 30_000;
 /** Milliseconds between two checks, at least, of what was lost and speaks again. */
 const EAGER = 1000;
 
+/** Milliseconds after which an answer is late: on a local network most come within 20. */
+const SLOW = 600;
+
 /** Milliseconds that a check of a listed peer may take, and until it is checked once more. */
 const RECHECK_LIMIT = 1500;
 const SECOND_LOOK = 1500;
@@ -181,7 +186,7 @@ function peerTable(
   tell: (key: string, change: Change) => void,
   options: WatchOptions & { readonly signal: AbortSignal },
 ): { hear(sighting: Sighting): void } {
-  const { signal, every = 3000, clock = systemClock, onSilent } = options;
+  const { signal, every = 3000, clock = systemClock, onSlow, onSilent } = options;
   const claims = new Map<string, Claim>();
   const peers = new Map<string, ListedPeer>();
   const inTurn = turns(MAX_CHECKS);
@@ -251,6 +256,8 @@ function peerTable(
   async function check(claim: Claim): Promise<void> {
     if (signal.aborted || claims.get(claim.key) !== claim) return;
     claim.checked = clock.now();
+    const { run: claimed } = claim;
+    const stopWaiting = after(SLOW, () => claimed !== undefined && onSlow?.(claimed));
     const addresses = claim.hosts.map((host) => ({ host, port: claim.port }));
     try {
       const [card, address] = await race(
@@ -271,6 +278,8 @@ function peerTable(
       if (run !== undefined && !isListed && heard > lost)
         onSilent?.({ run, name, addresses: addresses.map(formatAddress), error });
       retry(claim);
+    } finally {
+      stopWaiting();
     }
   }
 
