@@ -219,6 +219,9 @@ function handshake<T>(
       reject(unreachable({ host, port }, cause));
     };
     const abort = (): void => fail(signal.reason);
+    // Whoever calls has a limit of its own; this one nobody can forget.
+    const limit = setTimeout(() => fail(undefined), GREETING_LIMIT);
+    socket.once('close', () => clearTimeout(limit));
     if (signal.aborted) return abort();
     signal.addEventListener('abort', abort, { once: true });
     socket.once('close', () => signal.removeEventListener('abort', abort));
@@ -230,6 +233,7 @@ function handshake<T>(
       } catch (error) {
         fail(error);
       }
+      clearTimeout(limit);
       signal.removeEventListener('abort', abort);
       socket.off('error', fail).on('error', () => socket.destroy());
     });
