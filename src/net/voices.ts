@@ -130,7 +130,9 @@ function speak(link: Link, start: Start, options: Speaking): Speaker {
       tally.failed(code);
       if (!told.has(code)) onTrouble?.({ interface: link.name, family: link.family, code });
       told.add(code);
-      void leave();
+      // Nothing can be said by it any more, so it leaves without a goodbye, and once.
+      const left = leave();
+      leave = () => left;
       // Whoever only asks can do so from any port, and is answered there (RFC 6762, 6.7).
       if (code === 'EADDRINUSE' && kind !== 'questions' && !isTaken) {
         isTaken = true;
