@@ -51,6 +51,11 @@ export interface PeersOrder extends Settings {
   readonly scan: boolean;
 }
 
+export interface DoctorOrder extends Settings {
+  readonly command: 'doctor';
+  readonly into: string | undefined;
+}
+
 /** What is changed about one device that is known. */
 export type KnownOrder = Settings & { readonly name: string } & (
     | { readonly command: 'trust'; readonly trust: 'ask' | 'auto' | 'blocked' }
@@ -58,7 +63,7 @@ export type KnownOrder = Settings & { readonly name: string } & (
     | { readonly command: 'forget' }
   );
 
-export type Order = SendOrder | ReceiveOrder | PeersOrder | KnownOrder;
+export type Order = SendOrder | ReceiveOrder | PeersOrder | DoctorOrder | KnownOrder;
 
 /** A text that was asked for: help, or the version. */
 export interface Answer {
@@ -120,7 +125,7 @@ const SHORT_HELP = `drop sends files to a computer nearby.
   drop send report.pdf               on the other one: choose the device, type its code once
   drop send --to bob a.pdf photos/   the same without choosing
 
-Commands: receive, send, peers, trust, rename, forget, block
+Commands: receive, send, peers, doctor, trust, rename, forget, block
 All options: drop --help, drop send --help
 `;
 
@@ -131,6 +136,7 @@ Examples:
   drop send report.pdf photos/        choose a device in the list and send
   drop send --to bob report.pdf       send to a device by its name
   drop peers                          who is there?
+  drop doctor                         why does it not work?
 
 Environment:
   DROP_HOME   the folder for the identity and the known devices of this computer
@@ -161,6 +167,12 @@ Examples:
   drop peers
   drop peers --watch
   drop peers --scan
+`,
+  doctor: `
+Examples:
+  drop doctor
+  drop doctor --json
+  drop doctor --interface wlan0
 `,
 } as const;
 
@@ -272,6 +284,13 @@ function buildProgram(
     );
 
   program
+    .command('doctor')
+    .description('test this computer and network, and tell what is wrong and what mends it')
+    .addOption(setting('--into <folder>', 'where files are to be saved; by default as in receive'))
+    .addHelpText('after', EXAMPLES.doctor)
+    .action(({ into }: DoctorValues) => take({ ...settings(), command: 'doctor', into }));
+
+  program
     .command('trust')
     .description('say whether files from a known device need your yes')
     .argument('<name>', KNOWN)
@@ -342,6 +361,10 @@ interface SendValues {
 interface PeersValues {
   readonly watch?: boolean;
   readonly scan?: boolean;
+}
+
+interface DoctorValues {
+  readonly into?: string;
 }
 
 function settingsOf(values: GlobalValues): Settings {

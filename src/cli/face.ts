@@ -1,4 +1,4 @@
-import type { DiscoverEvent, KnownPeer, ReceiveEvent, SendEvent } from '../index.ts';
+import type { CheckEvent, DiscoverEvent, KnownPeer, ReceiveEvent, SendEvent } from '../index.ts';
 import type { Line } from './words.ts';
 
 /*
@@ -17,7 +17,7 @@ import type { Line } from './words.ts';
  */
 
 /** Everything that is shown as it happens. */
-export type ShownEvent = SendEvent | ReceiveEvent | DiscoverEvent | KnownEvent;
+export type ShownEvent = SendEvent | ReceiveEvent | DiscoverEvent | CheckEvent | KnownEvent;
 
 /** A device that is known from before. A person reads a table or a sentence instead. */
 type KnownEvent = { readonly event: 'known' } & KnownPeer;

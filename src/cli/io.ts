@@ -6,6 +6,7 @@ export type Library = Pick<
   typeof import('../index.ts'),
   | 'DEFAULT_PORT'
   | 'discover'
+  | 'doctor'
   | 'DropError'
   | 'ERRORS'
   | 'forgetPeer'

@@ -79,6 +79,8 @@ async function perform(order: Order, context: Context): Promise<number> {
       return (await import('./receive.ts')).receive(order, context);
     case 'peers':
       return (await import('./peers.ts')).peers(order, context);
+    case 'doctor':
+      return (await import('./doctor.ts')).doctor(order, context);
     default:
       return (await import('./known.ts')).changeKnown(order, context);
   }

@@ -2,7 +2,6 @@ import {
   ANYTHING,
   type Answer,
   allOf,
-  someOf,
   type Chain,
   type Effect,
   effectsOf,
@@ -14,6 +13,7 @@ import {
   portRange,
   type Range,
   type Rule,
+  someOf,
 } from './rules.ts';
 
 /** The chains that `iptables-save` or `ip6tables-save` lists. */

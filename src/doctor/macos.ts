@@ -43,13 +43,13 @@ function incomingOf(
   if (blocks)
     return {
       says: 'drop',
-      where: 'the firewall of macOS, which blocks all incoming connections,',
+      where: 'the firewall of macOS, which blocks all that comes in',
       fix: `sudo ${TOOL} --setblockall off`,
     };
   if (/is blocked|blocked\s*$/im.test(app))
     return {
       says: 'drop',
-      where: `the firewall of macOS, which blocks ${node},`,
+      where: `the firewall of macOS, which blocks ${node}`,
       fix: unblock(node),
     };
   return { says: /permitted|is allowed/i.test(app) ? 'accept' : 'unknown' };

@@ -3,7 +3,6 @@ import {
   ANYTHING,
   type Answer,
   allOf,
-  someOf,
   type Chain,
   type Effect,
   effectsOf,
@@ -15,6 +14,7 @@ import {
   portRange,
   type Range,
   type Rule,
+  someOf,
 } from './rules.ts';
 
 const Ruleset = v.object({ nftables: v.array(v.record(v.string(), v.unknown())) });

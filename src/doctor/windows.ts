@@ -58,7 +58,7 @@ function incomingOf({ profiles, networks, rules }: Heard, node: string): Verdict
     if (Name === 'Public' && network && rules.some(({ Action }) => Action === 'Allow'))
       return {
         says: 'drop',
-        where: `the firewall of Windows, for which "${network.Alias}" is a public network,`,
+        where: `the firewall of Windows, for which "${network.Alias}" is a public network`,
         fix: `In PowerShell as administrator: Set-NetConnectionProfile -InterfaceAlias ${quoted(network.Alias)} -NetworkCategory Private`,
       };
     return { says: 'unknown' };

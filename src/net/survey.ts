@@ -95,7 +95,7 @@ export interface Surroundings {
   readonly platform: NodeJS.Platform;
 }
 
-export function surroundings(): Surroundings {
+function surroundings(): Surroundings {
   return {
     virtual: virtualInterfaces(),
     tunnels: tunnelInterfaces(),

@@ -116,6 +116,7 @@ export function fakeLibrary(parts: Partial<Library> = {}): Library {
     ERRORS,
     forTerminal,
     discover: unexpected,
+    doctor: unexpected,
     forgetPeer: unexpected,
     knownPeers: async () => [],
     receive: unexpected,

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import type { DiscoverEvent, ReceiveEvent, SendEvent } from '../../src/events.ts';
+import type { CheckEvent, DiscoverEvent, ReceiveEvent, SendEvent } from '../../src/events.ts';
 import type { Host } from '../lab/hosts.ts';
 import { Home } from './home.ts';
 import { Changes, type Outcome, text } from './process.ts';
@@ -26,7 +26,7 @@ interface ProcessOptions extends DropOptions {
 }
 
 /** A line of `--json`. */
-export type JsonEvent = { readonly v: 1 } & (ReceiveEvent | SendEvent | DiscoverEvent);
+export type JsonEvent = { readonly v: 1 } & (ReceiveEvent | SendEvent | DiscoverEvent | CheckEvent);
 
 type Named<Name extends JsonEvent['event']> = Extract<JsonEvent, { readonly event: Name }>;
 
