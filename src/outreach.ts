@@ -49,8 +49,11 @@ const NEXT_LINE = 200;
 /** Milliseconds for which a chooser is left alone that wanted nothing of a line. */
 const REFUSED = 30_000;
 
-/** Questions about strangers that a person is asked, at most, in one run. */
-const MAX_QUESTIONS = 3;
+/** How often a person says no to strangers, in one run, until there are no more questions. */
+const MAX_REFUSALS = 3;
+
+/** Answers that are remembered; where nobody is asked, as all are agreed to, they are not needed. */
+const MAX_ANSWERS = 64;
 
 /**
  * Milliseconds between two looks for known devices where they were met: often where nobody is
@@ -79,7 +82,9 @@ export class Outreach {
   /** Likewise of those who wanted none, and when; only known ones or agreed ones get so far. */
   readonly #refused = new Map<string, number>();
   /** Strangers about whom a person was asked, and what the answer was. */
-  readonly #answers = new Map<string, Promise<boolean>>();
+  readonly #answers = new Map<string, boolean>();
+  /** One question at a time; whoever knocks meanwhile may knock again. */
+  #isAsking = false;
   readonly #polling: Promise<void>;
 
   constructor(self: Self, options: OutreachOptions) {
@@ -186,10 +191,13 @@ export class Outreach {
     const { agree, signal } = this.#options;
     if (!chosen || agree === undefined) return false;
     const before = this.#answers.get(id);
-    if (before === undefined && this.#answers.size >= MAX_QUESTIONS) return false;
-    const answer = before ?? agree({ address: canonical(host) }, signal).catch(() => false);
-    this.#answers.set(id, answer);
-    return answer;
+    const refusals = [...this.#answers.values()].filter((yes) => !yes).length;
+    if (before !== undefined || this.#isAsking || refusals >= MAX_REFUSALS) return before ?? false;
+    this.#isAsking = true;
+    const yes = await agree({ address: canonical(host) }, signal).catch(() => false);
+    this.#isAsking = false;
+    if (this.#answers.size < MAX_ANSWERS) this.#answers.set(id, yes);
+    return yes;
   }
 
   async #poll(): Promise<void> {

@@ -40,10 +40,11 @@ export interface Reached {
 const KNOCK_AFTER = 700;
 
 /**
- * How long it may take to dial us after nothing came of dialling it, in milliseconds; whoever
- * tries again finds a line that came meanwhile…
+ * How long it may take to dial us after nothing came of dialling it, in milliseconds: not long
+ * where it is tried again, which then finds a line that came meanwhile…
  */
 const LINE_WAIT = 500;
+const LAST_LINE_WAIT = 3_000;
 
 /** …and where a person may be asked there first, as nobody knows yet who it is. */
 const PERSON_WAIT = 60_000;
@@ -75,8 +76,11 @@ export async function reach(
   const dialled = dialTarget(self, target, either).catch(async (error) => {
     if (either.aborted) throw error;
     knock();
-    const wait = id === undefined && run !== undefined ? patience : LINE_WAIT;
-    await sleep(wait, undefined, { signal: either }).catch(() => {});
+    const isTriedAgain = error instanceof DropError && error.code === 'unreachable';
+    const short = isTriedAgain ? LINE_WAIT : LAST_LINE_WAIT;
+    await sleep(id === undefined && run !== undefined ? patience : short, undefined, {
+      signal: either,
+    }).catch(() => {});
     throw error;
   });
   const ways = [dialled, lineTo(caller, porch, either)];

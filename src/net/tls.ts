@@ -270,6 +270,7 @@ class Limit {
 
   start(): void {
     clearTimeout(this.#timer);
+    if (this.#socket.destroyed) return;
     this.#timer = setTimeout(() => this.#socket.destroy(), GREETING_LIMIT);
   }
 

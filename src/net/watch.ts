@@ -275,7 +275,9 @@ function peerTable(
       if (signal.aborted) return;
       const { run, name, heard, lost } = claim;
       const isListed = [...peers.values()].some((peer) => peer.run === run);
-      if (run !== undefined && !isListed && heard > lost)
+      // One that answers, but not as it should, has no firewall.
+      const isSilent = error instanceof DropError && error.code === 'unreachable';
+      if (run !== undefined && !isListed && isSilent && heard > lost)
         onSilent?.({ run, name, addresses: addresses.map(formatAddress), error });
       retry(claim);
     } finally {
