@@ -52,6 +52,14 @@ test('json.md lists every event', () => {
   expect(new Set(listed)).toEqual(new Set(told));
 });
 
+test('TROUBLESHOOTING.md explains every check, in their order', () => {
+  const names = read('src/events.ts').split('export type CheckName =')[1]?.split(';')[0] ?? '';
+  const table = read('docs/TROUBLESHOOTING.md').split('| check | ')[1]?.split('\n\n')[0] ?? '';
+  const explained = Array.from(table.matchAll(/^\| `([a-z0-9-]+)` \|/gm), ([, name]) => name);
+  expect(explained).toEqual(Array.from(names.matchAll(/'([a-z0-9-]+)'/g), ([, name]) => name));
+  expect(explained.length).toBeGreaterThan(10);
+});
+
 test('README.md lists every exit code', () => {
   const listed = [...read('README.md').matchAll(/^\| (\d) \|/gm)].map(([, exit]) => Number(exit));
   expect(new Set(listed)).toEqual(new Set([0, ...rows.map(([, { exit }]) => exit)]));
