@@ -389,7 +389,8 @@ function peerTable(
       if (signal.aborted) return;
       peer.failures++;
     }
-    if (peer.failures > 0 && (replaced || peer.doubted || peer.failures >= FAILURES)) lose(peer);
+    peer.doubted ||= replaced;
+    if (peer.failures > 0 && (peer.doubted || peer.failures >= FAILURES)) lose(peer);
     else recheckLater(peer);
   }
 
@@ -411,7 +412,9 @@ function peerTable(
     for (const route of peer.routes)
       if ('claim' in route) {
         route.claim.route = undefined;
-        retry(route.claim);
+        // Who said goodbye, or gave way to another, is gone, and takes nobody's place here.
+        if (peer.doubted) claims.delete(route.claim.key);
+        else retry(route.claim);
       }
   }
 

@@ -239,6 +239,19 @@ describe('a peer', () => {
     expect(news()).toEqual(['found Ana at 10.0.0.1:1', 'found Ana at 10.0.0.1:2']);
   });
 
+  test('that is started again and again is found each time at once', async () => {
+    const { answers, hear, news } = network();
+    for (let n = 0; n < 3 * MAX_CLAIMS_PER_SOURCE; n++) {
+      const run = n.toString(16).padStart(16, '0');
+      answers.set('10.0.0.1:1', cardOf(ANA, { run }));
+      await hear(announced({ run }));
+      expect(news()).toEqual(['found Ana at 10.0.0.1:1']);
+      answers.clear();
+      await hear(goodbye({ run }));
+      expect(news()).toEqual(['lost Ana at 10.0.0.1:1']);
+    }
+  });
+
   test('that only chooses is not listed', async () => {
     const { clock, answers, hear, news } = network();
     answers.set('10.0.0.1:1', cardOf(ANA, { part: 'chooser' }));
