@@ -10,7 +10,7 @@ const PARTS: Readonly<Record<string, readonly string[]>> = {
   cli: ['index'],
   web: ['index'],
   index: ['root', 'doctor', 'protocol'],
-  doctor: ['root', 'net', 'disk', 'protocol'],
+  doctor: ['root', 'net', 'disk', 'transfer', 'protocol'],
   root: ['net', 'disk', 'transfer', 'protocol'],
   net: ['transfer', 'protocol'],
   disk: ['transfer', 'protocol'],

@@ -7,6 +7,7 @@ import { listLinks } from '../net/links.ts';
 import { type CommonOptions, openSelf } from '../self.ts';
 import { follow } from '../transfer/follow.ts';
 import { fine, mendedBy, note, wrong } from './check.ts';
+import { within } from './limit.ts';
 import { checkNetwork } from './network.ts';
 import { checkClock, checkDownloads, checkState } from './own.ts';
 import { sendToSelf } from './self-test.ts';
@@ -110,44 +111,46 @@ interface Bench {
   readonly found: boolean;
 }
 
+/** Milliseconds that all of it may take. */
+const LIMIT = 7_000;
+
 async function testSelf(
   { folder, home, found }: Bench,
   { interfaces }: DoctorOptions,
-  signal: AbortSignal,
+  outer: AbortSignal,
 ): Promise<CheckEvent> {
-  const test = { folder, home, name: GUEST, interfaces, signal };
-  try {
-    if (found) {
-      const lost = await failureOf(sendToSelf({ ...test, byDiscovery: true }));
-      if (lost === undefined)
-        return fine(
-          'self-test',
-          'A file was found its way from this computer to itself, and is the same.',
-        );
-      signal.throwIfAborted();
-      if (lost.code !== 'not-found') throw lost;
-    }
-    await sendToSelf({ ...test, byDiscovery: false });
-  } catch (error) {
-    if (signal.aborted || !(error instanceof DropError)) throw error;
-    return wrong(
-      'self-test',
-      `This computer could not send itself a file: ${error.message}`,
-      mendedBy(error.hint),
-    );
-  }
-  const message = 'A file went from this computer to itself by its address, but not by its name';
-  return found
-    ? wrong('self-test', `${message}: it does not find itself.`)
-    : note('self-test', `${message}, as is said above.`);
+  const test = { folder, home, name: GUEST, interfaces };
+  const sent = (byDiscovery: boolean, signal: AbortSignal): Promise<DropError | undefined> =>
+    failureOf(sendToSelf({ ...test, byDiscovery, signal }), signal);
+  return within(outer, LIMIT, async (signal) => {
+    const lost = found ? await sent(true, signal) : new DropError('not-found');
+    if (lost === undefined)
+      return fine(
+        'self-test',
+        'A file found its way from this computer to itself, and is the same.',
+      );
+    const failure = lost.code === 'not-found' ? await sent(false, signal) : lost;
+    outer.throwIfAborted();
+    if (failure)
+      return wrong(
+        'self-test',
+        `This computer could not send itself a file: ${failure.message}`,
+        mendedBy(failure.hint),
+      );
+    const message = 'A file went from this computer to itself by its address, but not by its name';
+    return found
+      ? wrong('self-test', `${message}: it does not find itself.`)
+      : note('self-test', `${message}, as is said above.`);
+  });
 }
 
 /** The failure that a task ended with, if a person can understand it. */
-async function failureOf(task: Promise<void>): Promise<DropError | undefined> {
+async function failureOf(task: Promise<void>, signal: AbortSignal): Promise<DropError | undefined> {
   try {
     await task;
     return undefined;
   } catch (error) {
+    if (signal.aborted) return new DropError('unreachable', { cause: error });
     if (error instanceof DropError) return error;
     throw error;
   }

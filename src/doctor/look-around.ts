@@ -13,6 +13,7 @@ import { Survey } from '../net/survey.ts';
 import { probe } from '../net/tls.ts';
 import { type Sighting, watchPeers } from '../net/watch.ts';
 import type { CommonOptions, Self } from '../self.ts';
+import { within } from './limit.ts';
 
 /** What comes of listening to the network for some seconds, and of asking others to dial us. */
 export interface Findings {
@@ -94,6 +95,8 @@ export async function lookAround(
 
   async function* sightings(stop: AbortSignal): AsyncGenerator<Sighting, void> {
     for await (const sighting of look(self, options, { porch, survey, signal: stop })) {
+      // Another doctor's test of itself is gone before it could be asked.
+      if (sighting.heard === 'announcement' && sighting.name === guest.name) continue;
       if (sighting.heard === 'announcement' && !isOwnAddress(sighting.from)) {
         const { run, name, from } = sighting;
         const { times } = heard.get(run) ?? { times: new Map<string, number>() };
@@ -163,8 +166,7 @@ const HERE_LIMIT = 1_000;
 async function whoIsBefore(port: number | undefined, signal: AbortSignal): Promise<Door['before']> {
   if (port === DEFAULT_PORT) return undefined;
   const here = { host: '127.0.0.1', port: DEFAULT_PORT };
-  const limited = AbortSignal.any([signal, AbortSignal.timeout(HERE_LIMIT)]);
-  return probe(here, limited).then(
+  return within(signal, HERE_LIMIT, (soon) => probe(here, soon)).then(
     () => 'drop',
     () => 'another',
   );

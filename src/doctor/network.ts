@@ -4,12 +4,12 @@ import { type Link, tunnelInterfaces, virtualInterfaces } from '../net/links.ts'
 import { DEFAULT_PORT, KNOCK_PORTS } from '../net/ports.ts';
 import { isKeptOff, outsideOf, stateOf } from '../net/survey.ts';
 import { forTerminal } from '../protocol/names.ts';
-import { type CommonOptions, openSelf, type Self } from '../self.ts';
+import type { CommonOptions, Self } from '../self.ts';
 import { fine, mendedBy, note, wrong } from './check.ts';
 import { findFirewalls } from './firewall.ts';
 import { findHolder } from './holder.ts';
 import { type Findings, lookAround, wayOut } from './look-around.ts';
-import { checkState } from './own.ts';
+import { knownSelf } from './own.ts';
 import { type System, systemHere } from './system.ts';
 import { type Firewalls, NOTHING_KNOWN, type Traffic } from './traffic.ts';
 
@@ -35,7 +35,7 @@ export async function* checkNetwork(
         },
       );
 
-  const self = await knownSelf(guest, options);
+  const self = (await knownSelf(options.home)) ?? guest;
   const [findings, heardOf] = await Promise.all([
     lookAround(self, guest, options, signal),
     outside.length > 0 ? findFirewalls(system, outside, DEFAULT_PORT) : NOTHING_KNOWN,
@@ -62,13 +62,6 @@ interface Surgery {
 async function findVpn(): Promise<string | undefined> {
   const way = await wayOut();
   return way !== undefined && tunnelInterfaces().has(way) ? way : undefined;
-}
-
-/** Whom we know, if that can be read; nothing is made that is not there. */
-async function knownSelf(guest: Self, { home }: CommonOptions): Promise<Self> {
-  for await (const check of checkState(home))
-    if (!check.ok || check.name === 'state') return check.ok ? openSelf({ home }) : guest;
-  return guest;
 }
 
 function linksCheck(links: readonly Link[], outside: readonly Link[]): CheckEvent {

@@ -5,7 +5,8 @@ import { defaultHome, findDownloads } from '../disk/home.ts';
 import { loadIdentity } from '../disk/identity.ts';
 import { checkTarget, roomIn } from '../disk/inbox.ts';
 import { DropError } from '../errors.ts';
-import type { CheckEvent } from '../events.ts';
+import type { CheckEvent, CheckName } from '../events.ts';
+import { openSelf, type Self } from '../self.ts';
 import { fine, mendedBy, note, wrong } from './check.ts';
 
 /** The identity and the folder it lies in. Nothing is made that is not there yet. */
@@ -20,20 +21,26 @@ export async function* checkState(home = defaultHome()): AsyncGenerator<CheckEve
 
 async function* checkHome(home: string): AsyncGenerator<CheckEvent, void> {
   const folder = await found(home);
-  if (folder === undefined || !(await found(join(home, 'identity.pem'))))
-    yield fine('identity', 'There is no identity yet; the first drop send or receive makes it.');
-  else yield await checkIdentity(home);
-  if (folder === undefined) return;
+  if (folder === undefined) {
+    yield fine('identity', NO_IDENTITY);
+    return;
+  }
+  if (!folder.isDirectory()) {
+    yield wrong('state', `${home} is not a folder.`, { fix: `rm ${home}` });
+    return;
+  }
   const { uid, mode } = folder;
   const user = process.geteuid?.();
-  if (!folder.isDirectory())
-    yield wrong('state', `${home} is not a folder.`, { fix: `rm ${home}` });
-  else if (user !== undefined && user !== uid)
+  if (user === 0 && uid !== 0) {
+    yield note('state', `${home} belongs to another user, and was not looked into.`);
+    return;
+  }
+  const hasIdentity = (await found(join(home, 'identity.pem'))) !== undefined;
+  const identity = hasIdentity ? await checkIdentity(home) : fine('identity', NO_IDENTITY);
+  yield identity;
+  if (user !== undefined && user !== uid)
     yield wrong('state', `${home} belongs to another user.`, {
-      fix:
-        user === 0
-          ? 'Run it as yourself, without sudo: drop doctor'
-          : `sudo chown -R "$(id -un)" ${home}`,
+      fix: `sudo chown -R "$(id -un)" ${home}`,
     });
   else if (user !== undefined && mode & 0o022)
     yield wrong('state', `Other users can change what is in ${home}.`, {
@@ -41,8 +48,14 @@ async function* checkHome(home: string): AsyncGenerator<CheckEvent, void> {
     });
   else if (!(await isWritable(home)))
     yield wrong('state', `Nothing can be written into ${home}.`, { fix: `chmod u+rwx ${home}` });
-  else yield fine('state', `What is remembered lies in ${home}, and nobody else can change it.`);
+  else {
+    // What is remembered of other devices may be damaged, too.
+    if (hasIdentity && identity.ok) await openSelf({ home });
+    yield fine('state', `What is remembered lies in ${home}, and nobody else can change it.`);
+  }
 }
+
+const NO_IDENTITY = 'There is no identity yet; the first drop send or receive makes it.';
 
 async function checkIdentity(home: string): Promise<CheckEvent> {
   try {
@@ -55,6 +68,14 @@ async function checkIdentity(home: string): Promise<CheckEvent> {
     if (!(error instanceof DropError)) throw error;
     return wrong('identity', error.message, mendedBy(error.hint));
   }
+}
+
+/** Whom we know, if that can be read; nothing is made that is not there. */
+export async function knownSelf(home = defaultHome()): Promise<Self | undefined> {
+  const checks = new Map<CheckName, CheckEvent>();
+  for await (const check of checkState(home)) checks.set(check.name, check);
+  const isThere = checks.get('state')?.level === 'ok' && checks.get('identity')?.ok;
+  return isThere && (await found(join(home, 'identity.pem'))) ? openSelf({ home }) : undefined;
 }
 
 /** Before the first version no clock was right. Dates of files come from it, and `newer` goes by them. */

@@ -7,6 +7,7 @@ import type { Peer, ReceiveEvent } from '../events.ts';
 import { receive } from '../receive.ts';
 import type { CommonOptions } from '../self.ts';
 import { send } from '../send.ts';
+import { within } from './limit.ts';
 
 export interface SelfTestOptions extends Pick<CommonOptions, 'interfaces'> {
   /** An empty folder, and a home in it whose identity nobody knows: so nobody else is let in. */
@@ -18,9 +19,8 @@ export interface SelfTestOptions extends Pick<CommonOptions, 'interfaces'> {
   readonly signal: AbortSignal;
 }
 
-/** Milliseconds until the device must be found, and for all of it. */
-const FIND_LIMIT = 4_000;
-const LIMIT = 6_000;
+/** Milliseconds until the device must be found. */
+const FIND_LIMIT = 3_000;
 
 /** More than one chunk. */
 const BYTES = 300_000;
@@ -34,8 +34,7 @@ export async function sendToSelf(options: SelfTestOptions): Promise<void> {
   await mkdir(into);
   await writeFile(file, bytes);
   const over = new AbortController();
-  const limit = AbortSignal.timeout(LIMIT);
-  const signal = AbortSignal.any([options.signal, over.signal, limit]);
+  const signal = AbortSignal.any([options.signal, over.signal]);
   const common = { home, name, interfaces, signal };
   const receiving = receive({ ...common, into, newcomers: false, once: true });
   try {
@@ -48,21 +47,19 @@ export async function sendToSelf(options: SelfTestOptions): Promise<void> {
     ]);
     const arrived = await readFile(saved.path);
     if (!summary.ok || !arrived.equals(bytes)) throw new DropError('corrupt');
-  } catch (error) {
-    options.signal.throwIfAborted();
-    throw limit.aborted ? new DropError('unreachable', { cause: error }) : error;
   } finally {
     over.abort();
     await receiving.return(undefined);
   }
 }
 
-async function findSelf(common: CommonOptions, id: string): Promise<Peer> {
-  const enough = AbortSignal.timeout(FIND_LIMIT);
-  const signal = common.signal ? AbortSignal.any([common.signal, enough]) : enough;
-  for await (const event of discover({ ...common, signal }))
-    if (event.event === 'peer' && event.state === 'found' && event.id === id) return peerOf(event);
-  throw new DropError('not-found');
+function findSelf(common: CommonOptions & { signal: AbortSignal }, id: string): Promise<Peer> {
+  return within(common.signal, FIND_LIMIT, async (signal) => {
+    for await (const event of discover({ ...common, signal }))
+      if (event.event === 'peer' && event.state === 'found' && event.id === id)
+        return peerOf(event);
+    throw new DropError('not-found');
+  });
 }
 
 type Named<Name> = Extract<ReceiveEvent, { readonly event: Name }>;

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
@@ -39,7 +39,7 @@ describeWith([...LAB, 'socat', 'setpriv'], 'drop doctor', () => {
     expect(await readdir(network.home(bob).downloads)).toEqual([]);
   });
 
-  test('finds nothing wrong beside another computer, which hears of it for a moment only', async () => {
+  test('finds nothing wrong beside another computer, and lets that in peace', async () => {
     await using network = new Network();
     const { ana, bob } = network.pair();
     const receiving = await network.receive(ana);
@@ -270,6 +270,48 @@ describeWith([...LAB, 'socat', 'setpriv'], 'drop doctor', () => {
     expect(levelsOf(await checksOf(network, bob))).toEqual({ ...expected, state: 'ok' });
   });
 
+  test('says as root that it does not look into what belongs to somebody else', async () => {
+    await using network = new Network();
+    const { bob } = network.pair();
+    const home = network.home(bob);
+    await network.run(bob, ['peers', '--json']).outcome();
+    execFileSync('chown', ['-R', String(NOBODY), home.path]);
+    const { identity: _, ...expected } = { ...ALONE, state: 'warning' } as const;
+    expect(levelsOf(await checksOf(network, bob))).toEqual(expected);
+  });
+
+  test('finds what it remembers of others damaged', async () => {
+    await using network = new Network();
+    const { bob } = network.pair();
+    const home = network.home(bob);
+    await network.run(bob, ['peers', '--json']).outcome();
+    execFileSync('rm', ['-r', `${home.state}/peers`]);
+    writeFileSync(`${home.state}/peers`, '');
+    const { code, findings } = await examine(network, bob);
+    expect({ code, findings }).toEqual({ code: 8, findings: { ...ALONE, state: 'failed' } });
+  });
+
+  test('works where there is only IPv6, and says so', async () => {
+    await using network = new Network();
+    const ana = network.host('ana', { bridge: 'lan', name: 'eth0' });
+    const bob = network.host('bob', { bridge: 'lan', name: 'eth0' });
+    await network.receive(ana);
+    expect(levelsOf(await checksOf(network, bob))).toEqual({ ...TOGETHER, network: 'warning' });
+  });
+
+  test('tests only the interface that is named', async () => {
+    await using network = new Network();
+    const { bob } = network.pair();
+    bob.plug({ bridge: 'other', addresses: ['10.2.0.2/24'] });
+    const args = ['--interface', 'other'];
+    const checks = await checksOf(network, bob, { args });
+    expect(levelsOf(checks)).toEqual(ALONE);
+    expect(find(checks, 'network').message).toContain(' other (10.2.0.2');
+    expect(checks.filter(({ name }) => name === 'speak')).toHaveLength(1);
+    const none = network.run(bob, ['doctor', '--json', '--interface', 'none']);
+    expect((await none.outcome()).code).toBe(2);
+  });
+
   test('ends at once when it is told to, and leaves nothing behind', async () => {
     await using network = new Network();
     const { bob } = network.pair();
@@ -315,6 +357,7 @@ type Findings = Readonly<Partial<Record<CheckName, CheckEvent['level']>>>;
 
 interface Manner {
   readonly by?: readonly string[];
+  readonly args?: readonly string[];
 }
 
 const NOBODY = 65_534;
@@ -338,7 +381,10 @@ async function examine(network: Network, host: Host, manner: Manner = {}) {
 async function run(network: Network, host: Host, manner: Manner) {
   const home = network.home(host);
   if (manner === USER) execFileSync('chown', ['-R', `${NOBODY}:${NOBODY}`, home.path]);
-  const examining = network.run(host, ['doctor', '--json'], { home, ...manner });
+  const examining = network.run(host, ['doctor', '--json', ...(manner.args ?? [])], {
+    home,
+    ...manner,
+  });
   const { code } = await examining.outcome();
   const checks = examining.events.filter((event) => event.event === 'check');
   for (const { ok, level } of checks) expect(ok).toBe(level !== 'failed');

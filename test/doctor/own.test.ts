@@ -1,0 +1,52 @@
+import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { checkClock, checkDownloads, checkState, knownSelf } from '../../src/doctor/own.ts';
+import type { CheckEvent } from '../../src/events.ts';
+import { openSelf } from '../../src/self.ts';
+import { TempFolder } from '../support/home.ts';
+
+async function levelsOf(checks: AsyncIterable<CheckEvent>): Promise<Record<string, string>> {
+  const levels: Record<string, string> = {};
+  for await (const { name, level } of checks) levels[name] = level;
+  return levels;
+}
+
+test('a clock before the first version is wrong', () => {
+  expect(checkClock(0)).toMatchObject({ ok: true, level: 'warning' });
+  expect(checkClock(Date.UTC(2030, 1, 1))).toMatchObject({ ok: true, level: 'ok' });
+});
+
+test('a home that is not there is not made', async () => {
+  await using folder = new TempFolder();
+  const home = join(folder.path, 'home');
+  expect(await levelsOf(checkState(home))).toEqual({ identity: 'ok' });
+  expect(await knownSelf(home)).toBeUndefined();
+  mkdirSync(home, { mode: 0o700 });
+  expect(await levelsOf(checkState(home))).toEqual({ identity: 'ok', state: 'ok' });
+  expect(await knownSelf(home)).toBeUndefined();
+  expect(readdirSync(home)).toEqual([]);
+  const { identity } = await openSelf({ home });
+  expect((await knownSelf(home))?.identity.id).toBe(identity.id);
+});
+
+test('a home may be no folder, or lead round in a circle', async () => {
+  await using folder = new TempFolder();
+  const home = join(folder.path, 'home');
+  writeFileSync(home, '');
+  expect(await levelsOf(checkState(home))).toEqual({ state: 'failed' });
+  const circle = join(folder.path, 'circle');
+  symlinkSync('circle', circle);
+  expect(await levelsOf(checkState(circle))).toEqual({ state: 'failed' });
+});
+
+test('a folder for downloads is tested without a trace', async () => {
+  await using folder = new TempFolder();
+  expect(await levelsOf(checkDownloads(folder.path))).toEqual({ downloads: 'ok', room: 'ok' });
+  expect(readdirSync(folder.path)).toEqual([]);
+  const missing = join(folder.path, 'missing');
+  expect(await levelsOf(checkDownloads(missing))).toEqual({ downloads: 'ok' });
+  writeFileSync(missing, '');
+  expect(await levelsOf(checkDownloads(missing))).toEqual({ downloads: 'failed' });
+  expect(readdirSync(folder.path)).toEqual(['missing']);
+});
