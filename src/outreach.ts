@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { placesNearby } from './look.ts';
 import { type Address, canonical, formatAddress } from './net/addresses.ts';
+import { LINE_BEAT } from './net/line.ts';
 import { isOwnAddress } from './net/links.ts';
 import type { HeardKnock } from './net/mdns.ts';
-import { LINE_BEAT } from './net/porch.ts';
 import { KNOCK_PORTS } from './net/ports.ts';
 import type { Survey } from './net/survey.ts';
 import { type Connection, dial, probe } from './net/tls.ts';

@@ -4,8 +4,8 @@ import type { Stagings } from './disk/staging.ts';
 import { DropError, type ErrorCode } from './errors.ts';
 import type { Device, Extent, PeerId, ReceiveEvent } from './events.ts';
 import { exchangeNames, keepAlive, remember } from './meet.ts';
+import { keepLine } from './net/line.ts';
 import { isOwnAddress } from './net/links.ts';
-import { LINE_BEAT, LINE_SILENCE } from './net/porch.ts';
 import { DEFAULT_PORT } from './net/ports.ts';
 import type { Connection } from './net/tls.ts';
 import { Progress } from './progress.ts';
@@ -91,13 +91,8 @@ export async function host(
 }
 
 async function wait(channel: Channel, connection: Connection, card: Card): Promise<void> {
-  connection.greeted(LINE_SILENCE);
   await channel.say({ type: 'here', card });
-  const beat = setInterval(() => {
-    if (channel.session.opened) clearInterval(beat);
-    else channel.say({ type: 'alive' }).catch(() => {}); // Its end is noticed by itself.
-  }, LINE_BEAT);
-  void connection.over.then(() => clearInterval(beat));
+  keepLine(connection, channel);
 }
 
 async function admit(

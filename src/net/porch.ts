@@ -3,6 +3,7 @@ import type { Card } from '../protocol/card.ts';
 import type { Intent } from '../protocol/message.ts';
 import { Channel } from '../transfer/channel.ts';
 import { canonical } from './addresses.ts';
+import { keepLine } from './line.ts';
 import { isAmong } from './links.ts';
 import { type Knocker, knocker } from './mdns.ts';
 import { KNOCK_PORTS } from './ports.ts';
@@ -37,18 +38,6 @@ export interface PorchOptions extends VoiceOptions {
   /** Hears that somebody looked who is here, and from which address. */
   readonly onAsked?: ((remote: string) => void) | undefined;
 }
-
-/** How long the other end of a line may be silent, in milliseconds; then its computer is gone. */
-export const LINE_SILENCE = 6_000;
-
-/** How often both ends of a line say that they are alive, in milliseconds. */
-export const LINE_BEAT = 2_000;
-
-/**
- * Bytes on a line that waits, where nobody hears: signs of life of half a day. Beyond them, it would
- * not be noticed when the line ends; the announcer makes another.
- */
-const MAX_UNHEARD = 64 * 1024;
 
 /** Lines that wait at a time. Bounds what those whom we know can hold… */
 const MAX_LINES = 32;
@@ -214,16 +203,8 @@ export class Porch {
       connection.destroy();
       return;
     }
-    connection.greeted(LINE_SILENCE);
-    const beat = setInterval(() => {
-      if (channel.session.opened) clearInterval(beat);
-      else if (connection.unheard > MAX_UNHEARD) connection.destroy();
-      else channel.say({ type: 'alive' }).catch(() => {}); // Its end is noticed by itself.
-    }, LINE_BEAT);
-    void connection.over.then(() => {
-      clearInterval(beat);
-      this.#lines.delete(line);
-    });
+    keepLine(connection, channel);
+    void connection.over.then(() => this.#lines.delete(line));
     for (const listener of this.#listeners) listener(line);
     if ([...this.#waiting].some((take) => take(line))) return;
     this.#lines.add(line);
