@@ -17,7 +17,7 @@ export async function findMacFirewall(
   const out: Verdict = { says: 'accept' };
   const incoming = incomingOf({ state, isOn, blocks, app }, node);
   return {
-    names: isOn ? ['the firewall of macOS'] : [],
+    names: isOn ? ['macOS'] : [],
     readable: state !== undefined,
     verdicts: { 'tcp-in': incoming, 'multicast-in': incoming, 'multicast-out': out },
     fixFor: (traffic) => (isOn && traffic !== 'multicast-out' ? unblock(node) : undefined),

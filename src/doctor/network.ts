@@ -203,8 +203,9 @@ function familiesOf(links: readonly LinkReport[]): string {
 function culprit(traffic: Traffic, { firewalls, vpn }: Surgery): string {
   const verdict = firewalls.verdicts[traffic];
   if (verdict.says === 'drop') return `${verdict.where} stops it`;
-  const names = firewalls.names.length > 0 ? firewalls.names.join(' or ') : 'a firewall here';
-  return `${names}${vpn === undefined ? '' : `, or the VPN (${vpn})`}, most likely`;
+  const known = firewalls.names.length > 0;
+  const name = known ? `the firewall here (${firewalls.names.join(', ')})` : 'a firewall here';
+  return `${name}${vpn === undefined ? '' : `, or the VPN (${vpn})`}, most likely`;
 }
 
 function fixFor(traffic: Traffic, { firewalls, system }: Surgery): string | undefined {
@@ -319,33 +320,23 @@ function firewallCheck({ firewalls, system }: Surgery): CheckEvent {
       fix: [...new Set(stopped.map(({ fix }) => fix))].join(' && '),
     });
   }
-  const on = names.length === 0 ? 'A firewall' : capital(names.join(' and '));
+  const known = names.length > 0;
+  const on = known ? `The firewall here (${names.join(', ')})` : 'A firewall';
   const unknown = (Object.keys(WHAT) as Traffic[]).filter(
     (traffic) => verdicts[traffic].says === 'unknown',
   );
-  if (unknown.length === 0)
+  const [first] = unknown;
+  if (first === undefined)
     return fine(
       'firewall',
-      names.length === 0
-        ? 'No firewall of this computer is in the way.'
-        : `${on} is on, and lets drop through.`,
+      known ? `${on} lets drop through.` : 'No firewall of this computer is in the way.',
     );
-  // What a person can do depends on the first thing that is not known to pass.
-  const [first = 'tcp-in'] = unknown;
   const list = unknown.map((traffic) => WHAT[traffic]).join(' and ');
-  if (names.length === 0 && !readable && system.platform === 'linux')
-    return note('firewall', `Only an administrator may see whether rules here stop ${list}.`, {
+  if (!known && !readable && system.platform === 'linux')
+    return note('firewall', `Only root may see whether a firewall here stops ${list}.`, {
       ...(system.isRoot ? {} : { fix: AS_ROOT }),
     });
-  return note(
-    'firewall',
-    `${on} ${names.length === 0 ? 'may be' : 'is'} on, and it is not certain that it lets through ${list}.`,
-    mendedBy(firewalls.fixFor(first)),
-  );
-}
-
-function capital(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
+  return note('firewall', `${on} may stop ${list}.`, mendedBy(firewalls.fixFor(first)));
 }
 
 function grouped<T>(items: readonly T[], keyOf: (item: T) => string): Map<string, T[]> {

@@ -23,7 +23,7 @@ export async function findWindowsFirewall(
   const incoming = incomingOf(heard.output, node);
   const isOn = heard.output.profiles.some(isEnabled);
   return {
-    names: isOn ? ['the firewall of Windows'] : [],
+    names: isOn ? ['Windows'] : [],
     readable: true,
     verdicts: {
       'tcp-in': incoming,
