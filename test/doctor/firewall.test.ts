@@ -106,6 +106,14 @@ describe('the rules of Linux', () => {
     expect((await verdictsOf(answers, [V4], 22)).says[0]).toBe('accept');
     expect((await verdictsOf({ ...answers, files: {} }, [V4])).says[0]).toBe('accept');
   });
+
+  test('of a VPN may forbid all that does not go through it', async () => {
+    // As in wg-quick(8).
+    const rule = '! -o wg0 -m mark ! --mark 0xca6c -m addrtype ! --dst-type LOCAL -j REJECT';
+    const save = `*filter\n:INPUT ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n-A OUTPUT ${rule}\nCOMMIT\n`;
+    const runs = { [NFT]: '{"nftables":[]}', 'iptables-save': save, 'ip6tables-save': save };
+    expect((await verdictsOf({ runs })).says).toEqual(['accept', 'accept', 'drop']);
+  });
 });
 
 /** What `nft -j` prints for one condition, in a chain that drops what comes to its end. */
