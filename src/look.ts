@@ -55,13 +55,13 @@ const MAX_REMEMBERED = 16;
 const MAX_PLACES = 3;
 
 /** A place where a known device was met. */
-export interface KnownPlace {
+interface KnownPlace {
   readonly id: PeerId;
   readonly address: Address;
 }
 
 /** Where the devices that we know and do not block were met last. */
-export async function knownPlaces({ book, trust }: Self): Promise<KnownPlace[]> {
+async function knownPlaces({ book, trust }: Self): Promise<KnownPlace[]> {
   const welcome = (await trust.all()).filter((peer) => peer.trust !== 'blocked');
   const ids = new Set(welcome.map(({ id }) => id));
   const met = (await book.all()).filter(({ id }) => ids.has(id)).slice(0, MAX_REMEMBERED);

@@ -159,8 +159,11 @@ async function receiveAll(
     over.abort();
     listener.close();
     const outreachEnded = outreach?.then((reached) => reached.closed());
-    await Promise.all([announcer?.close(), outreachEnded, ...visits]);
-    await transfers.close();
+    try {
+      await Promise.all([announcer?.close(), outreachEnded, ...visits]);
+    } finally {
+      await transfers.close();
+    }
   }
 }
 

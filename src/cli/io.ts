@@ -74,7 +74,9 @@ export function mannerOf(
 ): Manner {
   if (json) return { face: 'json', asks: false };
   const asks = input && isOn(environment.CI) === false && !!stdin.isTTY && !!stderr.isTTY;
-  const face = asks && !plain && environment.TERM !== 'dumb' ? 'terminal' : 'plain';
+  // A terminal that says it has no columns is one that nobody looks at.
+  const draws = !plain && environment.TERM !== 'dumb' && stderr.columns !== 0;
+  const face = asks && draws ? 'terminal' : 'plain';
   return { face, asks };
 }
 

@@ -518,6 +518,7 @@ describe('the face is chosen', () => {
     ['a terminal', on, terminal, terminal, { TERM: 'xterm' }, 'terminal', true],
     ['--plain', { ...on, plain: true }, terminal, terminal, {}, 'plain', true],
     ['TERM=dumb', on, terminal, terminal, { TERM: 'dumb' }, 'plain', true],
+    ['a terminal of no width', on, terminal, { ...terminal, columns: 0 }, {}, 'plain', true],
     ['--no-input', { ...on, input: false }, terminal, terminal, {}, 'plain', false],
     ['CI', on, terminal, terminal, { CI: 'true' }, 'plain', false],
     ['CI=false', on, terminal, terminal, { CI: 'false' }, 'terminal', true],
