@@ -107,6 +107,19 @@ describeWith(LAB, 'a receiver that nobody can dial', () => {
     await deliver(pair, 'remembered');
   });
 
+  test.concurrent('is found by a scan when there is no multicast, and nobody has met it', async () => {
+    await using pair = new Pair();
+    for (const host of [pair.left, pair.right]) host.lose(MULTICAST, 10);
+    await pair.receive();
+    await writeFile(join(pair.bob.path, 'a'), 'a');
+    expect((await pair.send(['--wait', '4', 'a']).outcome()).code).toBe(3);
+    const sending = pair.send(['--scan', 'a']);
+    await sending.event('paired');
+    expect((await sending.outcome()).code).toBe(0);
+    // Now that they have met, there is no need of it.
+    expect((await pair.send(['--wait', '4', 'a']).outcome()).code).toBe(0);
+  });
+
   test.concurrent('is asked by its address, too', async () => {
     await using pair = await acquainted();
     pair.right.lose(NEW_TCP, 10);
