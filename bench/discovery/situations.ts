@@ -35,6 +35,9 @@ export const SITUATIONS: Readonly<
 /** Milliseconds until what was started or changed has settled: the second announcement is out. */
 const SETTLED = 4000;
 
+/** Milliseconds until the others are done with a list that was closed. */
+const LOOKED = 500;
+
 /** A found peer after the first query of the command and after its start, without loss. */
 async function first(runs: number): Promise<Row[]> {
   await using room = await Room.open();
@@ -437,6 +440,7 @@ class Room implements AsyncDisposable {
 
   /** Opens a list until it shows so many peers, and closes it. */
   async look(peers: number): Promise<Look> {
+    await sleep(LOOKED);
     await using watching = Drop.watch(this.bob, this.#bobsHome);
     const times = await watching.until((all) => {
       const runs = new Map<string, number>();
