@@ -132,8 +132,13 @@ export class Transfers {
 async function isDead({ visit, freed }: Use): Promise<boolean> {
   const { connection, channel } = visit;
   const began = performance.now();
+  let isFree = false;
+  void freed.then(() => {
+    isFree = true;
+  });
   while (connection.silence < SIGN) {
     await sleep(LOOK);
+    if (isFree) return true;
     if (connection.silence < performance.now() - began) return false;
   }
   channel.fail(new DropError('disconnected'));

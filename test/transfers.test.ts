@@ -12,6 +12,7 @@ const BOB = 'bob' as PeerId;
 class House {
   readonly transfers = new Transfers();
   readonly events: TransferEvent[] = [];
+  readonly visits: Visit[] = [];
 
   accept(peer: PeerId, roots: readonly string[], silence = 0): Transfer {
     const from = { id: peer, name: peer };
@@ -28,7 +29,9 @@ class House {
   }
 
   visit(silence = 0): Visit {
-    return { channel: new Channel('announcer', cable().right), connection: { silence } };
+    const visit = { channel: new Channel('announcer', cable().right), connection: { silence } };
+    this.visits.push(visit);
+    return visit;
   }
 
   again(transfer: Transfer, peer = transfer.peer): Promise<Transfer | undefined> {
@@ -86,6 +89,19 @@ describe('what is sent again', () => {
     await house.transfers.giveWay(next, ['a']);
     expect(house.said.includes('summary')).toBe(ends);
     expect((await house.again(before)) === undefined).toBe(ends);
+    await house.transfers.close();
+  });
+
+  test('ends what turns out to be lost while it is waited for', async () => {
+    const house = new House();
+    const before = house.accept(ANA, ['a'], 1000);
+    const next = house.accept(ANA, ['a']);
+    const given = house.transfers.giveWay(next, ['a']);
+    await house.transfers.release(before);
+    // As that of a connection that is over, of which nothing can be said.
+    Object.assign(house.visits[0]?.connection ?? {}, { silence: 0 });
+    await given;
+    expect(house.said).toContain('summary');
     await house.transfers.close();
   });
 });

@@ -332,6 +332,7 @@ class DiskInbox implements Inbox {
       : await this.#name(entry, folder, name, part, digest);
     this.#parts.delete(part);
     this.#staging.end(part.path, false);
+    this.#staging.drop(entry); // Other broken transfers may have left the start of it, too.
     await Promise.all([this.#sync.sync(dirname(path)), this.#landing.anchor(folder)]);
     return { path, renamed: this.#landing.isRenamed(path, entry) };
   }

@@ -229,6 +229,16 @@ describe('what came of a file before a break', () => {
     expect(tree(target)).toEqual({ x: 'content', y: 'y' });
   });
 
+  test('may have come twice, and is gone altogether when the file is there', async () => {
+    const offered = fileOf('x', bytes(MiB));
+    const inboxes = [await open(), await open()];
+    for (const [i, inbox] of inboxes.entries()) await receiveStart(inbox, offered, 1000 * (i + 1));
+    for (const inbox of inboxes) await inbox.close();
+    expect(partsIn(target)).toHaveLength(2);
+    expect(await complete([offered])).toEqual(['rest x']);
+    expect(readdirSync(target)).toEqual(['x']);
+  });
+
   test('is not shared by two transfers at once', async () => {
     const offered = fileOf('x', bytes(MiB + 1));
     await breakOff(offered, MiB);
