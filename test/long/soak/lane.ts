@@ -182,6 +182,8 @@ export class Lane implements AsyncDisposable {
         host.reset('meta l4proto tcp');
         await sleep(ms / 4);
         return host.loseNothing();
+      case 'receiver shut in':
+        return this.#shutIn(ms);
       case 'address changed':
         return this.#address(host);
       case 'rate changed':
@@ -197,6 +199,17 @@ export class Lane implements AsyncDisposable {
       case 'stranger at the door':
         return this.#strange();
     }
+  }
+
+  /** What runs is cut off, and from then on nobody can dial the receiver, only it others. */
+  async #shutIn(ms: number): Promise<void> {
+    const { receiver } = this.#hosts;
+    receiver.reset('meta l4proto tcp');
+    await sleep(200);
+    receiver.loseNothing();
+    receiver.lose('meta l4proto tcp ct state new', 10);
+    await sleep(ms + 3_000);
+    receiver.loseNothing();
   }
 
   async #receive(): Promise<void> {

@@ -46,6 +46,7 @@ const FAULTS = {
   'sender stopped': { weight: 1 },
   'link down': { weight: 3 },
   'connections reset': { weight: 4 },
+  'receiver shut in': { weight: 2 },
   'address changed': { weight: 1 },
   'rate changed': { weight: 3 },
   'one suspended': { weight: 2 },
