@@ -274,6 +274,7 @@ async function questions(runs: number): Promise<Row[]> {
 /** Each kind of assault, on a receiver and an open list, and how they bear it. */
 async function hostile(runs: number): Promise<Row[]> {
   const quiet = new Samples();
+  const noise = new Samples();
   const stalls = new Samples();
   const growth = new Samples();
   const kept = new Samples();
@@ -283,15 +284,18 @@ async function hostile(runs: number): Promise<Row[]> {
     await using list = await room.watch();
     const arrival = await room.arrive(list);
     await using receiver = arrival.receiving;
+    // Hears nothing of it all; stands still when the whole machine does.
+    await using bystander = room.bystander();
     await sleep(SETTLED);
     const targets = Object.entries({ receiver, list });
 
     const watched = async (kind: string, samples: Samples, packets: readonly Uint8Array[]) => {
-      for (const [, target] of targets) await target.watchLoop();
+      for (const one of [receiver, list, bystander]) await one.watchLoop();
       await eve.say(packets);
       await sleep(HEARD);
       for (const [who, target] of targets)
         samples.add(`${kind}: ${who} stands still`, (await target.figures()).stall);
+      noise.add('meanwhile: a bystander stands still', (await bystander.figures()).stall);
     };
     const assault = async () => {
       for (const { kind, packets } of [...QUESTIONS, ...assaults(arrival.run)])
@@ -311,6 +315,7 @@ async function hostile(runs: number): Promise<Row[]> {
   }
   return [
     ...quiet.rows('ms'),
+    ...noise.rows('ms'),
     ...stalls.rows('ms', worst(20)),
     ...growth.rows('MiB', worst(64)),
     ...kept.rows('MiB', worst(1)),
@@ -477,6 +482,11 @@ class Room implements AsyncDisposable {
     const receiving = await this.receive();
     const shown = await watching.peer('found', begun);
     return { receiving, found: shown?.at, run: shown?.run ?? '' };
+  }
+
+  /** An open list on another network, where nobody is. */
+  bystander(): Drop {
+    return Drop.watch(this.#lab.host('carl', { bridge: 'elsewhere' }), this.#home());
   }
 
   /** Eve, who has many addresses and answers on none. */
