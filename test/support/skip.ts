@@ -3,7 +3,15 @@ import { delimiter, join } from 'node:path';
 import { describe } from 'vitest';
 
 /** What a suite needs beside Node: `root` (on Linux), or a command. */
-export type Need = 'root' | 'ip' | 'tc' | 'nft' | 'tmux' | 'avahi-daemon' | 'faketime' | (string & {});
+export type Need =
+  | 'root'
+  | 'ip'
+  | 'tc'
+  | 'nft'
+  | 'tmux'
+  | 'avahi-daemon'
+  | 'faketime'
+  | (string & {});
 
 /** What it takes to make a lab. */
 export const LAB = ['root', 'ip', 'tc', 'nft', 'unshare', 'hostname', 'sysctl'] as const;
