@@ -122,6 +122,12 @@ const LAST_RETRY = 30_000;
 /** Milliseconds between two checks, at least, of what was lost and speaks again. */
 const EAGER = 1000;
 
+/**
+ * Milliseconds until a process is looked for in a second way, by IPv6 for instance: where fifty
+ * announce themselves at once, each is to be listed before any of them is asked twice.
+ */
+const SECOND_WAY = 400;
+
 /** Milliseconds after which an answer is late: on a local network most come within 20. */
 const SLOW = 600;
 
@@ -233,8 +239,11 @@ function peerTable(
         lost: Number.NEGATIVE_INFINITY,
         cancelCheck: undefined,
       };
+      const { run } = said;
+      const isSecond = run !== undefined && [...claims.values()].some((one) => one.run === run);
       claims.set(said.key, fresh);
-      inTurn(() => check(fresh));
+      if (isSecond) fresh.cancelCheck = after(SECOND_WAY, () => checkNow(fresh));
+      else inTurn(() => check(fresh));
     }
   }
 

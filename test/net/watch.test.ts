@@ -186,6 +186,8 @@ describe('a peer', () => {
     const { clock, answers, hear, news } = network();
     answers.set('10.0.0.1:1', ANA).set('[fe80::1%eth0]:1', ANA);
     await hear(announced(), announced({ from: 'fe80::1%eth0' }));
+    expect(news()).toEqual(['found Ana at 10.0.0.1:1']);
+    await clock.pass(400);
     expect(news().at(-1)).toBe('found Ana at 10.0.0.1:1 [fe80::1%eth0]:1');
     answers.delete('10.0.0.1:1');
     await clock.pass(3000);
