@@ -8,9 +8,6 @@ import { type CommonOptions, openSelf } from '../self.ts';
 import { follow } from '../transfer/follow.ts';
 import { fine, mendedBy, note, wrong } from './check.ts';
 import { within } from './limit.ts';
-import { checkNetwork } from './network.ts';
-import { checkClock, checkDownloads, checkState } from './own.ts';
-import { sendToSelf } from './self-test.ts';
 
 export interface DoctorOptions extends CommonOptions {
   /** Where files are to land; by default the person's folder for downloads. */
@@ -49,6 +46,11 @@ async function examine(
     noted ||= check.level === 'warning';
     emit(check);
   };
+  // Loaded with the first test: no other command needs them.
+  const [{ checkNetwork }, { checkClock, checkDownloads, checkState }] = await Promise.all([
+    import('./network.ts'),
+    import('./own.ts'),
+  ]);
   const links = listLinks(options); // What cannot be used at all is said at once.
   for await (const check of checkState(options.home)) tell(check);
   tell(checkClock());
@@ -119,6 +121,7 @@ async function testSelf(
   { interfaces }: DoctorOptions,
   outer: AbortSignal,
 ): Promise<CheckEvent> {
+  const { sendToSelf } = await import('./self-test.ts');
   const test = { folder, home, name: GUEST, interfaces };
   const sent = (byDiscovery: boolean, signal: AbortSignal): Promise<DropError | undefined> =>
     failureOf(sendToSelf({ ...test, byDiscovery, signal }), signal);

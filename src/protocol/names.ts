@@ -45,7 +45,7 @@ export function numbered(name: string, n: number): string {
 export function forTerminal(text: string, max = 256): string {
   const start = text.slice(0, max * UNITS_PER_CHARACTER);
   const shown = start.replace(UNSHOWABLE, '\ufffd').replace(STACKED, '$1');
-  const characters = Array.from(segmenter.segment(shown), ({ segment }) => segment);
+  const characters = Array.from(characterSegments(shown), ({ segment }) => segment);
   if (characters.length <= max && start === text) return shown;
   return `${characters.slice(0, max - 1).join('')}…`;
 }
@@ -82,9 +82,9 @@ export function canMean(text: string, { name, id }: Device): boolean {
 /** The longest start of `text` of at most `bytes` bytes, cut between characters if it can be. */
 export function clip(text: string, bytes: number): string {
   if (utf8(text).length <= bytes) return text;
-  const [first] = segmenter.segment(text);
+  const [first] = characterSegments(text);
   const splits = first !== undefined && utf8(first.segment).length <= bytes;
-  const parts = splits ? Array.from(segmenter.segment(text), ({ segment }) => segment) : [...text];
+  const parts = splits ? Array.from(characterSegments(text), ({ segment }) => segment) : [...text];
   let room = bytes;
   const end = parts.findIndex((part) => {
     room -= utf8(part).length;
@@ -179,4 +179,11 @@ const BLANKS = /[\s\u2800]+/gu;
 /** Bounds the work on a text of any length; a family of four is eleven UTF-16 units. */
 const UNITS_PER_CHARACTER = 16;
 
-const segmenter = new Intl.Segmenter('und', { granularity: 'grapheme' });
+/** What a person takes for one character each. */
+function characterSegments(text: string): Intl.Segments {
+  segmenter ??= new Intl.Segmenter('und', { granularity: 'grapheme' });
+  return segmenter.segment(text);
+}
+
+/** Made when it is needed: that takes 8 ms, for which nobody should wait who starts. */
+let segmenter: Intl.Segmenter | undefined;
