@@ -117,22 +117,8 @@ async function receiveAll(
   const over = new AbortController();
   const ending = AbortSignal.any([outer, enough.signal, over.signal]);
   setMaxListeners(0, ending); // Each look at who may want us listens to it.
-  let outreach: Promise<Outreach> | undefined;
-  // Loaded and begun when we are announced, which nobody should wait for.
-  const reachOut = async (): Promise<Outreach> => {
-    const { Outreach } = await import('./outreach.ts');
-    return new Outreach(self, {
-      ...shared,
-      agree: newcomers ? options.agree : undefined,
-      host: (line) => receiveVisit(line, card),
-      survey,
-      signal: ending,
-    });
-  };
-  const onKnock = async (knock: HeardKnock): Promise<void> => {
-    outreach ??= reachOut();
-    (await outreach).knocked(knock);
-  };
+  let outreach: Outreach | undefined;
+  const onKnock = (knock: HeardKnock): void => outreach?.knocked(knock);
   // Some receivers run for months.
   const clearing = setInterval(() => void stagings.clear().catch(() => {}), CLEAR_EVERY);
   const visibility = new Visibility({ ...shared, survey, port: listener.port, tell: emit });
@@ -142,6 +128,15 @@ async function receiveAll(
       { name: self.name, run: card.run, port: listener.port },
       { ...shared, survey, onKnock },
     );
+    // Loaded when we are announced, which nobody should wait for.
+    const { Outreach } = await import('./outreach.ts');
+    outreach = new Outreach(self, {
+      ...shared,
+      agree: newcomers ? options.agree : undefined,
+      host: (line) => receiveVisit(line, card),
+      survey,
+      signal: ending,
+    });
     emit({
       event: 'ready',
       name: self.name,
@@ -151,16 +146,14 @@ async function receiveAll(
       code: guard?.code ?? null,
       into,
     });
-    outreach ??= reachOut();
     await ended(AbortSignal.any([outer, enough.signal]));
   } finally {
     clearInterval(clearing);
     visibility.close();
     over.abort();
     listener.close();
-    const outreachEnded = outreach?.then((reached) => reached.closed());
     try {
-      await Promise.all([announcer?.close(), outreachEnded, ...visits]);
+      await Promise.all([announcer?.close(), outreach?.closed(), ...visits]);
     } finally {
       await transfers.close();
     }
