@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import type { DiscoverEvent, Peer, PeerEvent, SilentEvent, Standing } from './events.ts';
 import { latest } from './net/latest.ts';
-import { isOwnAddress } from './net/links.ts';
+import { isOwnAddress, lookedUp } from './net/links.ts';
 import type { Porch } from './net/porch.ts';
 import { likelyCause, Survey } from './net/survey.ts';
 import type { Change, Silent } from './net/watch.ts';
@@ -90,7 +90,7 @@ class Lookout {
 
   /** Until the signal is aborted. What breaks it ends the news. */
   async run(signal: AbortSignal): Promise<void> {
-    const ticks = setInterval(() => this.#tick(), TICK);
+    const ticks = setInterval(() => lookedUp(() => this.#tick()), TICK);
     try {
       const [{ look }, { watchPeers }, { probe }] = await Promise.all([
         import('./look.ts'),

@@ -1,6 +1,6 @@
 import type { Cause, HiddenEvent, ReachableEvent } from './events.ts';
 import { formatAddress, isLinkLocal } from './net/addresses.ts';
-import { currentLinks } from './net/links.ts';
+import { currentLinks, lookedUp } from './net/links.ts';
 import { likelyCause, type Survey } from './net/survey.ts';
 
 export interface VisibilityOptions {
@@ -28,7 +28,7 @@ export class Visibility {
   constructor(options: VisibilityOptions) {
     this.#options = options;
     this.#addresses = this.addresses().join();
-    this.#looking = setInterval(() => this.#look(), LOOK_EVERY);
+    this.#looking = setInterval(() => lookedUp(() => this.#look()), LOOK_EVERY);
   }
 
   /** What others may type: a link-local address means something else to each, so only without others. */

@@ -93,7 +93,7 @@ export function followLinks(
 }
 
 /** Undefined if the system cannot tell just now, for want of handles: that is no change. */
-function lookedUp<T>(look: () => T): T | undefined {
+export function lookedUp<T>(look: () => T): T | undefined {
   try {
     return look();
   } catch (error) {
