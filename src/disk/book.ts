@@ -1,11 +1,11 @@
-import { mkdir, readdir, rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { BlockList, isIP, isIPv6, SocketAddress } from 'node:net';
 import { join } from 'node:path';
 import * as v from 'valibot';
 import type { PeerId } from '../events.ts';
-import { isPeerId } from '../peer-id.ts';
 import { diskFailure, isSystemError } from './failure.ts';
 import { Gate } from './gate.ts';
+import { PeerFolder } from './peer-folder.ts';
 import { readPrivate, Unfit, writePrivate } from './private.ts';
 import { syncFolder } from './sync.ts';
 
@@ -43,22 +43,17 @@ export async function openBook(home: string): Promise<Book> {
  * anything: whoever could change it could make us dial any address, where only the key counts.
  */
 export class Book {
-  readonly #folder: string;
+  readonly #folder: PeerFolder;
   readonly #turn = new Gate(1);
 
   constructor(folder: string) {
-    this.#folder = folder;
-  }
-
-  /** Where a peer was met, the latest first; nothing if that is unknown. */
-  async of(id: PeerId): Promise<readonly Address[]> {
-    return (await this.#meetings(id)).map(addressOf);
+    this.#folder = new PeerFolder(folder);
   }
 
   /** All who were met, the latest first. */
   async all(): Promise<readonly Remembered[]> {
     const met: { readonly id: PeerId; readonly meetings: readonly Meeting[] }[] = [];
-    for (const id of (await unlessDiskFails(this.#ids(), [])).slice(0, MAX_PEERS))
+    for (const id of (await unlessDiskFails(this.#folder.ids(), [])).slice(0, MAX_PEERS))
       met.push({ id, meetings: await this.#meetings(id) });
     const latest = ({ meetings: [first] }: (typeof met)[number]): string => first?.at ?? '';
     return met
@@ -83,10 +78,10 @@ export class Book {
   }
 
   async forget(id: PeerId): Promise<void> {
-    const path = this.#pathOf(id);
+    const path = this.#folder.file(id);
     try {
       await rm(path, { force: true });
-      await syncFolder(this.#folder);
+      await syncFolder(this.#folder.path);
     } catch (error) {
       if (!isSystemError(error, 'ENOENT', 'ENOTDIR')) throw diskFailure(error, path);
     }
@@ -96,12 +91,12 @@ export class Book {
     let found = await this.#read(id);
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       if (isFresh(found.meetings, place)) return;
-      if (found.replace === false && (await this.#ids()).length >= MAX_PEERS) return;
+      if (found.replace === false && (await this.#folder.ids()).length >= MAX_PEERS) return;
       const others = found.meetings.filter((other) => !isSame(other, place));
       const meeting = { ...place, at: new Date().toISOString() };
       const meetings = [meeting, ...others].slice(0, MAX_ADDRESSES);
       const text = `${JSON.stringify({ v: 1, id, meetings })}\n`;
-      if (await writePrivate(this.#pathOf(id), text, { replace: found.replace })) return;
+      if (await writePrivate(this.#folder.file(id), text, { replace: found.replace })) return;
       const now = await this.#read(id);
       // Another process has forgotten the peer meanwhile, which is not to be undone.
       if (found.replace !== false && now.replace === false) return;
@@ -122,7 +117,7 @@ export class Book {
     readonly replace: boolean | { readonly text: string };
   }> {
     try {
-      const text = await readPrivate(this.#pathOf(id), MAX_RECORD);
+      const text = await readPrivate(this.#folder.file(id), MAX_RECORD);
       const meetings = parse(text, id);
       return meetings ? { meetings, replace: { text } } : { meetings: [], replace: true };
     } catch (error) {
@@ -130,19 +125,6 @@ export class Book {
       if (isSystemError(error, 'ENOENT')) return { meetings: [], replace: false };
       throw error;
     }
-  }
-
-  async #ids(): Promise<PeerId[]> {
-    return (await readdir(this.#folder))
-      .filter((name) => name.endsWith('.json'))
-      .map((name) => name.slice(0, -'.json'.length))
-      .filter(isPeerId);
-  }
-
-  #pathOf(id: PeerId): string {
-    // The type says it, but this becomes a path, and what it names is read, written and removed.
-    if (!isPeerId(id)) throw new TypeError('not a peer id');
-    return join(this.#folder, `${id}.json`);
   }
 }
 

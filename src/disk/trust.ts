@@ -1,4 +1,4 @@
-import { mkdir, readdir, rm, stat, utimes } from 'node:fs/promises';
+import { mkdir, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as v from 'valibot';
 import { DropError } from '../errors.ts';
@@ -8,6 +8,7 @@ import { MAX_DEVICE_NAME } from '../protocol/limits.ts';
 import { canMean, clip, deviceName, forTerminal, sameName } from '../protocol/names.ts';
 import { diskFailure, isSystemError } from './failure.ts';
 import { Gate } from './gate.ts';
+import { PeerFolder } from './peer-folder.ts';
 import { readPrivate, Unfit, writePrivate } from './private.ts';
 import { syncFolder } from './sync.ts';
 
@@ -51,11 +52,11 @@ export async function openTrustStore(home: string): Promise<TrustStore> {
  * replaced is as this one left it.
  */
 export class TrustStore {
-  readonly #folder: string;
+  readonly #folder: PeerFolder;
   readonly #turn = new Gate(1);
 
   constructor(folder: string) {
-    this.#folder = folder;
+    this.#folder = new PeerFolder(folder);
   }
 
   async get(id: PeerId): Promise<KnownPeer | undefined> {
@@ -170,10 +171,10 @@ export class TrustStore {
   }
 
   async #remove(id: PeerId): Promise<void> {
-    const path = this.#pathOf(id);
+    const path = this.#folder.file(id);
     try {
       await rm(path, { force: true });
-      await syncFolder(this.#folder);
+      await syncFolder(this.#folder.path);
     } catch (error) {
       throw diskFailure(error, path);
     }
@@ -189,7 +190,7 @@ export class TrustStore {
   }
 
   async #read(id: PeerId): Promise<{ peer: KnownPeer; text: string } | undefined> {
-    const path = this.#pathOf(id);
+    const path = this.#folder.file(id);
     try {
       const text = await readPrivate(path, MAX_RECORD);
       const { mtime } = await stat(path);
@@ -205,7 +206,7 @@ export class TrustStore {
     record: Omit<KnownPeer, 'lastSeen'>,
     replace: boolean | { readonly text: string },
   ): Promise<boolean> {
-    const path = this.#pathOf(record.id);
+    const path = this.#folder.file(record.id);
     try {
       return await writePrivate(path, `${JSON.stringify({ v: 1, ...record })}\n`, { replace });
     } catch (error) {
@@ -215,7 +216,7 @@ export class TrustStore {
 
   /** When a peer was last seen. */
   async #setTime(id: PeerId, time: Date): Promise<void> {
-    const path = this.#pathOf(id);
+    const path = this.#folder.file(id);
     try {
       await utimes(path, time, time);
     } catch (error) {
@@ -234,21 +235,10 @@ export class TrustStore {
 
   async #ids(): Promise<PeerId[]> {
     try {
-      const names = await readdir(this.#folder);
-      return names
-        .filter((name) => name.endsWith('.json'))
-        .map((name) => name.slice(0, -'.json'.length))
-        .filter(isPeerId)
-        .sort();
+      return await this.#folder.ids();
     } catch (error) {
-      throw diskFailure(error, this.#folder);
+      throw diskFailure(error, this.#folder.path);
     }
-  }
-
-  #pathOf(id: PeerId): string {
-    // The type says it, but this becomes a path, and what it names is read, written and removed.
-    if (!isPeerId(id)) throw new TypeError('not a peer id');
-    return join(this.#folder, `${id}.json`);
   }
 }
 
