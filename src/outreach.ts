@@ -194,8 +194,14 @@ export class Outreach {
     const refusals = [...this.#answers.values()].filter((yes) => !yes).length;
     if (before !== undefined || this.#isAsking || refusals >= MAX_REFUSALS) return before ?? false;
     this.#isAsking = true;
-    const yes = await agree({ address: canonical(host) }, signal).catch(() => false);
-    this.#isAsking = false;
+    let yes = false;
+    try {
+      yes = await agree({ address: canonical(host) }, signal);
+    } catch {
+      // Who was not asked has not agreed.
+    } finally {
+      this.#isAsking = false;
+    }
     if (this.#answers.size < MAX_ANSWERS) this.#answers.set(id, yes);
     return yes;
   }

@@ -63,7 +63,6 @@ export interface Silent {
   readonly run: string;
   readonly name: string;
   readonly addresses: readonly string[];
-  readonly error: unknown;
 }
 
 /**
@@ -287,7 +286,7 @@ function peerTable(
       // One that answers, but not as it should, has no firewall.
       const isSilent = error instanceof DropError && error.code === 'unreachable';
       if (run !== undefined && !isListed && isSilent && heard > lost)
-        onSilent?.({ run, name, addresses: addresses.map(formatAddress), error });
+        onSilent?.({ run, name, addresses: addresses.map(formatAddress) });
       retry(claim);
     } finally {
       stopWaiting();
