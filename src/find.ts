@@ -24,7 +24,7 @@ export async function findTarget(
   signal: AbortSignal,
 ): Promise<Target> {
   const { to } = options;
-  if (typeof to !== 'string') return targetOf(to);
+  if (typeof to !== 'string') return 'id' in to ? targetOf(to) : silentTarget(self, to);
   // Whoever names a device that it knows means that one, not another that calls itself so.
   const known = await self.trust.find(to);
   const host = known === undefined && looksLikeHost(to) ? hostOf(to) : undefined;
@@ -37,6 +37,15 @@ export async function findTarget(
     if (host && isMissing) return host;
     throw error;
   }
+}
+
+/**
+ * One that does not answer has shown no key. If it calls itself like a device that we know, that is
+ * the one that was chosen, and no other may come in its place.
+ */
+async function silentTarget({ trust }: Self, peer: SilentPeer): Promise<Target> {
+  const known = (await trust.all()).find(({ name }) => sameName(name, peer.name));
+  return { ...targetOf(peer), id: known?.id };
 }
 
 /** How long to look for a device that calls itself like a host, `ana.local`, before dialling that. */

@@ -5,11 +5,15 @@ import { fileURLToPath } from 'node:url';
 import { expect, test, vi } from 'vitest';
 import type { Host } from '../lab/hosts.ts';
 import { Network } from '../lab/network.ts';
-import type { Drop } from '../support/bin.ts';
+import { type Drop, dropOnScreen } from '../support/bin.ts';
 import { Changes, text } from '../support/process.ts';
+import type { Screen } from '../support/screen.ts';
 import { describeWith, LAB } from '../support/skip.ts';
 
 vi.setConfig({ testTimeout: 90_000 });
+
+const ENTER = '\r';
+const DOWN = '\x1b[B';
 
 const NEW_TCP = 'meta l4proto tcp ct state new';
 
@@ -21,6 +25,19 @@ describeWith(LAB, 'among strangers, a receiver that nobody can dial', () => {
     const rogue = await there.rogue('claim', 'Ana', 'take');
     expect((await there.send(bob, 'Ana').outcome()).code).toBe(6);
     expect(rogue.said).not.toContain('roots');
+  });
+
+  test.concurrent('is not mistaken, where it is chosen, for one that is known by that name', async () => {
+    await using there = new Neighbourhood();
+    const { ana, bob } = there;
+    await there.acquaint(bob, ana);
+    await there.rogue('claim', 'Ana', 'pair');
+    await using sending = there.choosing(bob);
+    await sending.waitFor(/Ana {2}does not answer/);
+    sending.type(`${DOWN}${ENTER}`);
+    const { code } = await sending.outcome();
+    expect(sending.history()).not.toMatch(/Code shown on/);
+    expect(code).toBe(3);
   });
 
   test.concurrent('holds no sender by a line on which nothing comes', async () => {
@@ -104,6 +121,13 @@ class Neighbourhood implements AsyncDisposable {
     writeFileSync(join(this.network.home(host).path, name), name);
     const code = receiving ? {} : { env: { DROP_CODE: '000000' } };
     return this.network.send(host, to, receiving, [...args, name], { ...LONG, ...code });
+  }
+
+  /** At the terminal of a sender who has named nobody. */
+  choosing(host: Host): Screen {
+    const home = this.network.home(host);
+    writeFileSync(join(home.path, 'chosen'), 'chosen');
+    return dropOnScreen(['send', 'chosen'], { host, home });
   }
 
   /** Eve, doing what `rogue.mjs` says; once she is ready. */

@@ -1,6 +1,7 @@
 // Somebody who does not keep to the rules, for hosts that a test has made.
-//   node rogue.mjs HOME claim NAME take|stall   announces a name, comes when it is chosen, and then
-//                                               takes what it gets, or says nothing but that it is alive
+//   node rogue.mjs HOME claim NAME MANNER       announces a name, comes when it is chosen, and then
+//       take: claims to be known, and takes what it gets; pair: claims to be new, and to show a code;
+//       stall: says nothing but that it is alive
 //   node rogue.mjs HOME crowd LINES             comes to whoever knocks, so many times at once
 //   node rogue.mjs HOME divert ADDRESS TO       asks TO to dial this address, where nothing speaks
 //   node rogue.mjs HOME deny                    a porch that sends away whoever comes
@@ -40,8 +41,10 @@ function claim(name, manner) {
     say(`hello ${hello.knows}`);
     if (manner === 'stall') return;
     stop();
-    const said = { newest: hello.newest, oldest: hello.oldest, terms: 'known', epoch: 0 };
+    const terms = manner === 'pair' ? 'code' : 'known';
+    const said = { newest: hello.newest, oldest: hello.oldest, terms, epoch: 1 };
     await channel.say({ type: 'welcome', ...said });
+    if (manner === 'pair') return;
     await introduce(channel, name);
     await channel.hear('begin');
     say(`roots ${(await channel.hear('roots')).names}`);
