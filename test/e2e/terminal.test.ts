@@ -153,8 +153,10 @@ test('a narrow window cuts names and keeps its lines', async () => {
   await using sending = dropOnScreen(['send', 'a.txt'], { home: bob });
   await sending.waitFor(/> a rather long name/);
   sending.resize(30, 24);
-  await sending.waitFor(/> a rather.*…/);
-  for (const line of sending.text().split('\n')) expect(line.length).toBeLessThanOrEqual(30);
+  await sending.shows((text) => {
+    expect(text).toMatch(/> a rather.*…/);
+    for (const line of text.split('\n')) expect(line.length).toBeLessThanOrEqual(30);
+  });
   sending.type(CTRL_C);
   await sending.outcome();
 });

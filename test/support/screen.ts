@@ -78,6 +78,26 @@ export class Screen implements AsyncDisposable {
     return this.until(() => pattern.exec(this.text()) ?? undefined, `${pattern}`);
   }
 
+  /**
+   * Waits until all that `check` expects of the visible text is so at once. What is drawn anew can
+   * be seen before it is whole, so whoever looks at it twice may see two pictures.
+   */
+  async shows(check: (text: string) => void): Promise<void> {
+    let missing: unknown;
+    const look = (): true | undefined => {
+      try {
+        check(this.text());
+        return true;
+      } catch (error) {
+        missing = error;
+        return undefined;
+      }
+    };
+    await this.until(look, 'all that is expected').catch((error: unknown) => {
+      throw new Error(`${missing}`, { cause: error });
+    });
+  }
+
   /** Waits until it can no longer be seen. */
   async waitForGone(pattern: RegExp): Promise<void> {
     await this.until(() => (pattern.test(this.text()) ? undefined : true), `no ${pattern}`);
