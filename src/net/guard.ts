@@ -124,9 +124,9 @@ export function guardedSocket(link: Link, options: GuardOptions = {}): Guarded {
   // The decoder listens for 'message' by itself, so the event is the only place to step in.
   const emit = socket.emit.bind(socket) as (event: string, ...details: unknown[]) => boolean;
   const hand = (details: unknown[]): void => {
-    const start = performance.now();
+    const start = clock.now();
     emit('message', ...details);
-    spent += performance.now() - start;
+    spent += clock.now() - start;
   };
   const nextTurn = (): void => {
     spent = 0;
