@@ -73,7 +73,6 @@ export class Transfers {
 
   /** It came to its end: all is stored, and the sender was told so. */
   async complete(transfer: Transfer): Promise<void> {
-    await transfer.reception.inbox?.close();
     transfer.complete = true;
     await this.#wait(transfer, REPEATED);
   }

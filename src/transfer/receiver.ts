@@ -426,6 +426,8 @@ export async function runReceiver(
     if (broken) throw broken.error;
     const missed = (await reception.inbox?.finish()) ?? [];
     for (const { path, code } of missed) tell({ type: 'failed', path, code });
+    // Whoever is told that all is done finds nothing here but that.
+    await reception.inbox?.close();
     await channel.say({ type: 'complete', missed: missed.length });
   }
 }

@@ -110,6 +110,27 @@ test('everything arrives as it was sent, and both sides say so', async () => {
   }
 });
 
+test('who is told that all is done finds the inbox closed', async () => {
+  let closed = false;
+  const inbox = new (class extends MemoryInbox {
+    override async close(): Promise<void> {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      closed = true;
+    }
+  })();
+  const { left, right, pull } = cable();
+  await Promise.all([
+    withGreeting(new Channel('chooser', left), async (channel) => {
+      await runSender(channel, new Delivery(new MemoryOutbox(TREE)), () => {});
+      expect(closed).toBe(true);
+      pull();
+    }),
+    withGreeting(new Channel('announcer', right), (channel) =>
+      runReceiver(channel, { ...newcomer(inbox), ask: async () => 'yes' }, () => {}),
+    ),
+  ]);
+});
+
 test('nothing at all is a transfer too', async () => {
   const { sender, receiver } = await transfer(new MemoryOutbox({}), new MemoryInbox());
   expect([sender.error, receiver.error]).toEqual([undefined, undefined]);
