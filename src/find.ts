@@ -114,10 +114,15 @@ async function waitFor(
   // Each of its processes shows a code of its own.
   if (more.length > 0 && !isProven(only))
     throw new DropError('ambiguous', {
-      message: `"${to}" receives several times: ${choice.map(({ addresses: [first] }) => first).join(', ')}.`,
+      message: `"${to}" receives several times: ${choice.map(({ addresses }) => legible(addresses)).join(', ')}.`,
       hint: 'Name the one whose code you have: --to ADDRESS',
     });
   return targetOf(only);
+}
+
+/** The address that a person finds again on the other screen most easily. */
+function legible(addresses: readonly string[]): string | undefined {
+  return addresses.find((address) => !address.startsWith('[')) ?? addresses[0];
 }
 
 /** By whom, with what, how long and for whom is looked. */
