@@ -2,7 +2,7 @@ import { isIP } from 'node:net';
 import { lookAround, peerOf } from './discover.ts';
 import { DropError } from './errors.ts';
 import type { NothingEvent, Peer, PeerId, SilentPeer } from './events.ts';
-import { type Address, parseAddress } from './net/addresses.ts';
+import { type Address, legible, parseAddress } from './net/addresses.ts';
 import type { Porch } from './net/porch.ts';
 import { DEFAULT_PORT } from './net/ports.ts';
 import { canMean, sameName } from './protocol/names.ts';
@@ -118,11 +118,6 @@ async function waitFor(
       hint: 'Name the one whose code you have: --to ADDRESS',
     });
   return targetOf(only);
-}
-
-/** The address that a person finds again on the other screen most easily. */
-function legible(addresses: readonly string[]): string | undefined {
-  return addresses.find((address) => !address.startsWith('[')) ?? addresses[0];
 }
 
 /** By whom, with what, how long and for whom is looked. */

@@ -14,6 +14,11 @@ export function formatAddress({ host, port }: Address): string {
   return isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
+/** Of `host:port`, the one that a person finds again on another screen most easily. */
+export function legible(addresses: readonly string[]): string | undefined {
+  return addresses.find((address) => !address.startsWith('[')) ?? addresses[0];
+}
+
 /**
  * What a person typed: HOST, HOST:PORT, [V6]:PORT, or a bare IPv6 address. Undefined if it can
  * be none of them; whether a host of that name exists is another question.

@@ -18,6 +18,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { DropError } from '../../src/errors.ts';
 import type { Entry } from '../../src/protocol/manifest.ts';
 import { sha256 } from '../support/memory.ts';
 import { describeWith } from '../support/skip.ts';
@@ -198,6 +199,21 @@ describe('a file', () => {
     await inbox.close();
     expect(openHandles()).toBe(before);
     expect(partsIn(target).map((path) => statSync(path).size)).toEqual(sizes.slice(1));
+  });
+
+  test('that comes when the inbox is closed fails, and what is there stays', async () => {
+    const target = newFolder();
+    const inbox = await inboxIn(target);
+    await put(inbox, file('a', 3), 'abc');
+    await inbox.finish();
+    await inbox.close();
+    // Only a sender that breaks the rules has anything left to offer then.
+    expect(await inbox.place(file('b', 3), unasked)).toEqual({ want: 'all' });
+    const incoming = await inbox.open(file('b', 3), 0);
+    await incoming.write(Buffer.from('abc'));
+    expect(await failureOf(incoming.commit(sha256(Buffer.from('abc'))))).toBeInstanceOf(DropError);
+    await incoming.keep();
+    expect(tree(target)).toEqual({ a: 'abc' });
   });
 
   test('that is being stored when the inbox is closed is stored', async () => {

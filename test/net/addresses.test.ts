@@ -5,6 +5,7 @@ import {
   candidates,
   canonical,
   formatAddress,
+  legible,
   MAX_CANDIDATES,
   onLink,
   parseAddress,
@@ -86,6 +87,14 @@ test.each([
   ['nonsense', false],
 ])('that %s is on the link is %s', (address, is) => {
   expect(onLink(wifi)(address)).toBe(is);
+});
+
+test.each([
+  [['[fe80::1%eth0]:23767', '10.0.0.1:23767', '10.0.0.2:23767'], '10.0.0.1:23767'],
+  [['[fe80::1%eth0]:23767', '[2001:db8::1]:23767'], '[fe80::1%eth0]:23767'],
+  [[], undefined],
+])('of %j a person reads %s', (addresses, legibly) => {
+  expect(legible(addresses)).toBe(legibly);
 });
 
 describe('candidates', () => {
