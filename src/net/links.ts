@@ -146,7 +146,8 @@ function interfacesThat(
 /** Whether an address of ours belongs to one of the named interfaces, if any are named. */
 export function isAmong(local: string, interfaces: readonly string[] | undefined): boolean {
   if (interfaces === undefined || interfaces.length === 0) return true;
-  const networks = currentLinks({ interfaces }).flatMap((link) => link.networks);
+  const links = lookedUp(() => currentLinks({ interfaces })) ?? [];
+  const networks = links.flatMap((link) => link.networks);
   return networks.some(({ address }) => canonical(address) === canonical(local));
 }
 
@@ -207,19 +208,25 @@ function linksOf(name: string, infos: readonly NetworkInterfaceInfo[], system: S
   );
 }
 
-const SYSTEM: System = {
+export const SYSTEM: System = {
   interfaces: networkInterfaces,
   index: (name) => Number(readLinux(`/sys/class/net/${name}/ifindex`)),
   // Columns: interface, destination, …; a destination of zeros is the default route.
   defaultRoute: () => /^(\S+)\t00000000\t/m.exec(readLinux('/proc/net/route'))?.[1],
 };
 
-/** A file that only Linux has; empty elsewhere, and where the interface has just gone. */
+/**
+ * A file that only Linux has; empty elsewhere, and where the interface has just gone. Without
+ * handles nobody knows what is in it, and that is thrown: emptiness would look like a change.
+ */
 function readLinux(path: string): string {
   if (process.platform !== 'linux') return '';
   try {
     return readFileSync(path, 'utf8');
-  } catch {
+  } catch (error) {
+    if (OUT_OF_HANDLES.has((error as NodeJS.ErrnoException).code)) throw error;
     return '';
   }
 }
+
+const OUT_OF_HANDLES: ReadonlySet<string | undefined> = new Set(['EMFILE', 'ENFILE']);

@@ -68,6 +68,10 @@ export function announce(announcement: Announcement, options: AnnounceOptions = 
         probe: false,
         txt: { v: '1', id: run, n: name },
       });
+      // The library asks the system for its addresses each time, which throws where nobody can
+      // catch it when there are no handles left. On one link they are always the same.
+      const records = service.records();
+      service.records = () => records.map((record) => ({ ...record }));
       voice.server.mdns.on('query', ({ additionals = [] }, { address }) => {
         for (const knock of additionals.flatMap((record) => knockOf(record, address) ?? []))
           if (knock.to === run || isHere(knock.to)) options.onKnock?.(knock);

@@ -53,7 +53,7 @@ export type Start = (voice: Voice, link: Link) => () => void;
 
 /** What we use of bonjour-service and of multicast-dns inside it; their own types hide most. */
 export interface Voice {
-  publish(service: object): { records(): DnsRecord[] };
+  publish(service: object): { records: () => DnsRecord[] };
   find(service: { readonly type: string; readonly protocol: 'tcp' }): Browser;
   unpublishAll(done: () => void): void;
   destroy(done: () => void): void;

@@ -16,6 +16,7 @@ import { describe, expect, test } from 'vitest';
 import { checkTarget } from '../../src/disk/inbox.ts';
 import { openStagings } from '../../src/disk/staging.ts';
 import type { DataEntry } from '../../src/protocol/manifest.ts';
+import { openHandles } from '../support/handles.ts';
 import { sha256 } from '../support/memory.ts';
 import { finished } from '../support/process.ts';
 import { describeWith } from '../support/skip.ts';
@@ -28,7 +29,6 @@ import {
   inboxIn,
   newFolder,
   newFolderOfUser,
-  openHandles,
   PEER,
   partsIn,
   put,

@@ -20,6 +20,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { DropError } from '../../src/errors.ts';
 import type { Entry } from '../../src/protocol/manifest.ts';
+import { openHandles } from '../support/handles.ts';
 import { sha256 } from '../support/memory.ts';
 import { describeWith } from '../support/skip.ts';
 import {
@@ -32,7 +33,6 @@ import {
   MTIME,
   newFolder,
   newFolderOfUser,
-  openHandles,
   partsIn,
   put,
   tree,

@@ -26,15 +26,9 @@ import { MAX_CHUNK } from '../../src/protocol/limits.ts';
 import type { DataEntry, Entry, FileEntry, StreamEntry } from '../../src/protocol/manifest.ts';
 import type { Kept } from '../../src/protocol/message.ts';
 import { BLOCKS_IN_FLIGHT, type Outbox, type Unsendable } from '../../src/transfer/sender.ts';
+import { openHandles, withoutHandles } from '../support/handles.ts';
 import { describeWith } from '../support/skip.ts';
-import {
-  asUser,
-  failureOf,
-  newFolder,
-  newFolderOfUser,
-  openHandles,
-  UNSTOPPED,
-} from './support.ts';
+import { asUser, failureOf, newFolder, newFolderOfUser, UNSTOPPED } from './support.ts';
 
 async function walk(outbox: Outbox): Promise<(Entry | Unsendable)[]> {
   const found: (Entry | Unsendable)[] = [];
@@ -75,24 +69,6 @@ async function readAll(outbox: Outbox, entry: DataEntry, kept?: Kept) {
     expect(value.offset).toBe(at);
     at += value.bytes.length;
     expect(value.bytes.length).toBeLessThanOrEqual(MAX_CHUNK);
-  }
-}
-
-/** Runs while this process can open no more files. */
-async function withoutHandles(run: () => Promise<void>): Promise<void> {
-  const limit = (...args: string[]): string =>
-    execFileSync('prlimit', ['--pid', String(process.pid), ...args], { encoding: 'utf8' }).trim();
-  const before = limit('--nofile', '--output=SOFT', '--noheadings');
-  limit(`--nofile=${openHandles() + 50}:`);
-  const open: number[] = [];
-  try {
-    for (;;) open.push(openSync('/dev/null', 'r'));
-  } catch (error) {
-    expect(error).toMatchObject({ code: 'EMFILE' });
-    await run();
-  } finally {
-    for (const file of open) closeSync(file);
-    limit(`--nofile=${before}:`);
   }
 }
 

@@ -19,6 +19,7 @@ import { openStagings, type Stagings } from '../../src/disk/staging.ts';
 import type { PeerId } from '../../src/events.ts';
 import type { DataEntry } from '../../src/protocol/manifest.ts';
 import type { Inbox } from '../../src/transfer/receiver.ts';
+import { openHandles } from '../support/handles.ts';
 import { sha256 } from '../support/memory.ts';
 import {
   asUser,
@@ -32,7 +33,6 @@ import {
   newFolder,
   newFolderOfUser,
   type Offered,
-  openHandles,
   partsIn,
   receiveAll,
   receiveStart,

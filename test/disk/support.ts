@@ -1,6 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import {
-  existsSync,
   lstatSync,
   mkdtempSync,
   readdirSync,
@@ -86,11 +85,6 @@ export async function failureOf(promise: Promise<unknown>): Promise<unknown> {
     () => undefined,
     (error: unknown) => error,
   );
-}
-
-/** How many files this process has open; 0 where the system does not tell. */
-export function openHandles(): number {
-  return existsSync('/proc/self/fd') ? readdirSync('/proc/self/fd').length : 0;
 }
 
 /** When the files of these tests were last changed. */

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import {
   appendFile,
   chmod,
@@ -12,6 +13,7 @@ import {
   writeFile,
 } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test, vi } from 'vitest';
 import { ERRORS, type ErrorCode } from '../../src/errors.ts';
 import { Disk } from '../lab/disk.ts';
@@ -332,6 +334,19 @@ describeWith([...LAB, 'prlimit'], 'a system that sets limits', () => {
     expect(await differencesButTimes(tree, there)).toEqual([]);
   });
 
+  test('on open files, and none is left when it has just started: it goes on', async () => {
+    await using pair = new Pair();
+    const receiving = await pair.receive();
+    const limit = (files: number) =>
+      execFileSync('prlimit', ['--pid', String(receiving.pid), `--nofile=${files}:`]);
+    limit(1);
+    await sleep(ANNOUNCED);
+    limit(1024);
+    await expectNextFile(pair, pair.ana.downloads);
+    limit(1);
+    expect(await receiving.stop()).toMatchObject({ signal: 'SIGINT', stderr: '' });
+  });
+
   test('on the size of a file, as a quota does: told on both sides, and the next arrives', async () => {
     await using pair = new Pair();
     const { ana, bob } = pair;
@@ -345,6 +360,9 @@ describeWith([...LAB, 'prlimit'], 'a system that sets limits', () => {
     await expectNextFile(pair, ana.downloads);
   });
 });
+
+/** ms. Within this long it has announced itself for the last time, and looked at its network again. */
+const ANNOUNCED = 3_500;
 
 /** Makes permissions hold for root, too, as they do for everybody else. */
 const ORDINARY = ['setpriv', '--bounding-set=-dac_override,-dac_read_search'];

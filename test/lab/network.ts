@@ -65,7 +65,11 @@ export class Network implements AsyncDisposable {
     options: Options = {},
   ): Drop {
     const env = { DROP_CODE: receiving ? codeOf(receiving) : '', ...options.env };
-    return this.run(host, ['send', '--json', '--to', to, ...args], { ...options, env });
+    return this.run(host, ['send', '--json', '--to', to, ...args], {
+      peer: receiving,
+      ...options,
+      env,
+    });
   }
 
   /** Sends a small file, and says where it arrived; undefined if it did not. */

@@ -1,15 +1,21 @@
 import type { NetworkInterfaceInfo } from 'node:os';
 import { describe, expect, test } from 'vitest';
 import {
+  currentLinks,
   followLinks,
+  isAmong,
   isOwnAddress,
   type Link,
   listLinks,
+  lookedUp,
   MAX_LINKS,
   ownAddresses,
+  SYSTEM,
   type System,
   virtualInterfaces,
 } from '../../src/net/links.ts';
+import { withoutHandles } from '../support/handles.ts';
+import { describeWith } from '../support/skip.ts';
 import { fakeClock } from './fake-clock.ts';
 
 const lo = [address('127.0.0.1/8', true), address('::1/128', true)];
@@ -96,6 +102,23 @@ describe('listLinks', () => {
 
   test('the key of a link without IPv6 changes when it was made anew', () => {
     expect(key(docker0, 3)).not.toBe(key(docker0, 2));
+  });
+});
+
+describeWith(['prlimit'], 'where no more files can be opened', () => {
+  test('nothing changes, and nobody is among networks that cannot be seen', async () => {
+    await withoutHandles(() => {
+      expect(lookedUp(() => currentLinks({ interfaces: ['lo'] }))).toBeUndefined();
+      expect(isAmong('127.0.0.1', ['lo'])).toBe(false);
+    });
+    expect(isAmong('127.0.0.1', ['lo'])).toBe(true);
+  });
+
+  test('the number of an interface is not taken for 0', async () => {
+    const known = { ...SYSTEM, interfaces: () => ({ lo }) };
+    await withoutHandles(() => {
+      expect(lookedUp(() => currentLinks({ system: known }))).toBeUndefined();
+    });
   });
 });
 

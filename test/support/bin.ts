@@ -23,6 +23,8 @@ interface ProcessOptions extends DropOptions {
   readonly by?: readonly string[];
   /** ms that each wait for it may take, where an outage is part of the test. */
   readonly patience?: number;
+  /** Whom it talks to: a report of what went wrong says what that one said, too. */
+  readonly peer?: Drop | undefined;
 }
 
 /** A line of `--json`. */
@@ -55,6 +57,7 @@ export class Drop implements AsyncDisposable {
   readonly events: JsonEvent[] = [];
   readonly #given: Home | undefined;
   readonly #args: readonly string[];
+  readonly #peer: Drop | undefined;
   readonly #child: ChildProcess;
   readonly #changes: Changes;
   readonly #stdout: () => string;
@@ -65,6 +68,7 @@ export class Drop implements AsyncDisposable {
 
   constructor(args: readonly string[], options: ProcessOptions) {
     this.#args = args;
+    this.#peer = options.peer;
     this.#given = options.home;
     this.home = options.home ?? new Home();
     this.#changes = new Changes(options.patience);
@@ -165,6 +169,7 @@ export class Drop implements AsyncDisposable {
       `drop ${this.#args.join(' ')}: ${what}${end ? `; ${end}` : ''}`,
       `stdout: ${this.#stdout().slice(-SHOWN)}`,
       `stderr: ${this.#stderr().slice(-SHOWN)}`,
+      ...(this.#peer ? [this.#peer.#report('at the other end')] : []),
     ].join('\n');
   }
 }
