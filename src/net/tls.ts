@@ -15,6 +15,7 @@ import { type Card, decodeCard, encodeCard, type Part } from '../protocol/card.t
 
 import type { Pipe } from '../transfer/channel.ts';
 import { type Address, formatAddress } from './addresses.ts';
+import { type StrangerLimits, Strangers } from './strangers.ts';
 import type { ProvenCard } from './watch.ts';
 
 /** What TLS needs of an identity: PEM. */
@@ -54,6 +55,8 @@ export interface ListenOptions {
   readonly onConnection: (connection: Connection) => void;
   /** Hears that somebody asked for the card, and from which address. */
   readonly onAsked?: ((remote: string) => void) | undefined;
+  /** What those may take of us who are not greeted yet. */
+  readonly limits?: StrangerLimits | undefined;
   /** May turn away those who come to some address of ours. */
   readonly admits?: ((localAddress: string) => boolean) | undefined;
 }
@@ -71,9 +74,6 @@ const SILENCE_LIMIT = 15_000;
 
 /** How long a greeted peer may take nothing of what we write, in milliseconds. */
 const STALL_LIMIT = 120_000;
-
-/** Connections that are not greeted yet. Bounds what strangers hold; the oldest gives way. */
-const MAX_STRANGERS = 64;
 
 /** Received bytes that wait to be heard. Beyond them the network waits. */
 const MAX_BUFFERED = 1024 * 1024;
@@ -132,7 +132,7 @@ async function readCard(socket: TLSSocket): Promise<Card> {
 export async function listen(
   ports: readonly number[],
   credentials: Credentials,
-  { card, onConnection, onAsked, admits = () => true }: ListenOptions,
+  { card, onConnection, onAsked, limits, admits = () => true }: ListenOptions,
 ): Promise<Listener> {
   const secureContext = createSecureContext({
     ...profile(credentials),
@@ -140,13 +140,12 @@ export async function listen(
     secureOptions: constants.SSL_OP_NO_TICKET,
     sessionIdContext: ALPN[card.part],
   });
-  const strangers = new Set<Socket>();
+  const strangers = new Strangers({ limits });
   const server = createServer({ noDelay: true }, (raw) => {
     raw.on('error', () => raw.destroy());
     if (!admits(raw.localAddress ?? '')) return void raw.destroy();
-    strangers.add(raw);
-    if (strangers.size > MAX_STRANGERS) strangers.values().next().value?.destroy();
-    const limit = new Limit(raw, () => strangers.delete(raw));
+    if (!strangers.admit(raw, raw.remoteAddress ?? '')) return void raw.destroy();
+    const limit = new Limit(raw, () => strangers.leave(raw));
     const socket = new TLSSocket(raw, {
       isServer: true,
       secureContext,
@@ -175,7 +174,7 @@ export async function listen(
         port: bound,
         close() {
           server.close();
-          for (const stranger of strangers) stranger.destroy();
+          strangers.dismissAll();
         },
       };
     } catch (error) {
