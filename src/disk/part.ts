@@ -18,6 +18,7 @@ import { equal } from '../protocol/bytes.ts';
 import { isSystemError } from './failure.ts';
 import type { Handles } from './handles.ts';
 import { openOwn } from './own.ts';
+import type { Mark } from './mark.ts';
 import { NO_FOLLOW } from './platform.ts';
 
 /** What a file or a folder has beside its bytes and its name. */
@@ -85,8 +86,8 @@ export class Part {
   }
 
   /** Writes what is left, and syncs it if it is what was sent; else it says false. */
-  seal(digest: Uint8Array, attributes: Attributes): Promise<boolean> {
-    this.#sealing = this.#seal(digest, attributes);
+  seal(digest: Uint8Array, attributes: Attributes, mark?: Mark): Promise<boolean> {
+    this.#sealing = this.#seal(digest, attributes, mark);
     return this.#sealing;
   }
 
@@ -134,11 +135,13 @@ export class Part {
     }
   }
 
-  async #seal(digest: Uint8Array, attributes: Attributes): Promise<boolean> {
+  async #seal(digest: Uint8Array, attributes: Attributes, mark?: Mark): Promise<boolean> {
     if (this.#filled > 0) await this.#flush();
     await this.#writing;
     if (!equal(this.#hash.digest(), digest)) return false;
     const file = this.#file ?? (await this.#open());
+    // First, as it may change the time of the file.
+    await mark?.(this.path);
     setAttributes(file, attributes);
     this.#doubtful = true;
     await syncFile(file);
