@@ -3,14 +3,13 @@ import { lookAround, peerOf } from './discover.ts';
 import { DropError, type ErrorCode } from './errors.ts';
 import type { PeerId } from './events.ts';
 import { type FindOptions, findTarget, targetOf } from './find.ts';
-import { type AskCode, type Meeting, meet } from './meet.ts';
+import { type CodeRequest, type Meeting, meet, type Trusting } from './meet.ts';
 import { type Address, formatAddress } from './net/addresses.ts';
 import type { Porch } from './net/porch.ts';
 import type { Target } from './reach.ts';
 import type { Self } from './self.ts';
 
-export interface ContactOptions extends FindOptions {
-  readonly code?: AskCode | undefined;
+export interface ContactOptions extends FindOptions, Trusting {
   /** How long the device may take to answer at first, in milliseconds. */
   readonly wait?: number | undefined;
   /** Hears that the device cannot be dialled, and was asked to dial us. */
@@ -28,6 +27,10 @@ export class Contact {
   /** Where the peer may come if it cannot be dialled. */
   readonly #porch: Porch;
   #target: Target | undefined;
+  /** Whether it was agreed to that nobody can tell who the peer is. */
+  #unverified = false;
+  /** The PIN that was typed last, for when the connection is lost: nobody types it twice. */
+  #pin: string | undefined;
   #metAt = 0;
   /** When the peer was lost, and how often it was tried since; until something comes of it. */
   #lost: { readonly at: number; tries: number } | undefined;
@@ -97,15 +100,26 @@ export class Contact {
   }
 
   async #meet(target: Target): Promise<Meeting> {
-    const { code, onKnock } = this.#options;
-    const manner = { code, onKnock, patience: this.#options.wait, porch: this.#porch };
+    const { wait: patience } = this.#options;
+    const unverified = this.#options.unverified || this.#unverified;
+    const code = this.#options.code && ((request: CodeRequest) => this.#ask(request));
+    const manner = { ...this.#options, code, unverified, patience, porch: this.#porch };
     const meeting = await meet(this.#self, target, manner, this.#signal);
+    this.#unverified = meeting.greeted === 'open';
     this.#metAt = performance.now();
     // Nobody else needs to come, and nobody to know that we are here.
     void this.#porch.rest();
     // It is this key that we go on with, whatever else answers by that name or address.
     this.#target = { ...target, id: meeting.peer.id, run: undefined };
     return meeting;
+  }
+
+  async #ask(request: CodeRequest): Promise<string> {
+    const { kind, why } = request;
+    if (kind === 'pin' && why === 'new' && this.#pin !== undefined) return this.#pin;
+    const typed = (await this.#options.code?.(request)) ?? '';
+    if (kind === 'pin') this.#pin = typed;
+    return typed;
   }
 
   /** Where the peer may be by now: where it was announced last, and where it was. */

@@ -41,6 +41,13 @@ export const ERRORS = {
     hint: 'Someone there can change that with `drop trust` or by running `drop receive` in a terminal.',
   },
 
+  risky: {
+    exit: 4,
+    wire: 9,
+    message: 'It is large or could do harm, and nobody could be asked on the other side.',
+    hint: 'Someone there can allow it with `--yes`, `drop trust`, or by running `drop receive` in a terminal.',
+  },
+
   busy: {
     exit: 4,
     wire: 5,
@@ -53,6 +60,14 @@ export const ERRORS = {
     wire: 6,
     message: 'One transfer cannot carry so many folders and links.',
     hint: 'Send them in several parts.',
+  },
+
+  'too-much': {
+    exit: 4,
+    wire: 8,
+    message:
+      'The other side takes no more than 1 GiB in 100 files from a device that it does not know.',
+    hint: 'Someone there can be asked if it runs in a terminal, or can let this device in by a code.',
   },
 
   disconnected: {
@@ -92,6 +107,12 @@ export const ERRORS = {
     wire: 11,
     message: 'The code has changed meanwhile.',
     hint: 'Type the one that is shown now.',
+  },
+  'not-yet': {
+    exit: 6,
+    wire: 14,
+    message: 'After a wrong code the other side judges none for a while.',
+    hint: 'Try again in a minute.',
   },
   'not-paired': {
     exit: 6,

@@ -221,7 +221,8 @@ interface SummaryEvent {
 /** The last event of a transfer. */
 export type Summary = OfTransfer & SummaryEvent;
 
-export type PairedEvent = { readonly event: 'paired' } & Device;
+/** A new device was proven, by which from now on it is known. */
+export type PairedEvent = { readonly event: 'paired'; readonly via: 'code' | 'pin' } & Device;
 
 /** The device is greeted, and it is now for it to accept. */
 export type WaitingEvent = { readonly event: 'waiting' } & Device;
@@ -259,18 +260,39 @@ export type ReceiveEvent =
       readonly port: number;
       /** `host:port` of each address under which this device can be reached. */
       readonly addresses: readonly string[];
-      /** Six digits for new devices; null where none are let in. */
+      /** What new devices need, six digits or the PIN that was drawn; null where nothing of it. */
       readonly code: string | null;
+      /** Whether new devices need a PIN: the one of `code`, or else the one that was given. */
+      readonly pin: boolean;
+      /** Whether everyone is let in. */
+      readonly open: boolean;
       readonly into: string;
     }
   | { readonly event: 'code'; readonly code: string }
+  /** Too many wrong codes: no new device is let in for so many milliseconds; null: until `unlock`. */
+  | { readonly event: 'locked'; readonly for: number | null }
+  | { readonly event: 'unlocked' }
   | HiddenEvent
   | ReachableEvent
-  | ({ readonly event: 'request'; readonly from: Device } & OfTransfer & Extent)
+  | ({ readonly event: 'request'; readonly from: Device; readonly known: boolean } & OfTransfer &
+      Extent)
   | PairedEvent
   /** A connection that failed before it became a transfer; `peer` if it had proven who it is. */
   | (ErrorEvent & { readonly peer?: Device })
   | TransferEvent;
+
+/**
+ * What a person wants to know of an offer before saying yes, even to a friend: it is `large` or
+ * of `many` files; a file of it `runs` when it is opened; a name had to be `renamed` to be safe
+ * here; or it is `endless`, as nobody knows how much it will be.
+ */
+export interface Risk {
+  readonly risk: 'large' | 'many' | 'runs' | 'renamed' | 'endless';
+  /** How many entries of the offer it concerns. */
+  readonly entries: number;
+  /** The first of them, as it was offered; none where it is the offer as a whole. */
+  readonly example?: string;
+}
 
 /** How much was offered. */
 export interface Extent {
@@ -282,4 +304,6 @@ export interface Extent {
   readonly final: boolean;
   /** The names of what was offered, at most a hundred. */
   readonly roots: readonly string[];
+  /** What a person wants to know before saying yes. */
+  readonly risks: readonly Risk[];
 }

@@ -26,6 +26,7 @@ export type {
   PeerId,
   ReachableEvent,
   ReceiveEvent,
+  Risk,
   SendEvent,
   SilentEvent,
   SilentPeer,
@@ -34,9 +35,10 @@ export type {
   TransferEvent,
   WaitingEvent,
 } from './events.ts';
-export type { AskCode, CodeRequest } from './meet.ts';
+export type { AskCode, CodeRequest, Confirm, Doubt, Trusting } from './meet.ts';
 export type { Stranger } from './outreach.ts';
 export { forgetPeer, type KnownPeer, knownPeers, renamePeer, trustPeer } from './peers.ts';
+export { readPin } from './pin.ts';
 export { forTerminal, sameName } from './protocol/names.ts';
 export { DEFAULT_PORT, type ReceiveOptions, receive } from './receive.ts';
 export type { CommonOptions, LookOptions } from './self.ts';

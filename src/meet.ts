@@ -9,30 +9,62 @@ import { deviceName, sameName } from './protocol/names.ts';
 import { type Reaching, reach, type Target } from './reach.ts';
 import type { Self } from './self.ts';
 import type { Channel } from './transfer/channel.ts';
-import { type Answer, greetAsChooser, introduce } from './transfer/greeting.ts';
+import {
+  type Answer,
+  type Greeted,
+  greetAsChooser,
+  introduce,
+  type Needs,
+} from './transfer/greeting.ts';
 
 /** Why a code is asked for. */
 export interface CodeRequest {
   readonly peer: Device;
+  /** Six digits that are shown there, good for one device; or a longer PIN, good for many. */
+  readonly kind: 'code' | 'pin';
   readonly why: 'new' | 'wrong-code' | 'code-changed';
   readonly signal: AbortSignal;
 }
 
 export type AskCode = (request: CodeRequest) => Promise<string>;
 
-/** How to meet. */
-export interface Manner extends Reaching {
-  /** Asked for a code; without it, only known devices are met. */
-  readonly code?: AskCode | undefined;
+/** What speaks against sending to a device that answers. */
+export interface Doubt {
+  readonly peer: Device;
+  /**
+   * `unverified`: it is open to everyone, and anyone can claim its name; `other-name`: it was
+   * chosen as `claimed`, and is a device that we know by another name.
+   */
+  readonly doubt: 'unverified' | 'other-name';
+  readonly claimed: string;
+  readonly signal: AbortSignal;
 }
+
+/** Whether to send all the same. */
+export type Confirm = (doubt: Doubt) => Promise<boolean>;
+
+/** Whom to meet, beside those whom we know. */
+export interface Trusting {
+  /** Asked for the code of a new device, at most three times; without it, only known ones will do. */
+  readonly code?: AskCode | undefined;
+  /** Whether a device will do that is open to everyone, and of which nobody can tell who it is. */
+  readonly unverified?: boolean | undefined;
+  /** Asked where something speaks against a device; without it, that is an error. */
+  readonly confirm?: Confirm | undefined;
+}
+
+/** How to meet. */
+export interface Manner extends Reaching, Trusting {}
 
 /** A greeted peer, ready for a transfer. */
 export interface Meeting {
   readonly peer: Device;
   readonly channel: Channel;
   readonly connection: Connection;
-  /** Whether it was proven by a code just now. */
-  readonly paired: boolean;
+  /** How it proved who it is, just now. */
+  readonly greeted: Greeted;
+  /** By what it became known, if it was new. */
+  readonly paired: 'code' | 'pin' | undefined;
   /** Says that we are alive from now on, until it is called off. */
   keepAlive(): () => void;
 }
@@ -43,12 +75,15 @@ const TRIES = 3;
 /** Questions in all: whoever changes its code after every answer only wants more of them. */
 const QUESTIONS = 10;
 
+/** How long an answer waits that is not judged yet, as another one was wrong; in milliseconds. */
+const NOT_YET = [1_000, 2_000, 4_000, 8_000];
+
 /** Several times in the time that silence may last. */
 const ALIVE_EVERY = 4_000;
 
 /**
  * Reaches a target until it is proven who it is, by its key or by a code, and greets it. A person
- * types while no connection waits: the first one only learns that a code is needed.
+ * is asked while no connection waits: the first one only learns what is needed.
  */
 export async function meet(
   self: Self,
@@ -56,22 +91,30 @@ export async function meet(
   manner: Manner,
   signal: AbortSignal,
 ): Promise<Meeting> {
-  const { code: askCode } = manner;
+  let meant = target;
+  let allowed: Allowed = { unverified: manner.unverified };
   let why: CodeRequest['why'] = 'new';
   let wrong = 0;
   let notBefore = 0;
   for (let questions = 0; questions < QUESTIONS; questions++) {
-    const asked = await call(self, target, manner, undefined, signal);
+    const asked = await call(self, meant, manner, allowed, signal);
     if ('channel' in asked) return asked;
-    if (askCode === undefined) throw new DropError('not-paired');
-    const { peer, epoch } = asked;
-    const code = await unlessAborted(askCode({ peer, why, signal }), signal);
+    const { peer, needs } = asked;
+    // The answer is for the device that asked for it, and no other that may answer now.
+    meant = { ...meant, id: peer.id };
+    if (needs === 'leave' || needs === 'other-name') {
+      const doubt = needs === 'leave' ? 'unverified' : needs;
+      await settle({ peer, doubt, claimed: target.name, signal }, manner.confirm);
+      if (needs === 'leave') allowed = { unverified: true };
+      continue;
+    }
+    if (manner.code === undefined) throw notPaired(asked);
+    const code = await unlessAborted(manner.code({ peer, kind: needs, why, signal }), signal);
     // The other side judges nothing for a while after a wrong answer, a right one neither.
     await unlessAborted(sleep(notBefore - performance.now()), signal);
     try {
-      // The answer is for the device that asked for it, and no other that may answer now.
-      const meant = { ...target, id: peer.id };
-      const met = await call(self, meant, manner, { code, epoch }, signal);
+      const answer = { kind: needs, code, epoch: asked.epoch };
+      const met = await answerWith(self, meant, manner, { ...allowed, answer }, signal);
       if ('channel' in met) return met;
     } catch (error) {
       if (!(error instanceof DropError)) throw error;
@@ -86,24 +129,75 @@ export async function meet(
   throw new DropError('code-changed');
 }
 
-/** One connection to the target. Without an answer it may only learn which code is asked for. */
+/** What a person has said so far. */
+interface Allowed {
+  readonly answer?: Answer | undefined;
+  readonly unverified?: boolean | undefined;
+}
+
+/** What is to be learned from a person first. */
+type Asked = { readonly peer: Device } & (Needs | { readonly needs: 'other-name' });
+
+/** Nobody is there to be asked. */
+function notPaired({ peer, needs }: Asked): DropError {
+  if (needs !== 'pin') return new DropError('not-paired');
+  return new DropError('not-paired', {
+    message: `"${peer.name}" asks for its PIN, and there is nobody to type it.`,
+  });
+}
+
+/** Asks a person about a doubt; without a yes, that is the end. */
+async function settle(doubt: Doubt, confirm: Confirm | undefined): Promise<void> {
+  const { peer, claimed, signal } = doubt;
+  if (confirm !== undefined && (await unlessAborted(confirm(doubt), signal))) return;
+  if (doubt.doubt === 'other-name')
+    throw new DropError('wrong-peer', {
+      message: `What calls itself "${claimed}" is your "${peer.name}". Nothing was sent.`,
+      hint: `If you mean it: --to ${peer.id.slice(0, 8)}`,
+    });
+  throw new DropError('unproven', {
+    message: `"${peer.name}" takes files from everyone without a code, so nobody can tell who it is. Nothing was sent.`,
+    hint: 'If anybody may have it: --unverified',
+  });
+}
+
+/** Somebody else's wrong answer is no reason to give up. */
+async function answerWith(
+  self: Self,
+  target: Target,
+  manner: Manner,
+  allowed: Allowed,
+  signal: AbortSignal,
+): Promise<Meeting | Asked> {
+  for (const pause of NOT_YET)
+    try {
+      return await call(self, target, manner, allowed, signal);
+    } catch (error) {
+      if (!(error instanceof DropError) || error.code !== 'not-yet') throw error;
+      await unlessAborted(sleep(pause), signal);
+    }
+  return call(self, target, manner, allowed, signal);
+}
+
+/** One connection to the target. It may only learn what is needed. */
 async function call(
   self: Self,
   target: Target,
   manner: Manner,
-  answer: Answer | undefined,
+  allowed: Allowed,
   signal: AbortSignal,
-): Promise<Meeting | { readonly peer: Device; readonly epoch: number }> {
+): Promise<Meeting | Asked> {
   const { connection, channel, address } = await reach(self, target, manner, signal);
   const stop = (): void => connection.destroy();
   signal.addEventListener('abort', stop, { once: true });
   try {
-    const { peer, epoch, paired } = await greet(self, target, connection, channel, answer);
-    if (epoch === undefined) await remember(self, peer.id, address);
-    if (epoch === undefined)
-      return { peer, channel, connection, paired, keepAlive: () => keepAlive(channel) };
+    const { peer, greeted, paired } = await greet(self, target, connection, channel, allowed);
+    if (typeof greeted !== 'object') {
+      if (greeted !== 'open') await remember(self, peer.id, address);
+      return { peer, channel, connection, greeted, paired, keepAlive: () => keepAlive(channel) };
+    }
     await connection.end();
-    return { peer, epoch };
+    return { peer, ...greeted };
   } catch (error) {
     channel.fail(error);
     await connection.end();
@@ -132,8 +226,12 @@ async function greet(
   target: Target,
   connection: Connection,
   channel: Channel,
-  answer: Answer | undefined,
-): Promise<{ peer: Device; epoch?: number; paired: boolean }> {
+  { answer, unverified }: Allowed,
+): Promise<{
+  peer: Device;
+  greeted: Greeted | Needs | { readonly needs: 'other-name' };
+  paired?: 'code' | 'pin' | undefined;
+}> {
   const { peer: id, binding } = connection;
   const ours = id === identity.id;
   if (ours && !isOwnAddress(connection.remote)) throw new DropError('clone');
@@ -143,20 +241,27 @@ async function greet(
       message: `You blocked "${known.name}".`,
       hint: `To allow it again: drop trust ${id.slice(0, 8)} ask`,
     });
+  const peer = { id, name: known?.name ?? target.name };
   // It was chosen by a name that it gave itself; whom we know has another one here.
   const claimed = target.id === undefined && target.run !== undefined;
-  if (claimed && known && !sameName(known.name, target.name)) throw new DropError('wrong-peer');
-  const meeting = { me: identity.id, peer: id, binding };
+  if (claimed && known && !sameName(known.name, target.name))
+    return { peer, greeted: { needs: 'other-name' } };
+  const ends = { me: identity.id, peer: id, binding };
   const knows = ours || known !== undefined;
-  const greeted = await greetAsChooser(channel, meeting, { intent: 'send', knows, answer });
-  if (typeof greeted === 'object')
-    return { peer: { id, name: known?.name ?? target.name }, ...greeted, paired: false };
+  const greeted = await greetAsChooser(channel, ends, {
+    intent: 'send',
+    knows,
+    answer,
+    unverified,
+  });
+  if (typeof greeted === 'object') return { peer, greeted };
   const itsName = await exchangeNames(channel, name, id);
   connection.greeted();
-  if (greeted === 'paired') await trust.add({ id, name: itsName });
+  if (greeted === 'paired') await trust.add({ id, name: itsName }, answer?.kind);
   else if (!ours) await trust.seen(id);
   const stored = await trust.get(id);
-  return { peer: { id, name: stored?.name ?? itsName }, paired: greeted === 'paired' };
+  const paired = known === undefined && greeted === 'paired' ? answer?.kind : undefined;
+  return { peer: { id, name: stored?.name ?? itsName }, greeted, paired };
 }
 
 /** Where a device was met, for the next time. Our own is met without any memory. */

@@ -1,10 +1,14 @@
 import { randomInt } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Awake } from './awake.ts';
 import { defaultDownloads } from './disk/home.ts';
 import { checkTarget, type OnConflict } from './disk/inbox.ts';
+import { markHere } from './disk/mark.ts';
 import { openStagings } from './disk/staging.ts';
+import { DropError } from './errors.ts';
 import type { ReceiveEvent } from './events.ts';
+import { Allowance, Guests, Patience } from './guests.ts';
 import { isAmong } from './net/links.ts';
 import type { Announcer, HeardKnock } from './net/mdns.ts';
 import { PORTS } from './net/ports.ts';
@@ -13,12 +17,12 @@ import { Survey } from './net/survey.ts';
 import type { Connection } from './net/tls.ts';
 import type { Outreach, Stranger } from './outreach.ts';
 import type { Card } from './protocol/card.ts';
-import { CodeGuard } from './protocol/code.ts';
+import { CODE_LIMITS, CodeGuard, isPin, MAX_PIN, MIN_PIN } from './protocol/code.ts';
 import { type CommonOptions, openSelf } from './self.ts';
 import { follow } from './transfer/follow.ts';
 import { Transfers } from './transfers.ts';
 import { Visibility } from './visibility.ts';
-import { type Accept, ended, Guests, type House, host } from './visit.ts';
+import { type Accept, ended, type House, host } from './visit.ts';
 
 /** The port of an address that names none. */
 export { DEFAULT_PORT } from './net/ports.ts';
@@ -38,6 +42,22 @@ export interface ReceiveOptions extends CommonOptions {
   readonly onConflict?: OnConflict | undefined;
   /** Whether new devices are let in, by the code of the `ready` event; true by default. */
   readonly newcomers?: boolean | undefined;
+  /**
+   * Lets new devices in by a PIN instead of the code, which is good for any number of them: this
+   * one, of at least eight characters, or (`true`) eight digits that are drawn and told in `ready`.
+   * Where `accept` is missing, known devices that are not `auto` are let in by it, too.
+   */
+  readonly pin?: string | true | undefined;
+  /**
+   * Lets everyone in, without any proof of who it is. `ask`: `accept` is asked about each of them;
+   * `capped`: nobody is, and they may leave 100 files and 1 GiB at a time, and 10 GiB in all.
+   */
+  readonly open?: 'ask' | 'capped' | undefined;
+  /**
+   * Ten wrong codes lock new devices out until the promise that this returns is fulfilled, as a
+   * person has seen it; without it, for an hour.
+   */
+  readonly unlock?: ((signal: AbortSignal) => Promise<void>) | undefined;
   /**
    * Asked about what known devices offer, unless they are trusted to be `auto`; without it only
    * these are let in. The signal says that the sender waits no more.
@@ -76,24 +96,25 @@ async function receiveAll(
   const shared = { interfaces: options.interfaces };
 
   const enough = new AbortController();
-  const guard = newcomers ? new CodeGuard(drawCode) : undefined;
-  const guests = new Guests();
+  const over = new AbortController();
+  const ending = AbortSignal.any([outer, enough.signal, over.signal]);
+  setMaxListeners(0, ending); // Each look at who may want us listens to it.
+  const guard = newcomers && options.open === undefined ? makeGuard(options) : undefined;
   const transfers = new Transfers();
-  let shown = guard?.code;
   const house: House = {
     self,
     options: { ...options, into },
     guard,
-    guests,
+    guests: new Guests(),
+    strangers: new Guests(),
+    patience: new Patience(),
+    allowance: new Allowance(),
     stagings,
     transfers,
     awake: new Awake(),
+    mark: markHere(),
     emit,
-    showCode() {
-      if (guard === undefined || guard.code === shown) return;
-      shown = guard.code;
-      emit({ event: 'code', code: shown });
-    },
+    showGuard: guard ? showing(guard, options.unlock, emit, ending) : () => {},
     finished() {
       if (once) enough.abort();
     },
@@ -114,9 +135,6 @@ async function receiveAll(
     admits: (local) => isAmong(local, shared.interfaces),
   });
   const survey = new Survey();
-  const over = new AbortController();
-  const ending = AbortSignal.any([outer, enough.signal, over.signal]);
-  setMaxListeners(0, ending); // Each look at who may want us listens to it.
   let outreach: Outreach | undefined;
   const onKnock = (knock: HeardKnock): void => outreach?.knocked(knock);
   // Some receivers run for months.
@@ -143,7 +161,9 @@ async function receiveAll(
       id: self.identity.id,
       port: listener.port,
       addresses: visibility.addresses(),
-      code: guard?.code ?? null,
+      code: typeof options.pin === 'string' ? null : (guard?.code ?? null),
+      pin: guard?.kind === 'pin',
+      open: options.open !== undefined,
       into,
     });
     await ended(AbortSignal.any([outer, enough.signal]));
@@ -163,7 +183,49 @@ async function receiveAll(
 /** How often parts are cleared away that nobody came back for, in milliseconds. */
 const CLEAR_EVERY = 24 * 3_600_000;
 
-/** Six digits, all equally likely, leading zeros kept. */
-function drawCode(): string {
-  return String(randomInt(1_000_000)).padStart(6, '0');
+/** Judges the code, or the PIN, of which nobody but the person who chose it needs to be told. */
+function makeGuard({ pin, unlock }: ReceiveOptions): CodeGuard {
+  const limits = unlock ? { ...CODE_LIMITS, lock: Number.POSITIVE_INFINITY } : CODE_LIMITS;
+  if (pin === undefined) return new CodeGuard(() => drawDigits(6), limits);
+  if (typeof pin === 'string' && !isPin(pin))
+    throw new DropError('usage', {
+      message: 'The PIN is too short or too long.',
+      hint: `It needs ${MIN_PIN} to ${MAX_PIN} characters, blanks and dashes not counted.`,
+    });
+  return new CodeGuard(() => (pin === true ? drawDigits(MIN_PIN) : pin), limits, 'pin');
+}
+
+/** Tells what has become of the code, and ends a lock when it is time. */
+function showing(
+  guard: CodeGuard,
+  unlock: ReceiveOptions['unlock'],
+  emit: (event: ReceiveEvent) => void,
+  signal: AbortSignal,
+): () => void {
+  let shown = guard.code;
+  let locked = false;
+  const open = (): void => {
+    locked = false;
+    guard.unlock();
+    emit({ event: 'unlocked' });
+    show();
+  };
+  const show = (): void => {
+    if (guard.lockedUntil === undefined) {
+      if (guard.code !== shown) emit({ event: 'code', code: guard.code });
+      shown = guard.code;
+    } else if (!locked) {
+      locked = true;
+      const timed = Number.isFinite(guard.lockedUntil);
+      emit({ event: 'locked', for: timed ? CODE_LIMITS.lock : null });
+      const over = unlock?.(signal) ?? sleep(CODE_LIMITS.lock, undefined, { signal });
+      over.then(open, () => {}); // It ends with everything else.
+    }
+  };
+  return show;
+}
+
+/** So many digits, all equally likely, leading zeros kept. */
+function drawDigits(count: number): string {
+  return String(randomInt(10 ** count)).padStart(count, '0');
 }

@@ -3,7 +3,7 @@ import { Contact } from './contact.ts';
 import { openOutbox } from './disk/outbox.ts';
 import { DropError } from './errors.ts';
 import type { Peer, SendEvent, SilentPeer, Summary } from './events.ts';
-import type { AskCode, Meeting } from './meet.ts';
+import type { Meeting, Trusting } from './meet.ts';
 import { Progress } from './progress.ts';
 import type { Target } from './reach.ts';
 import { type LookOptions, openSelf } from './self.ts';
@@ -12,7 +12,7 @@ import { follow } from './transfer/follow.ts';
 import type { Tell } from './transfer/report.ts';
 import { runSender } from './transfer/sender.ts';
 
-export interface SendOptions extends LookOptions {
+export interface SendOptions extends LookOptions, Trusting {
   /** A peer from `discover`, or a name, an id, its first digits, or HOST[:PORT]. */
   readonly to: Peer | SilentPeer | string;
   /** This device, as others see it. */
@@ -25,8 +25,6 @@ export interface SendOptions extends LookOptions {
   readonly checksum?: boolean | undefined;
   /** Something to send that is read as it comes, and offered as a file of this name. */
   readonly stream?: Stream | undefined;
-  /** Asked for the code of a new device, at most three times; without it, only known ones will do. */
-  readonly code?: AskCode | undefined;
 }
 
 /** Bytes that are read once, from standard input for instance. */
@@ -65,7 +63,7 @@ async function sendAll(
     const contact = new Contact(self, porch, { ...options, onKnock }, signal);
     let meeting = await contact.first(wait);
     const { peer, paired } = meeting;
-    if (paired) emit({ event: 'paired', ...peer });
+    if (paired) emit({ event: 'paired', ...peer, via: paired });
     emit({ event: 'waiting', ...peer });
 
     const delivery = new Delivery(outbox, { checksum });

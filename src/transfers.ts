@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { platformHere } from './disk/platform.ts';
 import { DropError } from './errors.ts';
 import type { PeerId } from './events.ts';
+import type { Allowance } from './guests.ts';
 import type { Connection } from './net/tls.ts';
 import type { Progress } from './progress.ts';
 import type { Channel } from './transfer/channel.ts';
@@ -12,6 +14,8 @@ export interface Transfer {
   readonly peer: PeerId;
   readonly reception: Reception;
   readonly sums: Progress;
+  /** Whether what is offered fits into what is taken of devices that nobody vouches for. */
+  fits?: ReturnType<Allowance['begin']>;
   /** It came to its end. Only the sender may not have heard of that. */
   complete: boolean;
 }
@@ -37,7 +41,12 @@ export class Transfers {
   /** A new one. */
   begin(peer: PeerId, sums: (transfer: string) => Progress): Transfer {
     const transfer = randomBytes(16).toString('hex');
-    return { peer, reception: new Reception(transfer), sums: sums(transfer), complete: false };
+    return {
+      peer,
+      reception: new Reception(transfer, platformHere()),
+      sums: sums(transfer),
+      complete: false,
+    };
   }
 
   /** An accepted transfer uses this connection, until `release`. */

@@ -1,8 +1,10 @@
 import type { Awake } from './awake.ts';
 import { type OnConflict, openInbox } from './disk/inbox.ts';
+import type { Mark } from './disk/mark.ts';
 import type { Stagings } from './disk/staging.ts';
 import { DropError, type ErrorCode } from './errors.ts';
 import type { Device, Extent, PeerId, ReceiveEvent } from './events.ts';
+import type { Allowance, Guests, Patience } from './guests.ts';
 import { exchangeNames, keepAlive, remember } from './meet.ts';
 import { keepLine } from './net/line.ts';
 import { isOwnAddress } from './net/links.ts';
@@ -20,6 +22,8 @@ import type { Transfer, Transfers, Visit } from './transfers.ts';
 /** What a person is asked about. */
 export interface Request extends Extent {
   readonly from: Device;
+  /** Whether it has proven who it is; else anyone can claim its name. */
+  readonly known: boolean;
   readonly transfer: string;
 }
 
@@ -30,13 +34,19 @@ export interface House {
   readonly self: Self;
   readonly options: HouseOptions;
   readonly guard: CodeGuard | undefined;
+  /** Of devices that proved who they are; the others have a room of their own. */
   readonly guests: Guests;
+  readonly strangers: Guests;
+  readonly patience: Patience;
+  readonly allowance: Allowance;
   readonly stagings: Stagings;
   readonly transfers: Transfers;
   readonly awake: Awake;
+  /** Marks what came as something of somebody else. */
+  readonly mark: Mark | undefined;
   readonly emit: (event: ReceiveEvent) => void;
-  /** Tells the code, if it is another one than was last told. */
-  readonly showCode: () => void;
+  /** Tells the code or that it is locked, if that is another one than was last told. */
+  readonly showGuard: () => void;
   /** A transfer came to its end. */
   readonly finished: () => void;
   /** Aborted when no other one is wanted. */
@@ -49,6 +59,7 @@ interface HouseOptions {
   readonly as?: string | undefined;
   readonly onConflict?: OnConflict | undefined;
   readonly accept?: Accept | undefined;
+  readonly open?: 'ask' | 'capped' | undefined;
 }
 
 /**
@@ -82,7 +93,7 @@ export async function host(
     if (!(error instanceof DropError))
       house.emit(failure(new DropError('internal', { cause: error })));
   } finally {
-    house.showCode();
+    house.showGuard();
     signal.removeEventListener('abort', stop);
     house.enough.removeEventListener('abort', dismiss);
     await connection.end();
@@ -96,7 +107,7 @@ async function wait(channel: Channel, connection: Connection, card: Card): Promi
 }
 
 async function admit(
-  { self, guard }: House,
+  { self, guard, options }: House,
   channel: Channel,
   connection: Connection,
 ): Promise<Greeted | null> {
@@ -105,13 +116,17 @@ async function admit(
   if (ours && !isOwnAddress(remote)) throw new DropError('clone');
   const known = await self.trust.get(peer);
   const blocked = known?.trust === 'blocked';
+  // Where nobody can be asked, the PIN is what answers for whoever is not trusted to come freely.
+  const unattended = guard?.kind === 'pin' && options.accept === undefined;
+  const needsPin = unattended && known?.trust !== 'auto';
   return greetAsAnnouncer(
     channel,
     { me: self.identity.id, peer, binding },
     {
-      knows: ours || (known !== undefined && !blocked),
+      knows: ours || (known !== undefined && !blocked && !needsPin),
       guard: blocked ? undefined : guard,
-      now: () => performance.now(),
+      open: options.open !== undefined && !blocked,
+      now,
       // On a line it may have taken long until here.
       onHello: () => connection.greeting(),
     },
@@ -125,10 +140,12 @@ async function visit(
   connection: Connection,
   greeted: Greeted,
 ): Promise<void> {
-  const { self, guests, transfers, enough, emit } = house;
-  const id = connection.peer;
-  const leave = guests.enter(id);
-  let guest: Guest = { id, name: id.slice(0, 8), paired: false, free: false };
+  const { self, guests, strangers, transfers, enough, emit } = house;
+  const { peer: id, remote } = connection;
+  // Until it offers something, nothing of it appears.
+  const isStranger = greeted === 'open';
+  const leave = isStranger ? strangers.enter(remote) : guests.enter(id);
+  let guest: Guest = { id, name: id.slice(0, 8), paired: false, free: false, known: false };
   let stopBeating = (): void => {};
   let transfer: Transfer | undefined;
   // What runs comes to its end; who has nothing running would be waited for in vain.
@@ -144,13 +161,13 @@ async function visit(
     stopBeating = keepAlive(channel);
     if (channel.session.role !== 'receiver') throw new DropError('refused');
     guest = await welcome(house, id, itsName, greeted);
-    await remember(self, id, { host: connection.remote, port: DEFAULT_PORT });
+    if (guest.known) await remember(self, id, { host: remote, port: DEFAULT_PORT });
     await takeIn(house, { channel, connection }, guest, (accepted) => {
       transfer = accepted;
     });
   } catch (error) {
     if (transfer !== undefined) await stopTransfer(transfers, transfer, error);
-    else if (error instanceof DropError && error.exit !== 4 && !enough.aborted)
+    else if (error instanceof DropError && error.exit !== 4 && !enough.aborted && !isStranger)
       emit({ ...failure(error), peer: deviceOf(guest) });
     throw error;
   } finally {
@@ -166,35 +183,43 @@ interface Guest extends Device {
   readonly paired: boolean;
   /** Whatever it brings is taken without a question. */
   readonly free: boolean;
+  /** It has proven who it is, now or before. */
+  readonly known: boolean;
 }
 
 async function welcome(
-  { self, emit, showCode }: House,
+  { self, emit, guard, showGuard }: House,
   id: PeerId,
   itsName: string,
   greeted: Greeted,
 ): Promise<Guest> {
   const paired = greeted === 'paired';
-  if (paired) await self.trust.add({ id, name: itsName });
+  const before = await self.trust.get(id);
+  if (paired) await self.trust.add({ id, name: itsName }, guard?.kind);
   else await self.trust.seen(id);
-  const known = await self.trust.get(id);
-  const name = known?.name ?? itsName;
-  if (paired) emit({ event: 'paired', id, name });
-  showCode();
+  const stored = await self.trust.get(id);
+  const ours = id === self.identity.id;
+  const name = stored?.name ?? itsName;
+  if (paired && guard && before === undefined) emit({ event: 'paired', id, name, via: guard.kind });
+  showGuard();
   // Our own computer needs no leave, nor does a device that is trusted to.
-  return { id, name, paired, free: id === self.identity.id || known?.trust === 'auto' };
+  const free = ours || stored?.trust === 'auto';
+  return { id, name, paired, free, known: ours || stored !== undefined };
 }
 
 /** Receives over one connection; `onAccepted` hears of the transfer that it belongs to. */
 async function takeIn(
   house: House,
-  current: Visit,
+  current: Visit & { readonly connection: Connection },
   guest: Guest,
   onAccepted: (transfer: Transfer) => void,
 ): Promise<void> {
-  const { options, stagings, transfers, awake, emit } = house;
+  const { self, options, stagings, transfers, awake, patience, allowance, emit } = house;
   const peer = deviceOf(guest);
-  const { id } = guest;
+  const { id, known, free } = guest;
+  const capped = !known && options.open === 'capped';
+  // Strangers have as many keys as they like.
+  const who = known ? id : current.connection.remote;
   let transfer = transfers.begin(
     id,
     (name) => new Progress(peer, emit, { transfer: name, keeps: true }),
@@ -203,20 +228,29 @@ async function takeIn(
   let given = guest.paired;
   let rest: (() => void) | undefined;
   const host: Host = {
-    freely: guest.free,
+    freely: free,
     async reception(continues) {
       const before = continues && (await transfers.takeUp(id, continues, current));
       if (before) onAccepted(before);
       transfer = before || transfer;
       return transfer.reception;
     },
+    admits(offered) {
+      if (!capped) return true;
+      transfer.fits ??= allowance.begin();
+      return transfer.fits(offered);
+    },
     async ask(extent, gone) {
       const { transfer: name, roots: accepted } = transfer.reception;
       const roots = extent.roots.slice(0, SHOWN_ROOTS);
-      const request = { transfer: name, from: peer, ...extent, roots };
-      emit({ event: 'request', peer, ...request });
-      const answer = guest.free || given ? 'yes' : await answerTo(request, options.accept, gone);
+      const request = { transfer: name, from: peer, known, ...extent, roots };
+      const asks = !free && !capped && !(given && extent.risks.length === 0);
       given = false;
+      // Whoever was asked too often is not even told.
+      if (asks && patience.isSpent(who, now())) return 'declined';
+      emit({ event: 'request', peer, ...request });
+      const answer = asks ? await answerTo(request, options.accept, gone) : 'yes';
+      if (asks) note(answer);
       if (answer !== 'yes' && !gone.aborted)
         emit({ event: 'declined', transfer: name, peer, reason: answer });
       if (answer === 'yes' && accepted === undefined) {
@@ -228,8 +262,15 @@ async function takeIn(
     async open({ roots, checksum }) {
       await transfers.giveWay(transfer, roots);
       const { into, as, onConflict } = options;
-      return openInbox(into, { peer: id, stagings, roots, as, checksum, onConflict });
+      // What comes from this very computer was here before.
+      const mark = id === self.identity.id ? undefined : house.mark;
+      return openInbox(into, { peer: id, stagings, roots, as, checksum, onConflict, mark });
     },
+  };
+  const note = (answer: 'yes' | ErrorCode): void => {
+    if (answer === 'yes') patience.pleased(who);
+    else if (answer === 'declined' || answer === 'no-answer')
+      patience.noted(who, answer === 'declined' ? answer : 'unanswered', now());
   };
   try {
     await runReceiver(current.channel, host, (report) => {
@@ -264,30 +305,6 @@ function deviceOf({ id, name }: Guest): Device {
   return { id, name };
 }
 
-/** Visits of one device, and of all, at a time. Bounds what known devices hold before any yes. */
-const MAX_VISITS_EACH = 4;
-const MAX_VISITS = 32;
-
-/** Counts the visits of devices that are greeted. */
-export class Guests {
-  readonly #counts = new Map<PeerId, number>();
-  #all = 0;
-
-  /** Throws `busy` if there are too many. Returns what to call when the visit is over. */
-  enter(id: PeerId): () => void {
-    const count = this.#counts.get(id) ?? 0;
-    if (count >= MAX_VISITS_EACH || this.#all >= MAX_VISITS) throw new DropError('busy');
-    this.#counts.set(id, count + 1);
-    this.#all += 1;
-    return () => {
-      const left = (this.#counts.get(id) ?? 1) - 1;
-      if (left > 0) this.#counts.set(id, left);
-      else this.#counts.delete(id);
-      this.#all -= 1;
-    };
-  }
-}
-
 /** An event names at most so many roots. */
 const SHOWN_ROOTS = 100;
 
@@ -296,7 +313,7 @@ async function answerTo(
   accept: Accept | undefined,
   gone: AbortSignal,
 ): Promise<'yes' | ErrorCode> {
-  if (accept === undefined) return 'refused';
+  if (accept === undefined) return request.risks.length > 0 ? 'risky' : 'refused';
   const said = accept(request, gone).then((answer): 'yes' | ErrorCode => {
     if (answer === 'no-answer') return answer;
     return answer ? 'yes' : 'declined';
@@ -306,6 +323,11 @@ async function answerTo(
 
 function failure({ code, message, hint }: DropError) {
   return { event: 'error' as const, code, message, ...(hint === undefined ? {} : { hint }) };
+}
+
+/** Milliseconds of a clock that never goes back. */
+function now(): number {
+  return performance.now();
 }
 
 /** Resolves when the signal is aborted. */

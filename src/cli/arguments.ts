@@ -26,6 +26,8 @@ export interface SendOrder extends Settings {
   /** For how long the device may be away, at first and after each loss, in milliseconds. */
   readonly wait: number | undefined;
   readonly checksum: boolean;
+  /** Whether a device will do that is open to everyone, so that nobody can tell who it is. */
+  readonly unverified: boolean;
   /** Whether to look for devices at each address of the own networks, too. */
   readonly scan: boolean;
 }
@@ -39,6 +41,11 @@ export interface ReceiveOrder extends Settings {
   readonly yes: boolean;
   readonly port: number | undefined;
   readonly onConflict: OnConflict | undefined;
+  /** A PIN for new devices instead of the code: one that is drawn, or the one in a file. */
+  readonly pin: boolean;
+  readonly pinFile: string | undefined;
+  /** Whether everyone is let in. */
+  readonly open: boolean;
 }
 
 const ON_CONFLICT = ['rename', 'skip', 'overwrite', 'newer'] as const;
@@ -140,7 +147,8 @@ Examples:
 
 Environment:
   DROP_HOME   the folder for the identity and the known devices of this computer
-  DROP_CODE   the code of a new device, where nobody can be asked
+  DROP_CODE   the code or PIN of a new device, where nobody can be asked
+  DROP_PIN    the PIN for new devices of drop receive, as in --pin-file
   NO_COLOR, FORCE_COLOR   as usual
 
 Exit codes: 0 delivered and verified, 2 usage, 3 no such device, 4 declined,
@@ -161,6 +169,7 @@ Examples:
   drop receive --once --as today.pdf
   drop receive --into ~/Backup --on-conflict newer
   drop receive --yes --json
+  drop receive --into ~/Inbox --pin-file ~/.config/drop-pin
 `,
   peers: `
 Examples:
@@ -236,9 +245,28 @@ function buildProgram(
         'where another file has the name; newer replaces an older one only; by default rename',
       ).choices(ON_CONFLICT),
     )
+    .addOption(
+      new Option(
+        '--pin',
+        'let new devices in by a PIN instead of a code, good for any number of them; it is drawn and shown',
+      ),
+    )
+    .addOption(
+      setting('--pin-file <file>', 'the same with the PIN in this file, which only you may read'),
+    )
+    .addOption(
+      new Option(
+        '--open',
+        'let everyone in without a code, this time; you are asked, or with --into 1 GiB is taken at a time',
+      ).conflicts(['pin', 'pinFile']),
+    )
     .addHelpText('after', EXAMPLES.receive)
-    .action(({ into, name, as, once = false, yes = false, port, onConflict }: ReceiveValues) =>
-      take({ ...settings(), command: 'receive', into, name, as, once, yes, port, onConflict }),
+    .action(
+      ({ once = false, yes = false, pin = false, open = false, ...values }: ReceiveValues) => {
+        const { into, name, as, port, onConflict, pinFile } = values;
+        const where = { into, name, as, port, onConflict };
+        take({ ...settings(), command: 'receive', ...where, once, yes, pin, pinFile, open });
+      },
     );
 
   program
@@ -263,14 +291,18 @@ function buildProgram(
     .addOption(
       setting('--checksum', 'compare what is there already by its content, not by size and time'),
     )
+    .addOption(
+      new Option('--unverified', 'also to a device that is --open: nobody can tell who gets it'),
+    )
     .addOption(setting('--scan', SCAN))
     .addHelpText('after', EXAMPLES.send)
     .action((words: string[], values: SendValues, send: Command) => {
-      const { to, wait, name, checksum = false, scan = false } = values;
+      const { to, wait, name, checksum = false, scan = false, unverified = false } = values;
       const named = send.getOptionValueSource('name') === 'cli';
       const stdin = takesStdin(words, named) ? (name ?? 'stdin') : undefined;
       const paths = words.filter((word) => word !== STDIN);
-      take({ ...settings(), command: 'send', paths, stdin, to, wait, checksum, scan });
+      const how = { to, wait, checksum, scan, unverified };
+      take({ ...settings(), command: 'send', paths, stdin, ...how });
     });
 
   program
@@ -348,6 +380,9 @@ interface ReceiveValues {
   readonly yes?: boolean;
   readonly port?: number;
   readonly onConflict?: OnConflict;
+  readonly pin?: boolean;
+  readonly pinFile?: string;
+  readonly open?: boolean;
 }
 
 interface SendValues {
@@ -356,6 +391,7 @@ interface SendValues {
   readonly name?: string;
   readonly checksum?: boolean;
   readonly scan?: boolean;
+  readonly unverified?: boolean;
 }
 
 interface PeersValues {

@@ -8,6 +8,8 @@ export interface Asker {
   pick(message: string, devices: Devices, signal: AbortSignal): Promise<Peer | SilentPeer>;
   /** Six digits. */
   code(message: string, signal: AbortSignal): Promise<string>;
+  /** Anything, which is not shown while it is typed if that can be avoided. */
+  pin(message: string, signal: AbortSignal): Promise<string>;
   /** Yes, or anything else. What was typed before the question stood there does not count. */
   confirm(message: string, signal: AbortSignal): Promise<boolean>;
 }
@@ -15,6 +17,32 @@ export interface Asker {
 /** Whoever was asked left instead of answering: Ctrl-C, or Ctrl-D, which ends the input. */
 export class Left extends Error {
   override readonly name = 'Left';
+}
+
+/** Resolves when Enter is pressed while `asking` says that no question stands. */
+export function enterPressed(
+  stdin: Input,
+  asking: () => boolean,
+  signal: AbortSignal,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const hear = (chunk: Buffer | string): void => {
+      if (!asking() && /[\r\n]/.test(String(chunk))) end(resolve);
+    };
+    // A question takes the keyboard, and lets go of it when it is answered.
+    const listening = setInterval(() => !asking() && stdin.resume(), 100);
+    const aborted = (): void => end(() => reject(signal.reason));
+    function end(settle: () => void): void {
+      clearInterval(listening);
+      signal.removeEventListener('abort', aborted);
+      stdin.off('data', hear);
+      if (!asking()) stdin.pause();
+      settle();
+    }
+    stdin.on('data', hear);
+    signal.addEventListener('abort', aborted, { once: true });
+    if (signal.aborted) aborted();
+  });
 }
 
 /** Long enough for what was typed into the old picture, also over a slow line. */

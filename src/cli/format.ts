@@ -41,14 +41,14 @@ export function formatCount(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }
 
-/** A code as it is read aloud: `493 027`. */
+/** A code as it is read aloud: `493 027`, and a PIN: `4930 2711`. */
 export function formatCode(code: string): string {
-  return code.replace(/^(\d{3})(\d{3})$/, '$1 $2');
+  return code.replace(/^(\d{3,4})(\d{3,4})$/, '$1 $2');
 }
 
 /** What was typed as a code: six digits, blanks and dashes allowed anywhere; else null. */
 export function parseCode(text: string): string | null {
-  const digits = text.replace(/[\s-]/g, '');
+  const digits = text.normalize('NFKC').replace(/[\s\p{Pd}]/gu, '');
   return /^\d{6}$/.test(digits) ? digits : null;
 }
 

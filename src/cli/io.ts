@@ -12,6 +12,7 @@ export type Library = Pick<
   | 'forgetPeer'
   | 'forTerminal'
   | 'knownPeers'
+  | 'readPin'
   | 'receive'
   | 'renamePeer'
   | 'sameName'

@@ -39,6 +39,16 @@ export class Prompts implements Asker {
     return parseCode(reply) ?? '';
   }
 
+  async pin(message: string, signal: AbortSignal): Promise<string> {
+    const { default: inquirer } = await import('inquirer');
+    const { reply } = await this.#ask(signal, (context) =>
+      inquirer.createPromptModule(context)([
+        { type: 'password', name: 'reply', message, mask: '*', theme: this.#theme() },
+      ]),
+    );
+    return reply;
+  }
+
   async confirm(message: string, signal: AbortSignal): Promise<boolean> {
     const { default: inquirer } = await import('inquirer');
     await drain(this.#stdin, signal);

@@ -1,6 +1,6 @@
 import type { Accept, ReceiveOptions, Summary } from '../index.ts';
-import type { ReceiveOrder } from './arguments.ts';
-import { type Asker, Left } from './asker.ts';
+import { type ReceiveOrder, UsageError } from './arguments.ts';
+import { type Asker, enterPressed, Left } from './asker.ts';
 import type { Context } from './context.ts';
 import { exitOfSummary } from './outcome.ts';
 
@@ -16,11 +16,15 @@ export async function receive(order: ReceiveOrder, context: Context): Promise<nu
   const { into, name, as, once, port, onConflict } = order;
   let last: Summary | undefined;
   const options = { ...common, into, name, as, once, port, onConflict };
+  const questions = new Questions(context);
   for await (const event of library.receive({
     ...options,
     newcomers: letsNewcomersIn(order, context),
-    accept: acceptBy(order, context),
-    agree: agreeBy(order, context),
+    pin: await pinOf(order, context),
+    open: opennessOf(order, context),
+    accept: acceptBy(order, questions, context),
+    agree: agreeBy(order, questions, context),
+    unlock: questions.unlock,
   })) {
     face.show(event);
     if (event.event === 'ready') face.busy('Waiting for files. Ctrl-C ends it.');
@@ -33,22 +37,55 @@ export async function receive(order: ReceiveOrder, context: Context): Promise<nu
 
 /**
  * New devices need a code, and a code needs a reader: a person at the terminal, or the program
- * that reads our JSON. A log file is neither.
+ * that reads our JSON. A log file is neither. A PIN that was chosen needs none.
  */
-function letsNewcomersIn({ json, yes }: ReceiveOrder, { io, asker }: Context): boolean {
+function letsNewcomersIn(
+  { json, yes, pin, pinFile }: ReceiveOrder,
+  { io, asker }: Context,
+): boolean {
+  if (pin || pinFile !== undefined || process.env.DROP_PIN) return true;
   if (json) return yes;
   return !!io.stderr.isTTY && (asker !== undefined || yes);
 }
 
+/** The PIN for new devices, if there is one; it is never among the words of the command line. */
+async function pinOf(
+  { pin, pinFile, json, open }: ReceiveOrder,
+  { io, library }: Context,
+): Promise<string | true | undefined> {
+  if (open) return undefined;
+  if (pin && !json && !io.stderr.isTTY)
+    throw new UsageError('There is no terminal to show the PIN on.', 'Choose one: --pin-file FILE');
+  if (pin) return true;
+  if (pinFile !== undefined) return library.readPin(pinFile);
+  return process.env.DROP_PIN || undefined;
+}
+
+/** Who is let in by --open: whoever a person agrees to, or everyone within limits. */
+function opennessOf({ open, yes, into }: ReceiveOrder, { asker }: Context): ReceiveOptions['open'] {
+  if (!open) return undefined;
+  if (asker !== undefined && !yes) return 'ask';
+  if (into !== undefined) return 'capped';
+  throw new UsageError(
+    '--open needs a folder where nobody is asked about what comes.',
+    'Name one: --open --into FOLDER',
+  );
+}
+
 /** Who says whether an offer is taken; nobody if nobody can. */
-function acceptBy({ yes }: ReceiveOrder, context: Context): Accept | undefined {
-  const { face, asker, words } = context;
+function acceptBy(
+  { yes }: ReceiveOrder,
+  questions: Questions,
+  { face, asker, words }: Context,
+): Accept | undefined {
   if (yes) return async () => true;
   if (asker === undefined) return undefined;
   return async (request, gone) => {
-    const { from } = request;
-    const question = `${words.name(from)} wants to send ${words.offer(request)}. Accept?`;
-    const answer = await ask(question, { asker, within: ANSWER_WITHIN, gone }, context);
+    const { from, known } = request;
+    const who = known ? words.name(from) : `${words.device(from)}, who could be anyone,`;
+    const warnings = words.risks(request).map((risk) => `${risk}\n`);
+    const question = `${warnings.join('')}${who} wants to send ${words.offer(request)}. Accept?`;
+    const answer = await questions.ask(question, { asker, within: ANSWER_WITHIN, gone });
     if (answer === 'gone') face.say(`${words.device(from)} no longer asks.`);
     if (answer === 'late') face.say('Nobody answered, so it was refused.');
     return answer === 'late' ? 'no-answer' : answer === 'yes';
@@ -56,15 +93,18 @@ function acceptBy({ yes }: ReceiveOrder, context: Context): Accept | undefined {
 }
 
 /** Who says whether a device is called that we do not know; nobody if nobody can. */
-function agreeBy({ yes }: ReceiveOrder, context: Context): ReceiveOptions['agree'] {
-  const { face, asker, library } = context;
+function agreeBy(
+  { yes }: ReceiveOrder,
+  questions: Questions,
+  { face, asker, library }: Context,
+): ReceiveOptions['agree'] {
   if (yes) return async () => true; // It needs the code all the same.
   if (asker === undefined) return undefined;
   return async ({ address }, gone) => {
     const question =
       `A device at ${library.forTerminal(address)} that is not known here cannot reach this computer\n` +
       'and asks to be called back. It needs the code all the same. Call it?';
-    const answer = await ask(question, { asker, within: AGREE_WITHIN, gone }, context);
+    const answer = await questions.ask(question, { asker, within: AGREE_WITHIN, gone });
     if (answer === 'late') face.say('Nobody answered, so it was not called.');
     return answer === 'yes';
   };
@@ -78,29 +118,44 @@ interface Asking {
   readonly gone: AbortSignal;
 }
 
-/** Asks a person; whoever leaves the question leaves the command. */
-function ask(
-  question: string,
-  { asker, within, gone }: Asking,
-  { face, stops }: Context,
-): Promise<'yes' | 'no' | 'gone' | 'late'> {
-  return face.standBack(async () => {
-    if (gone.aborted || stops.signal.aborted) return 'no';
-    const late = new AbortController();
-    const limit = setTimeout(() => late.abort(), within);
-    try {
-      const either = AbortSignal.any([gone, late.signal, stops.signal]);
-      const yes = await asker.confirm(question, either);
-      return yes ? 'yes' : 'no';
-    } catch (error) {
-      if (error instanceof Left) stops.stop('SIGINT');
-      else if (stops.signal.aborted) return 'no';
-      else if (gone.aborted) return 'gone';
-      else if (late.signal.aborted) return 'late';
-      else throw error;
-      return 'no';
-    } finally {
-      clearTimeout(limit);
-    }
-  });
+/** What the person at the keyboard is asked, and may say unasked. */
+class Questions {
+  readonly #context: Context;
+  #standing = 0;
+
+  constructor(context: Context) {
+    this.#context = context;
+  }
+
+  /** Lets new devices in again after too many wrong codes, if somebody is here to say so. */
+  get unlock(): ReceiveOptions['unlock'] {
+    const { asker, io } = this.#context;
+    return asker && ((signal) => enterPressed(io.stdin, () => this.#standing > 0, signal));
+  }
+
+  /** Asks a person; whoever leaves the question leaves the command. */
+  ask(question: string, { asker, within, gone }: Asking): Promise<'yes' | 'no' | 'gone' | 'late'> {
+    const { face, stops } = this.#context;
+    return face.standBack(async () => {
+      if (gone.aborted || stops.signal.aborted) return 'no';
+      const late = new AbortController();
+      const limit = setTimeout(() => late.abort(), within);
+      this.#standing += 1;
+      try {
+        const either = AbortSignal.any([gone, late.signal, stops.signal]);
+        const yes = await asker.confirm(question, either);
+        return yes ? 'yes' : 'no';
+      } catch (error) {
+        if (error instanceof Left) stops.stop('SIGINT');
+        else if (stops.signal.aborted) return 'no';
+        else if (gone.aborted) return 'gone';
+        else if (late.signal.aborted) return 'late';
+        else throw error;
+        return 'no';
+      } finally {
+        this.#standing -= 1;
+        clearTimeout(limit);
+      }
+    });
+  }
 }

@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises';
-import type { CodeRequest, Peer, SendOptions, SilentPeer, Summary } from '../index.ts';
+import type { CodeRequest, Doubt, Peer, SendOptions, SilentPeer, Summary } from '../index.ts';
 import { type SendOrder, UsageError } from './arguments.ts';
 import { Left } from './asker.ts';
 import type { Context } from './context.ts';
@@ -33,6 +33,8 @@ export async function send(order: SendOrder, context: Context): Promise<number> 
     scan,
     stream: stdin === undefined ? undefined : { name: stdin, source: io.stdin },
     code,
+    unverified: order.unverified,
+    confirm: confirmBy(context),
   };
   let summary: Summary | undefined;
   try {
@@ -107,12 +109,16 @@ async function findPath(path: string, { library: { DropError } }: Context): Prom
 function askCode(context: Context): ((request: CodeRequest) => Promise<string>) | undefined {
   const { library, face, asker, words, stops } = context;
   if (asker)
-    return async ({ peer, why, signal }) => {
-      if (why !== 'new') face.say(WHY[why]);
-      const question = `Code shown on ${words.device(peer)}:`;
+    return async ({ peer, kind, why, signal }) => {
+      if (why !== 'new') face.say(WHY[kind][why]);
+      const device = words.device(peer);
       const both = AbortSignal.any([signal, stops.signal]);
+      const question = (): Promise<string> =>
+        kind === 'pin'
+          ? asker.pin(`PIN of ${device}:`, both)
+          : asker.code(`Code shown on ${device}:`, both);
       try {
-        return await face.standBack(() => asker.code(question, both));
+        return await face.standBack(question);
       } catch (error) {
         throw leftOr(error, context);
       }
@@ -120,17 +126,42 @@ function askCode(context: Context): ((request: CodeRequest) => Promise<string>) 
 
   const given = process.env.DROP_CODE;
   if (!given) return undefined;
-  const code = parseCode(given);
-  if (code === null) throw new UsageError('DROP_CODE is not a code.', 'A code has six digits.');
-  return async ({ why }) => {
-    if (why === 'new') return code;
-    throw new library.DropError(why); // It is the same code again, and each try is a guess.
+  return async ({ kind, why }) => {
+    if (why !== 'new') throw new library.DropError(why); // It is the same again, and each try is a guess.
+    const code = kind === 'code' ? parseCode(given) : given;
+    if (code === null) throw new UsageError('DROP_CODE is not a code.', 'A code has six digits.');
+    return code;
+  };
+}
+
+/** Whether to send all the same to a device that something speaks against; without anybody, no. */
+function confirmBy(context: Context): ((doubt: Doubt) => Promise<boolean>) | undefined {
+  const { face, asker, words, stops } = context;
+  if (asker === undefined) return undefined;
+  return async ({ doubt, peer, claimed, signal }) => {
+    const device = words.device(peer);
+    const question =
+      doubt === 'unverified'
+        ? `${device} takes files from everyone, without a code: anyone could have that name.\nSend to it all the same?`
+        : `What calls itself ${words.device({ name: claimed })} is your ${device}. Send to ${device}?`;
+    try {
+      const both = AbortSignal.any([signal, stops.signal]);
+      return await face.standBack(() => asker.confirm(question, both));
+    } catch (error) {
+      throw leftOr(error, context);
+    }
   };
 }
 
 const WHY = {
-  'wrong-code': 'That code did not match: mistyped, or someone on this network is interfering.',
-  'code-changed': 'The code has changed meanwhile. Type the one that is shown now.',
+  code: {
+    'wrong-code': 'That code did not match: mistyped, or someone on this network is interfering.',
+    'code-changed': 'The code has changed meanwhile. Type the one that is shown now.',
+  },
+  pin: {
+    'wrong-code': 'That PIN did not match: mistyped, or someone on this network is interfering.',
+    'code-changed': 'The PIN is another one by now.',
+  },
 } as const;
 
 /** Whoever leaves a question leaves the command, as by a signal. */

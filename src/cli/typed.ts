@@ -64,6 +64,11 @@ export class TypedLines implements Asker {
     });
   }
 
+  pin(message: string, signal: AbortSignal): Promise<string> {
+    this.#stderr.write(`${message} `);
+    return this.#lines(signal, (line) => (line === '' ? undefined : line));
+  }
+
   async confirm(message: string, signal: AbortSignal): Promise<boolean> {
     await drain(this.#stdin, signal);
     this.#stderr.write(`${message} [y/N] `);

@@ -60,12 +60,16 @@ export class Words {
         return this.#ready(event);
       case 'code':
         return this.#code('Next code for new devices', event.code);
+      case 'locked':
+        return lockedLines(event.for);
+      case 'unlocked':
+        return [news('New devices are let in again.')];
       case 'paired':
         return [
           news(
             this.#options.side === 'receiver'
               ? `New device paired: ${this.device(event)}`
-              : `Paired with ${this.device(event)}: no code is needed from now on.`,
+              : `Paired with ${this.device(event)}${event.via === 'code' ? ': no code is needed from now on' : ''}.`,
           ),
         ];
       case 'waiting':
@@ -119,21 +123,45 @@ export class Words {
     return this.#options.clean(name, MAX_NAME);
   }
 
-  #ready({
-    name,
-    addresses,
-    code,
-    into,
-  }: Extract<ShownEvent, { event: 'ready' }>): readonly Line[] {
-    const { home } = this.#options;
-    const folder = tildePath(into, home);
+  #ready(event: Extract<ShownEvent, { event: 'ready' }>): readonly Line[] {
+    const { name, addresses, into } = event;
+    const folder = tildePath(into, this.#options.home);
     return [
       news(`Ready as ${this.device({ name })}, saving to ${this.#text(folder)}`),
-      ...(code === null
-        ? [news('New devices are not let in: nobody is here to read a code.')]
-        : this.#code('Code for new devices', code)),
+      ...this.#entrance(event),
       this.#reachable(addresses),
     ];
+  }
+
+  /** What new devices need. */
+  #entrance({ code, pin, open }: Extract<ShownEvent, { event: 'ready' }>): readonly Line[] {
+    if (open) return [need('Open to everyone: no code is asked for, and nobody proves who it is.')];
+    if (pin && code === null) return [news('New devices are let in by the PIN that you chose.')];
+    if (code === null) return [news('New devices are not let in: nobody is here to read a code.')];
+    return this.#code(
+      pin ? 'PIN for new devices, as long as this runs' : 'Code for new devices',
+      code,
+    );
+  }
+
+  /** What a person should know of an offer, a line each. */
+  risks({ risks, files, bytes }: Extent): string[] {
+    return risks.map(({ risk, entries, example = '' }) => {
+      const others = entries > 1 ? ` and ${entries - 1} more` : '';
+      const which = `${this.#text(example)}${others}`;
+      switch (risk) {
+        case 'large':
+          return `It is large: ${formatBytes(bytes)}.`;
+        case 'many':
+          return `It is many files: ${formatCount(files, 'file')}.`;
+        case 'runs':
+          return `It can do anything when it is opened: ${which}.`;
+        case 'renamed':
+          return `It will be saved under a safe name: ${which}.`;
+        default:
+          return `Nobody knows how much it will be: ${which}.`;
+      }
+    });
   }
 
   #reachable(addresses: readonly string[]): Line {
@@ -392,6 +420,17 @@ export function standingOf(standing: Standing, name: string): string {
     case 'clone':
       return 'a copy of this computer: the same key';
   }
+}
+
+function lockedLines(ms: number | null): readonly Line[] {
+  const when = ms === null ? 'Press Enter to let' : `In ${formatDuration(ms)} it lets`;
+  return [
+    {
+      weight: 'trouble',
+      text: 'Ten wrong codes: someone may be guessing. Known devices still work.',
+    },
+    need(`${when} new devices in again.`),
+  ];
 }
 
 function news(text: string): Line {

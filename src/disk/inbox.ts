@@ -24,6 +24,7 @@ import {
 } from './folder.ts';
 import { Handles } from './handles.ts';
 import { isNamed, Landing } from './landing.ts';
+import type { Mark } from './mark.ts';
 import { Part, PartPool, type Start, storedTime } from './part.ts';
 import { platformHere } from './platform.ts';
 import type { Staging, Stagings } from './staging.ts';
@@ -46,6 +47,8 @@ export interface InboxOptions {
   readonly umask?: number | undefined;
   /** The name for the first file that is not in a folder, instead of the offered one. */
   readonly as?: string | undefined;
+  /** Marks each file as one of somebody else. */
+  readonly mark?: Mark | undefined;
   /** Memory for folders and links, in bytes. */
   readonly memory?: number | undefined;
 }
@@ -65,6 +68,7 @@ export async function openInbox(
     platform = platformHere(),
     umask = process.umask(),
     as,
+    mark,
     memory = MEMORY,
   }: InboxOptions,
 ): Promise<Inbox> {
@@ -81,6 +85,7 @@ export async function openInbox(
       umask,
       checksum,
       onConflict,
+      mark,
       fresh,
     });
   } catch (error) {
@@ -117,6 +122,7 @@ interface Settings {
   readonly umask: number;
   readonly checksum: boolean;
   readonly onConflict: OnConflict;
+  readonly mark: Mark | undefined;
   readonly fresh: boolean;
 }
 
@@ -129,6 +135,7 @@ class DiskInbox implements Inbox {
   readonly #umask: number;
   readonly #checksum: boolean;
   readonly #onConflict: OnConflict;
+  readonly #mark: Mark | undefined;
   readonly #digests: Digests;
   readonly #pool: PartPool;
   readonly #parts = new Set<Part>();
@@ -143,7 +150,7 @@ class DiskInbox implements Inbox {
     landing: Landing,
     sync: FolderSync,
     handles: Handles,
-    { umask, checksum, onConflict, fresh }: Settings,
+    { umask, checksum, onConflict, mark, fresh }: Settings,
   ) {
     this.#target = target;
     this.#staging = staging;
@@ -154,6 +161,7 @@ class DiskInbox implements Inbox {
     this.#umask = umask;
     this.#checksum = checksum;
     this.#onConflict = onConflict;
+    this.#mark = mark;
     this.fresh = fresh;
   }
 
@@ -322,7 +330,7 @@ class DiskInbox implements Inbox {
   async #commit(entry: DataEntry, part: Part, digest: Uint8Array): Promise<Stored> {
     const mode = (entry.mode ?? 0o666) & 0o777 & ~this.#umask;
     const mtime = entry.kind === 'file' ? entry.mtime : Date.now();
-    const same = await part.seal(digest, { mode, mtime });
+    const same = await part.seal(digest, { mode, mtime }, this.#mark);
     if (!same) throw new DropError('corrupt', { path: entry.path });
     const { folder, name, asOffered } = this.#landing.where(entry);
     const replaces =

@@ -17,7 +17,7 @@ export interface KnownPeer extends Device {
   /** Unlike any other's when it is stored: a second "Ana" becomes "Ana (2)". */
   readonly name: string;
   /** How it proved who it is. */
-  readonly via: 'code';
+  readonly via: 'code' | 'pin';
   /** What we do when it offers something: ask, accept, or not even listen. */
   readonly trust: 'ask' | 'auto' | 'blocked';
   /** ISO 8601, UTC. */
@@ -74,11 +74,11 @@ export class TrustStore {
   }
 
   /**
-   * Remembers a peer that has just proven itself by a code. Name and trust of one that we know
+   * Remembers a peer that has just proven itself by a code or PIN. Name and trust of one that we know
    * already stay as they are.
    */
-  add(peer: Device): Promise<KnownPeer> {
-    return this.#inTurn(() => this.#add(peer));
+  add(peer: Device, via: KnownPeer['via'] = 'code'): Promise<KnownPeer> {
+    return this.#inTurn(() => this.#add(peer, via));
   }
 
   /** A peer was here again. Says nothing of one that is unknown. */
@@ -121,7 +121,7 @@ export class TrustStore {
     return found[0];
   }
 
-  async #add({ id, name }: Device): Promise<KnownPeer> {
+  async #add({ id, name }: Device, via: KnownPeer['via']): Promise<KnownPeer> {
     const now = new Date();
     const known = await this.get(id);
     if (known) {
@@ -138,7 +138,7 @@ export class TrustStore {
     const peer = {
       id,
       name: free,
-      via: 'code',
+      via,
       trust: 'ask',
       firstSeen: now.toISOString(),
     } as const;
@@ -249,7 +249,7 @@ const PeerRecord = v.strictObject({
   v: v.literal(1),
   id: v.pipe(v.string(), v.check(isPeerId)),
   name: v.pipe(v.string(), v.minLength(1), v.maxBytes(MAX_DEVICE_NAME)),
-  via: v.literal('code'),
+  via: v.picklist(['code', 'pin']),
   trust: v.picklist(['ask', 'auto', 'blocked']),
   firstSeen: v.pipe(v.string(), v.isoTimestamp()),
 });

@@ -1,20 +1,26 @@
 /**
- * The life of the short code for new devices, and how many guesses at it are judged. It keeps
- * no time: `now` is handed in, in milliseconds of a clock that never goes back.
+ * Judges the answers of new devices to the code or PIN that is shown, and how many of them. It
+ * keeps no time: `now` is handed in, in milliseconds of a clock that never goes back.
  *
  * With these numbers a stranger gets ten guesses at a million before the device's owner must
- * act: a chance of 1 in 100,000 a run.
+ * act: a chance of 1 in 100,000 a run. Where a lock ends by itself that is 230 guesses a day:
+ * 1 in 4,300 for a code, 1 in 430,000 for a PIN of eight digits.
  */
 export class CodeGuard {
+  /** What is shown: a code is good for one device, a PIN for as many as come. */
+  readonly kind: 'code' | 'pin';
   readonly #draw: () => string;
   readonly #limits: CodeLimits;
   #code: string;
   #epoch = 1;
   #wrongHere = 0;
   #wrongInAll = 0;
+  /** Nothing is judged before. */
   #notBefore = 0;
+  #lockedUntil: number | undefined;
 
-  constructor(draw: () => string, limits: CodeLimits = CODE_LIMITS) {
+  constructor(draw: () => string, limits: CodeLimits = CODE_LIMITS, kind: 'code' | 'pin' = 'code') {
+    this.kind = kind;
     this.#draw = draw;
     this.#limits = limits;
     this.#code = draw();
@@ -30,10 +36,17 @@ export class CodeGuard {
     return this.#epoch;
   }
 
+  /** Until when no new device is let in, after too many wrong answers; Infinity: until `unlock`. */
+  get lockedUntil(): number | undefined {
+    return this.#lockedUntil;
+  }
+
   /** Whether an answer for the code of `epoch` may be judged now, or why it may not. */
-  judges(epoch: number, now: number): 'yes' | 'code-changed' | 'locked' {
-    if (this.#wrongInAll >= this.#limits.wrongInAll || now < this.#notBefore) return 'locked';
-    return epoch === this.#epoch ? 'yes' : 'code-changed';
+  judges(epoch: number, now: number): 'yes' | 'code-changed' | 'not-yet' | 'locked' {
+    if (this.#lockedUntil !== undefined && now >= this.#lockedUntil) this.unlock();
+    if (this.#lockedUntil !== undefined) return 'locked';
+    if (epoch !== this.#epoch) return 'code-changed';
+    return now < this.#notBefore ? 'not-yet' : 'yes';
   }
 
   /** A judged answer was right: its code is spent. */
@@ -43,14 +56,25 @@ export class CodeGuard {
 
   /** A judged answer was wrong. */
   wrong(now: number): void {
-    const { gap, maxGap, wrongPerCode } = this.#limits;
+    const { gap, maxGap, wrongPerCode, wrongInAll, lock } = this.#limits;
     this.#notBefore = now + Math.min(gap * 2 ** this.#wrongInAll, maxGap);
     this.#wrongInAll += 1;
     this.#wrongHere += 1;
     if (this.#wrongHere >= wrongPerCode) this.#renew();
+    if (this.#wrongInAll >= wrongInAll) this.#lockedUntil = now + lock;
+  }
+
+  /** New devices are let in again, with another code than those who guessed were shown. */
+  unlock(): void {
+    if (this.#lockedUntil === undefined) return;
+    this.#lockedUntil = undefined;
+    this.#notBefore = 0;
+    this.#wrongInAll = 0;
+    this.#renew();
   }
 
   #renew(): void {
+    if (this.kind === 'pin') return;
     this.#wrongHere = 0;
     this.#epoch += 1;
     this.#code = this.#draw();
@@ -58,13 +82,15 @@ export class CodeGuard {
 }
 
 export interface CodeLimits {
-  /** Wrong answers after which a code is replaced. */
+  /** Wrong answers after which a code is replaced; a PIN never is. */
   readonly wrongPerCode: number;
   /** Wrong answers after which no new device is let in any more. */
   readonly wrongInAll: number;
   /** How long nothing is judged after the first wrong answer; it doubles with each, in ms. */
   readonly gap: number;
   readonly maxGap: number;
+  /** How long that lasts, in ms; Infinity where somebody is there who can end it. */
+  readonly lock: number;
 }
 
 export const CODE_LIMITS: CodeLimits = {
@@ -72,7 +98,17 @@ export const CODE_LIMITS: CodeLimits = {
   wrongInAll: 10,
   gap: 1_000,
   maxGap: 64_000,
+  lock: 3_600_000,
 };
+
+/** What a PIN must have, in characters, as it lives longer than a code; and what it may have. */
+export const MIN_PIN = 8;
+export const MAX_PIN = 256;
+
+export function isPin(text: string): boolean {
+  const { length } = normalizeCode(text);
+  return length >= MIN_PIN && length <= MAX_PIN;
+}
 
 /** Digits as a person may type them: other scripts' digits, blanks and dashes are understood. */
 export function normalizeCode(typed: string): string {

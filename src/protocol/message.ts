@@ -14,10 +14,10 @@ export const OLDEST = 1;
 export type Intent = 'look' | 'send' | 'get';
 
 /**
- * On what terms the announcer lets the chooser in: it is `known`, it needs the `code`,
- * everyone is let in (`open`), or nobody new is (`closed`).
+ * On what terms the announcer lets the chooser in: it is `known`, it needs the `code` or the
+ * `pin`, everyone is let in (`open`), or nobody new is (`closed`).
  */
-type Terms = 'known' | 'code' | 'open' | 'closed';
+export type Terms = 'known' | 'code' | 'open' | 'closed' | 'pin';
 
 /** All that two peers can say to each other. */
 export type Message =
@@ -138,7 +138,7 @@ interface Codec<M> {
 }
 
 const INTENTS: readonly Intent[] = ['look', 'send', 'get'];
-const TERMS: readonly Terms[] = ['known', 'code', 'open', 'closed'];
+const TERMS: readonly Terms[] = ['known', 'code', 'open', 'closed', 'pin'];
 const SHARE = 32;
 const TAG = 64;
 const DIGEST = 32;

@@ -1,4 +1,6 @@
 import { type Entry, sizeOf } from '../protocol/manifest.ts';
+import type { Platform } from '../protocol/names.ts';
+import { LARGE, MANY, risksOf } from '../protocol/risk.ts';
 
 /**
  * How far a yes reaches: as far as what the person was shown, and while the sender was still
@@ -6,19 +8,24 @@ import { type Entry, sizeOf } from '../protocol/manifest.ts';
  * not admit a terabyte.
  */
 export class Grant {
+  readonly #platform: Platform;
   #shown = 0;
   #seen = 0;
   #bytes = 0;
   #maxEntries = 0;
   #maxBytes = 0;
 
+  constructor(platform: Platform) {
+    this.#platform = platform;
+  }
+
   /** A yes, said when so much more was shown. The next reaches twice as far. */
   renew(more: { entries: number; bytes: number }): void {
     const entries = this.#seen + more.entries;
     const bytes = this.#bytes + more.bytes;
     this.#shown = entries;
-    this.#maxEntries = entries + Math.max(entries, GRANT_ENTRIES);
-    this.#maxBytes = bytes + Math.max(bytes, GRANT_BYTES);
+    this.#maxEntries = entries + Math.max(entries, MANY);
+    this.#maxBytes = bytes + Math.max(bytes, LARGE);
   }
 
   /** Whether the yes covers the next entry of the offer; if so, it is taken off. */
@@ -28,7 +35,7 @@ export class Grant {
       this.#seen < this.#shown ||
       (this.#seen < this.#maxEntries &&
         this.#bytes + size <= this.#maxBytes &&
-        !mustBeShown(entry));
+        risksOf(entry, this.#platform).length === 0);
     if (!covered) return false;
     this.#seen += 1;
     this.#bytes += size;
@@ -38,16 +45,3 @@ export class Grant {
 
 /** What is granted without a question. */
 export const EVERYTHING = { entries: Infinity, bytes: Infinity };
-
-/** How much beyond what was shown one yes admits. */
-const GRANT_ENTRIES = 1_000;
-const GRANT_BYTES = 1024 ** 3;
-
-/** A stream may be a terabyte, and some files do something when they are opened. */
-function mustBeShown({ kind, path }: Entry): boolean {
-  return kind === 'stream' || (kind === 'file' && RUNS_WHEN_OPENED.test(path));
-}
-
-/** Names of files that do something when a person opens them in one system or another. */
-const RUNS_WHEN_OPENED =
-  /\.(exe|msi|bat|cmd|com|scr|pif|ps1|vbs|js|jse|wsf|hta|jar|lnk|url|desktop|appimage|app|command|sh|py|dmg|pkg|deb|rpm|iso|apk|reg)$/i;

@@ -16,41 +16,64 @@ export interface Ends {
 
 /** What a person typed, and which of the announcer's codes it was asked for. */
 export interface Answer {
+  readonly kind: 'code' | 'pin';
   readonly code: string;
   readonly epoch: number;
 }
 
-/** How a greeting went well: by keys that both knew, or by a code. */
-export type Greeted = 'known' | 'paired';
+/**
+ * How a greeting went well: by keys that both knew, by a code or PIN; or nobody proved more than
+ * to have a key, as the announcer is open to everyone.
+ */
+export type Greeted = 'known' | 'paired' | 'open';
+
+/** What a person must give before the chooser calls again. */
+export type Needs =
+  | { readonly needs: 'code' | 'pin'; readonly epoch: number }
+  /** To deal with a device that says it is open to everyone, and that nobody vouches for. */
+  | { readonly needs: 'leave' };
+
+/** What the chooser brings. */
+export interface Chosen {
+  readonly intent: Intent;
+  /** Whether the announcer's key is in our trust store, or is our own. */
+  readonly knows: boolean;
+  readonly answer?: Answer | undefined;
+  /** Whether a device will do that nobody vouches for. */
+  readonly unverified?: boolean | undefined;
+}
 
 /**
- * Greets the announcer that we chose. Without an answer where a code is needed, it returns the
- * epoch to ask for, and this connection is over: nobody waits while a person types.
+ * Greets the announcer that we chose. Where something is needed that a person has not given yet,
+ * it returns what, and this connection is over: nobody waits while a person types.
  */
 export async function greetAsChooser(
   channel: Channel,
   ends: Ends,
-  { intent, knows, answer }: { intent: Intent; knows: boolean; answer?: Answer | undefined },
-): Promise<Greeted | { readonly epoch: number }> {
+  { intent, knows, answer, unverified }: Chosen,
+): Promise<Greeted | Needs> {
   await channel.say({ type: 'hello', newest: NEWEST, oldest: OLDEST, intent, knows });
   const welcome = await channel.hear('welcome');
   agree({ newest: NEWEST, oldest: OLDEST }, welcome);
-  switch (welcome.terms) {
+  const { terms, epoch } = welcome;
+  switch (terms) {
     case 'known':
       // It claims to know us. We send only to those whom we know.
       if (knows) return 'known';
       throw new DropError('unproven');
     case 'open':
-      // Anyone can claim that no code is needed.
-      throw new DropError('unproven', { message: 'Nobody can tell who this device is.' });
+      // Anyone can claim that no code is needed; but whom we know has proven its key.
+      if (knows) return 'known';
+      return unverified ? 'open' : { needs: 'leave' };
     case 'closed':
       throw new DropError('refused');
     case 'code':
+    case 'pin':
       break;
   }
-  if (answer === undefined) return { epoch: welcome.epoch };
+  if (answer?.kind !== terms) return { needs: terms, epoch };
 
-  const cpace = await pake(channel, ends, 'chooser', answer.code);
+  const cpace = await pake(channel, ends, 'chooser', answer);
   await channel.say({ type: 'share', epoch: answer.epoch, point: cpace.share });
   const { point } = await channel.hear('share');
   const { initiatorTag, responderTag } = cpace.finish('initiator', point);
@@ -69,10 +92,12 @@ export async function introduce(channel: Channel, myName: string): Promise<strin
 
 /** What the announcer knows and allows. */
 export interface Door {
-  /** Whether the chooser's key is in our trust store, or is our own. */
+  /** Whether the chooser needs no code: its key is in our trust store, or is our own. */
   readonly knows: boolean;
-  /** Judges answers to the code that we show; none where nobody new is let in. */
+  /** Judges answers to the code or PIN; none where nobody new is let in by one. */
   readonly guard: CodeGuard | undefined;
+  /** Whether everyone is let in. */
+  readonly open?: boolean | undefined;
   /** Milliseconds of a clock that never goes back. */
   readonly now: () => number;
   /** Hears that the chooser has begun. */
@@ -83,22 +108,25 @@ export interface Door {
 export async function greetAsAnnouncer(
   channel: Channel,
   ends: Ends,
-  { knows, guard, now, onHello }: Door,
+  { knows, guard, open, now, onHello }: Door,
 ): Promise<Greeted | null> {
   const hello = await channel.hear('hello');
   onHello?.();
   agree({ newest: NEWEST, oldest: OLDEST }, hello);
-  const terms = knows && hello.knows ? 'known' : guard === undefined ? 'closed' : 'code';
+  const terms = knows && hello.knows ? 'known' : open ? 'open' : (guard?.kind ?? 'closed');
   const epoch = guard?.epoch ?? 0;
+  const asks = terms === 'code' || terms === 'pin';
+  // Said now, so that no person types what nobody will judge.
+  if (asks && guard?.judges(epoch, now()) === 'locked') throw new DropError('locked');
   await channel.say({ type: 'welcome', newest: NEWEST, oldest: OLDEST, terms, epoch });
   if (hello.intent === 'look') return null;
-  if (terms === 'known') return 'known';
+  if (terms === 'known' || terms === 'open') return terms;
   if (guard === undefined) throw new DropError('refused');
 
   const share = await channel.hear('share');
-  const { code } = guard;
+  const { code, kind } = guard;
   ensureJudged(share.epoch);
-  const cpace = await pake(channel, ends, 'announcer', code);
+  const cpace = await pake(channel, ends, 'announcer', { kind, code });
   await channel.say({ type: 'share', epoch: share.epoch, point: cpace.share });
   // The chooser commits to its guess first: until here it has learned nothing.
   const { initiatorTag, responderTag } = cpace.finish('responder', share.point);
@@ -120,16 +148,21 @@ export async function greetAsAnnouncer(
 }
 
 /**
- * CPace over the code, bound to this connection, to both keys, to the parts and to every byte
- * of hello and welcome. It is loaded only here: most meetings need none.
+ * CPace over the code or PIN, bound to this connection, to both keys, to the parts and to every
+ * byte of hello and welcome. It is loaded only here: most meetings need none.
  */
-async function pake(channel: Channel, ends: Ends, part: 'chooser' | 'announcer', code: string) {
+async function pake(
+  channel: Channel,
+  ends: Ends,
+  part: 'chooser' | 'announcer',
+  { kind, code }: Pick<Answer, 'kind' | 'code'>,
+) {
   const { CPace, lvCat } = await import('../protocol/cpace.ts');
   const { me, peer, binding } = ends;
   const [chooser, announcer] = part === 'chooser' ? [me, peer] : [peer, me];
   return new CPace(
     {
-      secret: lvCat(utf8('drop/1 code'), utf8(normalizeCode(code))),
+      secret: lvCat(utf8(`drop/1 ${kind}`), utf8(normalizeCode(code))),
       channel: lvCat(
         utf8('drop/1'),
         utf8('chooser'),

@@ -88,6 +88,8 @@ export interface Host {
    * The signal says that nobody waits for the answer any more.
    */
   ask(extent: Extent, signal: AbortSignal): Promise<'yes' | ErrorCode>;
+  /** Whether so much may be offered at all; without it, anything may. */
+  admits?(offered: Omit<Extent, 'roots' | 'risks'>): boolean;
 }
 
 /** How many files may be on their way from written to stored at once; syncing them takes the time. */
@@ -104,7 +106,7 @@ const ARRIVED_EVERY = 4 * 1024 * 1024;
  */
 export async function runReceiver(
   channel: Channel,
-  { freely, reception: find, ask, open }: Host,
+  { freely, reception: find, ask, open, admits = () => true }: Host,
   tell: Tell,
 ): Promise<void> {
   const progress = new Condition();
@@ -169,7 +171,8 @@ export async function runReceiver(
       () => offered.final || channel.session.open > full || (freely && undecided.length > 0),
     );
     const shown = reception.newIn(undecided);
-    const answer = await ask({ roots, ...offered }, progress.signal);
+    const risks = reception.risks.list;
+    const answer = await ask({ roots, ...offered, risks }, progress.signal);
     if (answer !== 'yes') throw new DropError(answer);
     reception.roots ??= roots;
     reception.grant.renew(freely ? EVERYTHING : shown);
@@ -308,6 +311,7 @@ export async function runReceiver(
     reception.hearOffer(entries);
     const { files, bytes, sized } = reception;
     offered = { files, bytes, sized, final };
+    if (!admits(offered)) throw new DropError('too-much');
     tell({ type: 'offered', ...offered });
     progress.changed();
   }

@@ -2,6 +2,8 @@ import type { ErrorCode } from '../errors.ts';
 import { MAX_OPEN_ENTRIES } from '../protocol/limits.ts';
 import { type Entry, hasData, parentOf, sizeOf } from '../protocol/manifest.ts';
 import type { SkipReason } from '../protocol/message.ts';
+import type { Platform } from '../protocol/names.ts';
+import { Risks } from '../protocol/risk.ts';
 import { Grant } from './grant.ts';
 import type { Inbox } from './receiver.ts';
 
@@ -21,7 +23,7 @@ export class Reception {
   /** Names the transfer: 32 hex digits, drawn at random. */
   readonly transfer: string;
   /** How far the yes reaches. */
-  readonly grant = new Grant();
+  readonly grant: Grant;
   /** The roots that were accepted, once they are. */
   roots: readonly string[] | undefined;
   inbox: Inbox | undefined;
@@ -32,6 +34,8 @@ export class Reception {
   bytes = 0;
   /** Whether the bytes are all that there will be; those of a stream come on top. */
   sized = true;
+  /** What speaks against it. */
+  readonly risks: Risks;
   /**
    * What was settled, what was told last in the end. The sender has at most so many entries open,
    * and hears us in order, so it can have missed no others.
@@ -44,8 +48,11 @@ export class Reception {
   /** Covered by the yes before this connection, not settled, and not offered again so far. */
   readonly #covered = new Set<string>();
 
-  constructor(transfer: string) {
+  /** `platform`: whose rules names must obey here. */
+  constructor(transfer: string, platform: Platform) {
     this.transfer = transfer;
+    this.grant = new Grant(platform);
+    this.risks = new Risks(platform);
   }
 
   /** A connection begins; before the first there is nothing to it. */
@@ -115,6 +122,7 @@ export class Reception {
     if (hasData(entry)) this.files += by;
     this.bytes += by * sizeOf(entry);
     if (entry.kind === 'stream') this.sized = false;
+    this.risks.count(entry, by);
   }
 }
 

@@ -29,8 +29,15 @@ function usage(line: string): UsageError {
 }
 
 describe('a command line is read', () => {
-  const receive = { ...DEFAULTS, command: 'receive', once: false, yes: false };
-  const send = { ...DEFAULTS, command: 'send', checksum: false, scan: false };
+  const receive = {
+    ...DEFAULTS,
+    command: 'receive',
+    once: false,
+    yes: false,
+    pin: false,
+    open: false,
+  };
+  const send = { ...DEFAULTS, command: 'send', checksum: false, scan: false, unverified: false };
   const peers = { ...DEFAULTS, command: 'peers', watch: false, scan: false };
   test.each([
     ['receive', receive],
@@ -41,6 +48,10 @@ describe('a command line is read', () => {
       { ...receive, into: 'in', name: 'Ana', as: 'a.pdf', once: true, yes: true, port: 9000 },
     ],
     ['receive --on-conflict newer', { ...receive, onConflict: 'newer' }],
+    ['receive --pin', { ...receive, pin: true }],
+    ['receive --pin-file f', { ...receive, pinFile: 'f' }],
+    ['receive --open --into in', { ...receive, open: true, into: 'in' }],
+    ['send --unverified a', { ...send, paths: ['a'], unverified: true }],
     ['send a b', { ...send, paths: ['a', 'b'] }],
     ['send --to bob --wait 1.5 a', { ...send, paths: ['a'], to: 'bob', wait: 1500 }],
     ['send a --to bob', { ...send, paths: ['a'], to: 'bob' }],

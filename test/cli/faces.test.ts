@@ -60,6 +60,8 @@ const request: ShownEvent = {
   ...of,
   event: 'request',
   from: BOB,
+  known: true,
+  risks: [],
   roots: ['report.pdf'],
   files: 1,
   bytes: 2_100_000,
@@ -187,7 +189,7 @@ describe('a sender reads', () => {
   test('that it was accepted and how it ended', () => {
     const lines = told(
       [
-        { event: 'paired', ...BOB },
+        { event: 'paired', via: 'code', ...BOB },
         { ...of, event: 'accepted' },
         saved('report.pdf'),
         summaryOf({ resumed: 1_000_000 }),
@@ -432,7 +434,7 @@ describe('a hostile peer', () => {
   const it = { transfer: 't', peer: hostile };
   const events: ShownEvent[] = [
     { ...request, ...it, from: hostile, roots: [HOSTILE, HOSTILE] } as ShownEvent,
-    { event: 'paired', ...hostile },
+    { event: 'paired', via: 'code', ...hostile },
     { ...it, event: 'accepted' },
     {
       ...it,
@@ -475,14 +477,17 @@ describe('a hostile peer', () => {
 
   test('cannot fill the screen with one name', () => {
     const long = 'x'.repeat(100_000);
-    const lines = told([{ event: 'paired', name: long, id: idOf('e') }, saved(long, long)]);
+    const lines = told([
+      { event: 'paired', via: 'code', name: long, id: idOf('e') },
+      saved(long, long),
+    ]);
     for (const line of lines) expect(line.length).toBeLessThan(500);
   });
 
   test('whatever it is called, a line is a line', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), (name) => {
-        const lines = told([{ event: 'paired', name, id: idOf('e') }]);
+        const lines = told([{ event: 'paired', via: 'code', name, id: idOf('e') }]);
         expect(lines).toHaveLength(1);
         expect(lines[0]).not.toMatch(STEERING);
       }),

@@ -85,6 +85,8 @@ export const READY: ReceiveEvent = {
   port: 23_767,
   addresses: ['192.168.1.20:23767'],
   code: '493027',
+  pin: false,
+  open: false,
   into: '/in',
 };
 
@@ -119,6 +121,7 @@ export function fakeLibrary(parts: Partial<Library> = {}): Library {
     doctor: unexpected,
     forgetPeer: unexpected,
     knownPeers: async () => [],
+    readPin: unexpected,
     receive: unexpected,
     renamePeer: unexpected,
     sameName,

@@ -276,7 +276,14 @@ describe('the code of a new device, where nobody can be asked', () => {
     sends(async function* ({ code }) {
       if (code === undefined) throw new DropError('not-paired');
       for (const reason of why)
-        codes.push(await code({ peer: BOB, why: reason, signal: new AbortController().signal }));
+        codes.push(
+          await code({
+            peer: BOB,
+            kind: 'code',
+            why: reason,
+            signal: new AbortController().signal,
+          }),
+        );
       yield summaryOf();
       return summaryOf();
     });
@@ -331,11 +338,11 @@ describe('a receiver without a terminal', () => {
       const options = await optionsOf(line);
       expect(options.newcomers).toBe(newcomers);
       expect(options.accept === undefined).toBe(!yes);
-      const extent = { roots: [], files: 0, bytes: 0, sized: true, final: true };
+      const extent = { roots: [], files: 0, bytes: 0, sized: true, final: true, risks: [] };
       expect(await options.agree?.({ address: '10.77.0.1' }, new AbortController().signal)).toBe(
         yes || undefined,
       );
-      const request = { from: BOB, transfer: 't', ...extent };
+      const request = { from: BOB, known: true, transfer: 't', ...extent };
       expect(await options.accept?.(request, new AbortController().signal)).toBe(yes || undefined);
     },
   );

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import type { Request } from '../../src/index.ts';
 import {
@@ -299,16 +300,20 @@ describe('the question for a code', () => {
   });
 });
 
+const REQUEST: Request = {
+  from: BOB,
+  known: true,
+  risks: [],
+  transfer: 't',
+  roots: ['report.pdf'],
+  files: 1,
+  bytes: 2_100_000,
+  sized: true,
+  final: true,
+};
+
 describe('the question whether to accept', () => {
-  const request: Request = {
-    from: BOB,
-    transfer: 't',
-    roots: ['report.pdf'],
-    files: 1,
-    bytes: 2_100_000,
-    sized: true,
-    final: true,
-  };
+  const request = REQUEST;
 
   async function receiving(...options: string[]): Promise<Stage> {
     const stage = await Stage.open('receive', ...options);
@@ -412,6 +417,63 @@ describe('the question whether to call a device that is not known', () => {
     await stage.cue({ stranger: { address: '10.77.0.1' } });
     expect(await stage.report('agreed')).toBe(true);
     expect(stage.screen.text()).not.toMatch(/10\.77\.0\.1/);
+  });
+});
+
+describe('what speaks against a device', () => {
+  test.each([
+    ['y and Enter', `y${ENTER}`, true],
+    ['Enter alone', ENTER, false],
+  ])('is asked about before anything is sent: %s', async (_, keys, confirmed) => {
+    await using stage = await Stage.open('send', '.', '--to', 'Ana');
+    await stage.report('chosen');
+    await stage.cue({ doubt: 'unverified' });
+    await stage.screen.waitFor(
+      /"Ana" takes files from everyone, without a code: anyone could have that name\.\nSend to it all the same\? \[y\/N\]/,
+    );
+    stage.screen.type(keys);
+    expect(await stage.report('confirmed')).toBe(confirmed);
+  });
+
+  test('is another name than it said, which cannot steer the screen', async () => {
+    await using stage = await Stage.open('send', '.', '--to', 'Eve');
+    await stage.report('chosen');
+    await stage.cue({ doubt: 'other-name' });
+    await stage.screen.waitFor(/calls itself "Ana.\[2J" is your "Eve"\. Send to "Eve"\? \[y\/N\]/);
+    stage.screen.type(ENTER);
+    expect(await stage.report('confirmed')).toBe(false);
+  });
+});
+
+describe.each([['in a terminal'], ['in plain mode']])('ten wrong codes, %s', (how) => {
+  const plain = how === 'in plain mode' ? ['--plain'] : [];
+  const locked = { tell: { event: 'locked', for: null } } as const;
+
+  test('are unlocked by Enter, and by nothing else', async () => {
+    await using stage = await Stage.open('receive', ...plain);
+    await stage.report('ready');
+    await stage.cue({ tell: READY }, locked, { locked: true });
+    await stage.screen.waitFor(
+      /Ten wrong codes: .* still work\.\nPress Enter to let new devices in again\./,
+    );
+    stage.screen.type('y');
+    await sleep(300);
+    expect(stage.reported('unlocked')).toBe(false);
+    stage.screen.type(ENTER);
+    expect(await stage.report('unlocked')).toBe(true);
+  });
+
+  test('keep no known device from being asked about, and its answer unlocks nothing', async () => {
+    await using stage = await Stage.open('receive', ...plain);
+    await stage.report('ready');
+    await stage.cue({ tell: READY }, locked, { locked: true }, { ask: REQUEST });
+    await stage.screen.waitFor(/Accept\? \[y\/N\]/);
+    stage.screen.type(`y${ENTER}`);
+    expect(await stage.report('accepted')).toBe(true);
+    await sleep(300);
+    expect(stage.reported('unlocked')).toBe(false);
+    stage.screen.type(ENTER);
+    expect(await stage.report('unlocked')).toBe(true);
   });
 });
 

@@ -1,8 +1,9 @@
 // `drop` in a terminal, with a library that a test directs through a socket:
 //   node stage.mjs SOCKET WORD...
 // It hears lines of JSON: {"peer": event}, {"ask": request}, {"stranger": stranger}, {"gone": true},
-// {"code": why}, {"tell": event}, {"finish": true}. It says {"chosen": peer, "patient": whether it
-// waits as long as it takes}, {"typed": code}, {"accepted": answer}, {"agreed": answer} and
+// {"code": why, "kind": kind}, {"doubt": doubt}, {"locked": true}, {"tell": event}, {"finish": true}. It says {"chosen": peer, "patient": whether it
+// waits as long as it takes}, {"typed": code}, {"accepted": answer}, {"agreed": answer},
+// {"confirmed": answer}, {"unlocked": true} and
 // {"end": result, "raw": whether the terminal is left raw}.
 
 import { once } from 'node:events';
@@ -43,18 +44,23 @@ async function* discover({ signal }) {
   for await (const { peer } of cues(signal)) yield peer;
 }
 
-async function* send(_, { to, waitAgain, code, signal }) {
+async function* send(_, { to, waitAgain, code, confirm, signal }) {
   say({ chosen: to, patient: waitAgain === Number.POSITIVE_INFINITY });
   const peer = { name: to.name ?? to, id: to.id ?? '0'.repeat(64) };
   for await (const cue of cues(signal)) {
-    if (cue.code) say({ typed: await code({ peer, why: cue.code, signal }) });
+    if (cue.code)
+      say({ typed: await code({ peer, kind: cue.kind ?? 'code', why: cue.code, signal }) });
+    if (cue.doubt) {
+      const claimed = 'Ana\u001b[2J';
+      say({ confirmed: await confirm({ peer, doubt: cue.doubt, claimed, signal }) });
+    }
     if (cue.tell) yield cue.tell;
     if (cue.finish) return;
   }
   throw signal.reason;
 }
 
-async function* receive({ accept, agree, signal }) {
+async function* receive({ accept, agree, unlock, signal }) {
   say({ ready: true });
   let gone = new AbortController();
   for await (const cue of cues(signal)) {
@@ -64,6 +70,7 @@ async function* receive({ accept, agree, signal }) {
     }
     if (cue.stranger) agree(cue.stranger, signal).then((agreed) => say({ agreed }));
     if (cue.gone) gone.abort();
+    if (cue.locked) unlock(signal).then(() => say({ unlocked: true }));
     if (cue.tell) yield cue.tell;
     if (cue.finish) return;
   }

@@ -15,7 +15,9 @@ export type Cue =
   | { readonly ask: Request }
   | { readonly stranger: Stranger }
   | { readonly gone: true }
-  | { readonly code: 'new' | 'wrong-code' | 'code-changed' }
+  | { readonly code: 'new' | 'wrong-code' | 'code-changed'; readonly kind?: 'code' | 'pin' }
+  | { readonly doubt: 'unverified' | 'other-name' }
+  | { readonly locked: true }
   | { readonly tell: SendEvent | ReceiveEvent }
   | { readonly finish: true };
 
@@ -28,6 +30,8 @@ export interface Report {
   readonly typed?: string;
   readonly accepted?: boolean;
   readonly agreed?: boolean;
+  readonly confirmed?: boolean;
+  readonly unlocked?: true;
   readonly end?: number | NodeJS.Signals;
   readonly raw?: boolean;
 }

@@ -527,7 +527,7 @@ describe('from a pipe to the disk', () => {
   }
 
   function newReception(): Reception {
-    return new Reception(randomBytes(16).toString('hex'));
+    return new Reception(randomBytes(16).toString('hex'), 'posix');
   }
 
   function codeOf(error: unknown): string {

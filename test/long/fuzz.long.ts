@@ -243,7 +243,7 @@ test('whatever is said in a session, it stays within its bounds or calls it a br
 /** A program that receives, and keeps what it accepted for the next connection. */
 class Receiving {
   readonly inbox = new MemoryInbox();
-  reception = new Reception(TRANSFER);
+  reception = new Reception(TRANSFER, 'posix');
   questions = 0;
 
   constructor() {
@@ -256,7 +256,7 @@ class Receiving {
     const host: Host = {
       freely: false,
       reception: async (continues) => {
-        if (continues !== TRANSFER) this.reception = new Reception(TRANSFER);
+        if (continues !== TRANSFER) this.reception = new Reception(TRANSFER, 'posix');
         return this.reception;
       },
       open: async () => this.inbox,

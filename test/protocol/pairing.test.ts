@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { concat, fromHex, toHex, utf8 } from '../../src/protocol/bytes.ts';
-import { CODE_LIMITS, CodeGuard, normalizeCode } from '../../src/protocol/code.ts';
+import { CODE_LIMITS, CodeGuard, isPin, normalizeCode } from '../../src/protocol/code.ts';
 import { CPace, type CPaceInput, lvCat } from '../../src/protocol/cpace.ts';
 
 const VECTORS = JSON.parse(
@@ -89,9 +89,24 @@ describe('CPace', () => {
   });
 });
 
+const DAY = 86_400_000;
+
 describe('the code', () => {
   let drawn = 0;
-  const guard = (): CodeGuard => new CodeGuard(() => String(drawn++).padStart(6, '0'));
+  const guard = (kind: 'code' | 'pin' = 'code', lock = CODE_LIMITS.lock): CodeGuard =>
+    new CodeGuard(() => String(drawn++).padStart(6, '0'), { ...CODE_LIMITS, lock }, kind);
+
+  /** Guesses wrongly, as soon as it may, until it is locked out. Says how often, and when. */
+  function exhaust(one: CodeGuard, from = 0): { judged: number; now: number } {
+    let now = from;
+    let judged = 0;
+    for (; judged < 100; judged++) {
+      while (one.judges(one.epoch, now) === 'not-yet') now += CODE_LIMITS.gap;
+      if (one.judges(one.epoch, now) !== 'yes') break;
+      one.wrong(now);
+    }
+    return { judged, now };
+  }
 
   test('is spent by a right answer', () => {
     const one = guard();
@@ -115,21 +130,68 @@ describe('the code', () => {
   test('is not judged for ever longer after a wrong answer', () => {
     const one = guard();
     one.wrong(0);
-    expect([one.judges(one.epoch, 999), one.judges(one.epoch, 1_000)]).toEqual(['locked', 'yes']);
+    expect([one.judges(one.epoch, 999), one.judges(one.epoch, 1_000)]).toEqual(['not-yet', 'yes']);
     one.wrong(1_000);
-    expect([one.judges(one.epoch, 2_999), one.judges(one.epoch, 3_000)]).toEqual(['locked', 'yes']);
+    expect([one.judges(one.epoch, 2_999), one.judges(one.epoch, 3_000)]).toEqual([
+      'not-yet',
+      'yes',
+    ]);
   });
 
   test('admits ten wrong answers and no more, however patient', () => {
-    const one = guard();
-    let now = 0;
-    let judged = 0;
-    for (; judged < 100 && one.judges(one.epoch, now) === 'yes'; judged++) {
-      one.wrong(now);
-      now += CODE_LIMITS.maxGap;
-    }
+    const one = guard('code', Number.POSITIVE_INFINITY);
+    const { judged, now } = exhaust(one);
     expect(judged).toBe(CODE_LIMITS.wrongInAll);
     expect(one.judges(one.epoch, now + 1e9)).toBe('locked');
+    // Whoever is there says that it may go on; what was guessed at before is of no use.
+    const { epoch } = one;
+    one.unlock();
+    expect(one.judges(epoch, now)).toBe('code-changed');
+    expect(exhaust(one, now).judged).toBe(CODE_LIMITS.wrongInAll);
+  });
+
+  test.each(['code', 'pin'] as const)(
+    'lets 230 guesses at a %s a day be judged where nobody is',
+    (kind) => {
+      const one = guard(kind);
+      let judged = 0;
+      for (let now = 0; now < DAY; ) {
+        const round = exhaust(one, now);
+        judged += round.judged;
+        expect(one.lockedUntil).toBe(round.now + CODE_LIMITS.lock);
+        now = one.lockedUntil ?? 0;
+      }
+      expect(judged).toBe(230);
+    },
+  );
+
+  test('of an old epoch is refused as such, also when nothing is judged; never when it is locked', () => {
+    const one = guard();
+    const { epoch } = one;
+    one.right();
+    one.wrong(0);
+    expect(one.judges(epoch, 0)).toBe('code-changed');
+    exhaust(one);
+    expect(one.judges(epoch, 1e6)).toBe('locked');
+  });
+
+  test('that is a PIN stays, whatever is answered', () => {
+    const one = guard('pin');
+    const { code, epoch } = one;
+    one.right();
+    exhaust(one);
+    one.unlock();
+    expect([one.code, one.epoch]).toEqual([code, epoch]);
+  });
+
+  test.each([
+    ['1234 5678', true],
+    ['1234-567', false],
+    ['correct horse', true],
+    ['x'.repeat(257), false],
+    ['', false],
+  ])('"%s" can be a PIN: %s', (text, can) => {
+    expect(isPin(text)).toBe(can);
   });
 
   test.each([

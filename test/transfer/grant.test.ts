@@ -22,34 +22,34 @@ function* files(count: number, size = 1): Generator<Entry> {
 
 describe('a yes', () => {
   test('that nobody said covers nothing', () => {
-    expect(taken(new Grant(), [file('a')])).toBe(0);
-    expect(taken(new Grant(), [folder])).toBe(0);
+    expect(taken(new Grant('posix'), [file('a')])).toBe(0);
+    expect(taken(new Grant('posix'), [folder])).toBe(0);
   });
 
   test('covers what was shown, however large, many and dangerous it is', () => {
-    const grant = new Grant();
+    const grant = new Grant('posix');
     grant.renew({ entries: 5_000, bytes: 5_000 * GIB });
     expect(taken(grant, [file('setup.exe', GIB), ...files(4_999, GIB)])).toBe(5_000);
   });
 
   test('to three files admits a thousand more, and not a terabyte', () => {
     const three = { entries: 3, bytes: 3 };
-    const grant = new Grant();
+    const grant = new Grant('posix');
     grant.renew(three);
     expect(taken(grant, files(2_000))).toBe(1_003);
-    const other = new Grant();
+    const other = new Grant('posix');
     other.renew(three);
     expect(taken(other, [...files(3), file('big', GIB), file('more', 1)])).toBe(4);
   });
 
   test('to three files admits no endless tree of folders and links either', () => {
-    const grant = new Grant();
+    const grant = new Grant('posix');
     grant.renew({ entries: 3, bytes: 3 });
     expect(taken(grant, new Array<Entry>(5_000).fill(folder))).toBe(1_003);
   });
 
   test('ends at the first file that was not shown and runs when it is opened', () => {
-    const grant = new Grant();
+    const grant = new Grant('posix');
     grant.renew({ entries: 1, bytes: 1 });
     expect(taken(grant, [file('a'), folder, file('b.txt'), file('c/Setup.EXE')])).toBe(3);
     // Asked again, now that it was shown.
@@ -59,13 +59,13 @@ describe('a yes', () => {
 
   test('ends at a stream that was not shown, which may be a terabyte', () => {
     const stream: Entry = { kind: 'stream', path: 'log' };
-    const grant = new Grant();
+    const grant = new Grant('posix');
     grant.renew({ entries: 1, bytes: 0 });
     expect(taken(grant, [stream, file('a'), stream])).toBe(2);
   });
 
   test('reaches twice as far each time, so that large offers are not asked about for ever', () => {
-    const grant = new Grant();
+    const grant = new Grant('posix');
     let seen = 0;
     let asked = 0;
     for (; seen < 1_000_000; asked++) {
@@ -76,7 +76,7 @@ describe('a yes', () => {
   });
 
   test('to everything covers everything', () => {
-    const grant = new Grant();
+    const grant = new Grant('posix');
     grant.renew(EVERYTHING);
     expect(taken(grant, [file('setup.exe', 1e15), ...files(10_000, GIB)])).toBe(10_001);
   });

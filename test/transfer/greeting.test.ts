@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { DropError } from '../../src/errors.ts';
 import type { PeerId } from '../../src/events.ts';
 import { CodeGuard } from '../../src/protocol/code.ts';
+import type { Terms } from '../../src/protocol/message.ts';
 import { Channel } from '../../src/transfer/channel.ts';
 import {
   type Answer,
@@ -80,8 +81,8 @@ describe('two devices', () => {
     ['only the chooser', { chooserKnows: true }],
     ['only the announcer', { announcerKnows: true }],
   ])('of which %s knows the other need the code', async (_, knowledge) => {
-    expect(await greet(knowledge)).toEqual([{ epoch: 1 }, 'disconnected']);
-    const answer = { code: '493 027', epoch: 1 };
+    expect(await greet(knowledge)).toEqual([{ needs: 'code', epoch: 1 }, 'disconnected']);
+    const answer = { kind: 'code', code: '493 027', epoch: 1 } as const;
     expect(await greet({ ...knowledge, answer })).toEqual(['paired', 'paired']);
   });
 
@@ -91,7 +92,7 @@ describe('two devices', () => {
 });
 
 describe('a code', () => {
-  const right = { code: '493027', epoch: 1 };
+  const right = { kind: 'code', code: '493027', epoch: 1 } as const;
 
   test('that is right is replaced', async () => {
     const guard = newGuard();
@@ -104,16 +105,16 @@ describe('a code', () => {
 
   test('that is wrong is an error on both sides, and counted', async () => {
     const guard = newGuard();
-    const outcome = await greet({ guard, answer: { code: '493028', epoch: 1 } });
+    const outcome = await greet({ guard, answer: { kind: 'code', code: '493028', epoch: 1 } });
     expect(outcome).toEqual(['wrong-code', 'wrong-code']);
-    expect(guard.judges(guard.epoch, 0)).toBe('locked');
+    expect(guard.judges(guard.epoch, 0)).toBe('not-yet');
   });
 
   test('of an older epoch is never judged, right or wrong', async () => {
     for (const code of ['493027', '999999']) {
       const guard = newGuard();
       guard.right();
-      expect(await greet({ guard, answer: { code, epoch: 1 } })).toEqual([
+      expect(await greet({ guard, answer: { kind: 'code', code, epoch: 1 } })).toEqual([
         'code-changed',
         'code-changed',
       ]);
@@ -137,7 +138,7 @@ describe('a code', () => {
     const guard = newGuard();
     let now = 0;
     const guesses = ['1', '2', '3', '4', '5', '6', '493027'].map((code) =>
-      greet({ guard, now: () => (now += 1e6), answer: { code, epoch: 1 } }),
+      greet({ guard, now: () => (now += 1e6), answer: { kind: 'code', code, epoch: 1 } }),
     );
     const outcomes = (await Promise.all(guesses)).map(([chooser]) => chooser);
     expect(outcomes.filter((outcome) => outcome === 'wrong-code')).toHaveLength(3);
@@ -153,7 +154,7 @@ describe('a false announcer', () => {
     const outcome = greetAsChooser(
       chooser,
       { me: ANA, peer: EVE, binding: HERE },
-      { intent: 'send', knows: false, answer: { code: '493027', epoch: 1 } },
+      { intent: 'send', knows: false, answer: { kind: 'code', code: '493027', epoch: 1 } },
     ).catch((error: DropError) => error.code);
     const heard = ['hello', 'share', 'confirm'] as const;
     for (const [i, line] of lines.entries()) {
@@ -162,11 +163,15 @@ describe('a false announcer', () => {
     }
     return outcome;
   }
-  const terms = (what: 'known' | 'open' | 'code' | 'closed') =>
+  const terms = (what: Terms) =>
     ({ type: 'welcome', newest: 1, oldest: 1, terms: what, epoch: 1 }) as const;
 
-  test.each(['known', 'open'] as const)('cannot talk us out of the code by "%s"', async (claim) => {
-    expect(await choose(terms(claim))).toBe('unproven');
+  test('cannot talk us out of the code', async () => {
+    expect(await choose(terms('known'))).toBe('unproven');
+    // Whether it may be anybody is for a person to say.
+    expect(await choose(terms('open'))).toEqual({ needs: 'leave' });
+    // An answer for a code is no answer for a PIN.
+    expect(await choose(terms('pin'))).toEqual({ needs: 'pin', epoch: 1 });
   });
 
   test('cannot confirm what it does not know', async () => {

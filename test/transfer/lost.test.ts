@@ -42,7 +42,7 @@ class ReceivingProcess {
   async run(channel: Channel): Promise<void> {
     const name = randomBytes(16).toString('hex');
     let current = {
-      reception: new Reception(name),
+      reception: new Reception(name, 'posix'),
       progress: new Progress(PEER, (event) => this.events.push(event), { transfer: name }),
     };
     const host = {

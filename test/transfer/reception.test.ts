@@ -116,7 +116,7 @@ describe('a reception', () => {
     const visited = { again: 0, refused: 0, known: 0 };
     fc.assert(
       fc.property(steps, (all) => {
-        const reception = new Reception(TRANSFER);
+        const reception = new Reception(TRANSFER, 'posix');
         const accounts = new Accounts();
         const placeNext = (): void => {
           const [entry] = accounts.undecided;
@@ -188,7 +188,7 @@ describe('a reception', () => {
   }
 
   test('takes an entry for another one when anything that matters has changed', () => {
-    const reception = new Reception(TRANSFER);
+    const reception = new Reception(TRANSFER, 'posix');
     const folder: Entry = { kind: 'folder', path: 'f', mtime: 1 };
     const all: Entry[] = [file('a', 1, 1), { kind: 'stream', path: 's' }, folder];
     accept(reception, all);
@@ -205,14 +205,14 @@ describe('a reception', () => {
   });
 
   test('asks nobody about a new thing as long as the yes reaches', () => {
-    const reception = new Reception(TRANSFER);
+    const reception = new Reception(TRANSFER, 'posix');
     accept(reception, [file('a')]);
     expect(coveredOf(reception, [file('b', GIB), file('c', 1)])).toHaveLength(1);
     expect(coveredOf(reception, programs('p', 1))).toEqual([]);
   });
 
   test('covers what was shown after any number of breaks, begun or not', () => {
-    const reception = new Reception(TRANSFER);
+    const reception = new Reception(TRANSFER, 'posix');
     const all = [...programs('p', 3), file('huge', 100 * GIB)];
     accept(reception, all);
     expect(reception.covers(all[0] as Entry)).toBe(true);
@@ -221,7 +221,7 @@ describe('a reception', () => {
   });
 
   test('remembers as many outcomes as a sender can have missed, those told last', () => {
-    const reception = new Reception(TRANSFER);
+    const reception = new Reception(TRANSFER, 'posix');
     const all = Array.from({ length: MAX_OPEN_ENTRIES }, (_, i) => file(`${i}`));
     const more = Array.from({ length: MAX_BATCH }, (_, i) => file(`more${i}`));
     accept(reception, all);
@@ -236,7 +236,7 @@ describe('a reception', () => {
   });
 
   test('remembers no more of what was covered than a sender can have open', () => {
-    const reception = new Reception(TRANSFER);
+    const reception = new Reception(TRANSFER, 'posix');
     const all: Entry[][] = [];
     for (let i = 0; i < 3; i++) {
       const offered = programs(`${i}-`, MAX_OPEN_ENTRIES);
@@ -256,13 +256,13 @@ class Receiving {
   /** How it answers, and how much it was asked about. */
   answer: 'yes' | 'declined' = 'yes';
   readonly asked: Extent[] = [];
-  reception = new Reception(TRANSFER);
+  reception = new Reception(TRANSFER, 'posix');
 
   async run(pipe: Pipe): Promise<void> {
     const host: Host = {
       freely: false,
       reception: async (continues) => {
-        if (continues !== TRANSFER) this.reception = new Reception(TRANSFER);
+        if (continues !== TRANSFER) this.reception = new Reception(TRANSFER, 'posix');
         return this.reception;
       },
       open: async () => this.inbox,

@@ -58,7 +58,7 @@ async function transfer(
 function newcomer(inbox: MemoryInbox): Omit<Host, 'ask'> {
   return {
     freely: false,
-    reception: async () => new Reception(TRANSFER),
+    reception: async () => new Reception(TRANSFER, 'posix'),
     open: async () => inbox,
   };
 }

@@ -1,0 +1,96 @@
+import { DropError } from './errors.ts';
+
+/** Visits of one device, and of all, at a time. Bounds what devices hold before any yes. */
+const MAX_VISITS_EACH = 4;
+const MAX_VISITS = 32;
+
+/** Counts the visits of devices that are greeted. `who` is a peer id, or an address of strangers. */
+export class Guests {
+  readonly #counts = new Map<string, number>();
+  #all = 0;
+
+  /** Throws `busy` if there are too many. Returns what to call when the visit is over. */
+  enter(who: string): () => void {
+    const count = this.#counts.get(who) ?? 0;
+    if (count >= MAX_VISITS_EACH || this.#all >= MAX_VISITS) throw new DropError('busy');
+    this.#counts.set(who, count + 1);
+    this.#all += 1;
+    return () => {
+      const left = (this.#counts.get(who) ?? 1) - 1;
+      if (left > 0) this.#counts.set(who, left);
+      else this.#counts.delete(who);
+      this.#all -= 1;
+    };
+  }
+}
+
+/** A person who said no so often is not asked again by the same device for a while. */
+const MAX_DECLINED = 2;
+
+/** Questions that ended without an answer, as nobody was there or the device waited no longer. */
+const MAX_UNANSWERED = 5;
+
+/** The while, and how long a no counts, in milliseconds. */
+const PATIENCE = 600_000;
+
+/** Devices that are remembered for it. Those of longest ago are forgotten first. */
+const MAX_REMEMBERED = 1000;
+
+/** How much asking a person has to bear. Times are milliseconds of a clock that never goes back. */
+export class Patience {
+  readonly #asked = new Map<string, { at: number; how: 'declined' | 'unanswered' }[]>();
+
+  /** A question of `who` did not end with a yes. */
+  noted(who: string, how: 'declined' | 'unanswered', now: number): void {
+    const all = this.#recent(who, now);
+    all.push({ at: now, how });
+    this.#asked.delete(who);
+    this.#asked.set(who, all);
+    const [oldest] = this.#asked.keys();
+    if (this.#asked.size > MAX_REMEMBERED && oldest !== undefined) this.#asked.delete(oldest);
+  }
+
+  /** A yes makes up for what was before. */
+  pleased(who: string): void {
+    this.#asked.delete(who);
+  }
+
+  /** Whether `who` has asked too often, and is refused without a question. */
+  isSpent(who: string, now: number): boolean {
+    const all = this.#recent(who, now);
+    const declined = all.filter(({ how }) => how === 'declined').length;
+    return declined >= MAX_DECLINED || all.length >= MAX_UNANSWERED;
+  }
+
+  #recent(who: string, now: number): { at: number; how: 'declined' | 'unanswered' }[] {
+    return (this.#asked.get(who) ?? []).filter(({ at }) => now - at < PATIENCE);
+  }
+}
+
+/** What devices that nobody vouches for may leave here where nobody is asked, in files and bytes. */
+export const OPEN_FILES = 100;
+export const OPEN_BYTES = 1024 ** 3;
+
+/** And all of them together, as long as the receiver runs. */
+export const OPEN_BYTES_IN_ALL = 10 * OPEN_BYTES;
+
+/** How much is taken of devices that nobody vouches for. */
+export class Allowance {
+  #left: number;
+
+  constructor(bytes = OPEN_BYTES_IN_ALL) {
+    this.#left = bytes;
+  }
+
+  /** For one transfer: whether all that was offered so far fits, which is then taken off. */
+  begin(): (offered: { files: number; bytes: number; sized: boolean }) => boolean {
+    let taken = 0;
+    return ({ files, bytes, sized }) => {
+      const more = Math.max(0, bytes - taken);
+      if (!sized || files > OPEN_FILES || bytes > OPEN_BYTES || more > this.#left) return false;
+      taken += more;
+      this.#left -= more;
+      return true;
+    };
+  }
+}

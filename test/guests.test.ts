@@ -1,0 +1,82 @@
+import { describe, expect, test } from 'vitest';
+import { Allowance, Guests, OPEN_BYTES, OPEN_FILES, Patience } from '../src/guests.ts';
+
+const MINUTE = 60_000;
+
+describe('visits', () => {
+  test('are four of one device, and leave room when they are over', () => {
+    const guests = new Guests();
+    const leave = [1, 2, 3, 4].map(() => guests.enter('ana'));
+    expect(() => guests.enter('ana')).toThrow(expect.objectContaining({ code: 'busy' }));
+    guests.enter('bob');
+    leave[0]?.();
+    guests.enter('ana');
+  });
+
+  test('are 32 in all', () => {
+    const guests = new Guests();
+    for (let n = 0; n < 32; n++) guests.enter(`${n}`);
+    expect(() => guests.enter('one more')).toThrow(expect.objectContaining({ code: 'busy' }));
+  });
+});
+
+describe('a person who is asked', () => {
+  test('and said no twice is not asked again by the same device for ten minutes', () => {
+    const patience = new Patience();
+    patience.noted('eve', 'declined', 0);
+    expect(patience.isSpent('eve', 1)).toBe(false);
+    patience.noted('eve', 'declined', 5 * MINUTE);
+    expect(patience.isSpent('eve', 5 * MINUTE)).toBe(true);
+    expect(patience.isSpent('bob', 5 * MINUTE)).toBe(false);
+    expect(patience.isSpent('eve', 10 * MINUTE - 1)).toBe(true);
+    expect(patience.isSpent('eve', 10 * MINUTE)).toBe(false);
+  });
+
+  test('and gave no answer may be asked a few times more', () => {
+    const patience = new Patience();
+    for (let n = 0; n < 4; n++) patience.noted('bob', 'unanswered', n);
+    expect(patience.isSpent('bob', 5)).toBe(false);
+    patience.noted('bob', 'unanswered', 5);
+    expect(patience.isSpent('bob', 6)).toBe(true);
+  });
+
+  test('and said yes after all has forgotten the rest', () => {
+    const patience = new Patience();
+    patience.noted('bob', 'declined', 0);
+    patience.pleased('bob');
+    patience.noted('bob', 'declined', 1);
+    expect(patience.isSpent('bob', 2)).toBe(false);
+  });
+
+  test('by thousands remembers the last thousand', () => {
+    const patience = new Patience();
+    for (let n = 0; n < 5_000; n++)
+      for (const how of ['declined', 'declined'] as const) patience.noted(`${n}`, how, n);
+    expect(patience.isSpent('4999', 5_000)).toBe(true);
+    expect(patience.isSpent('0', 5_000)).toBe(false);
+  });
+});
+
+describe('what is taken of those whom nobody vouches for', () => {
+  const offer = (files: number, bytes: number) => ({ files, bytes, sized: true });
+
+  test.each([
+    ['as many files as are allowed', offer(OPEN_FILES, 0), true],
+    ['one more', offer(OPEN_FILES + 1, 0), false],
+    ['as much as is allowed', offer(1, OPEN_BYTES), true],
+    ['a byte more', offer(1, OPEN_BYTES + 1), false],
+    ['nobody knows how much', { files: 1, bytes: 0, sized: false }, false],
+  ])('%s: %j: %s', (_, offered, fits) => {
+    expect(new Allowance().begin()(offered)).toBe(fits);
+  });
+
+  test('is ten times as much in all, each transfer counted once, however it is offered', () => {
+    const allowance = new Allowance();
+    for (let n = 0; n < 10; n++) {
+      const fits = allowance.begin();
+      for (const part of [0.2, 0.7, 0.6, 1])
+        expect(fits(offer(9, Math.floor(part * OPEN_BYTES)))).toBe(true);
+    }
+    expect(allowance.begin()(offer(1, 1))).toBe(false);
+  });
+});
