@@ -72,7 +72,7 @@ export const OPEN_FILES = 100;
 export const OPEN_BYTES = 1024 ** 3;
 
 /** And all of them together, as long as the receiver runs. */
-export const OPEN_BYTES_IN_ALL = 10 * OPEN_BYTES;
+const OPEN_BYTES_IN_ALL = 10 * OPEN_BYTES;
 
 /** How much is taken of devices that nobody vouches for. */
 export class Allowance {
