@@ -1,8 +1,15 @@
 import { DropError } from './errors.ts';
-
-/** Visits of one device, and of all, at a time. Bounds what devices hold before any yes. */
-const MAX_VISITS_EACH = 4;
-const MAX_VISITS = 32;
+import {
+  MAX_ASKERS,
+  MAX_DECLINED,
+  MAX_UNANSWERED,
+  MAX_VISITS,
+  MAX_VISITS_EACH,
+  OPEN_BYTES,
+  OPEN_BYTES_IN_ALL,
+  OPEN_FILES,
+  PATIENCE,
+} from './limits.ts';
 
 /** Counts the visits of devices that are greeted. `who` is a peer id, or an address of strangers. */
 export class Guests {
@@ -24,18 +31,6 @@ export class Guests {
   }
 }
 
-/** A person who said no so often is not asked again by the same device for a while. */
-const MAX_DECLINED = 2;
-
-/** Questions that ended without an answer, as nobody was there or the device waited no longer. */
-const MAX_UNANSWERED = 5;
-
-/** The while, and how long a no counts, in milliseconds. */
-const PATIENCE = 600_000;
-
-/** Devices that are remembered for it. Those of longest ago are forgotten first. */
-const MAX_REMEMBERED = 1000;
-
 /** How much asking a person has to bear. Times are milliseconds of a clock that never goes back. */
 export class Patience {
   readonly #asked = new Map<string, { at: number; how: 'declined' | 'unanswered' }[]>();
@@ -47,7 +42,7 @@ export class Patience {
     this.#asked.delete(who);
     this.#asked.set(who, all);
     const [oldest] = this.#asked.keys();
-    if (this.#asked.size > MAX_REMEMBERED && oldest !== undefined) this.#asked.delete(oldest);
+    if (this.#asked.size > MAX_ASKERS && oldest !== undefined) this.#asked.delete(oldest);
   }
 
   /** A yes makes up for what was before. */
@@ -66,13 +61,6 @@ export class Patience {
     return (this.#asked.get(who) ?? []).filter(({ at }) => now - at < PATIENCE);
   }
 }
-
-/** What devices that nobody vouches for may leave here where nobody is asked, in files and bytes. */
-export const OPEN_FILES = 100;
-export const OPEN_BYTES = 1024 ** 3;
-
-/** And all of them together, as long as the receiver runs. */
-const OPEN_BYTES_IN_ALL = 10 * OPEN_BYTES;
 
 /** How much is taken of devices that nobody vouches for. */
 export class Allowance {

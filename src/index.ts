@@ -35,6 +35,7 @@ export type {
   TransferEvent,
   WaitingEvent,
 } from './events.ts';
+export { CALL_QUESTION_LIMIT, QUESTION_LIMIT } from './limits.ts';
 export type { AskCode, CodeRequest, Confirm, Doubt, Trusting } from './meet.ts';
 export type { Stranger } from './outreach.ts';
 export { forgetPeer, type KnownPeer, knownPeers, renamePeer, trustPeer } from './peers.ts';

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DropError } from './errors.ts';
 import type { Device, PeerId } from './events.ts';
+import { CODE_LIMITS, CODE_TRIES } from './limits.ts';
 import type { Address } from './net/addresses.ts';
 import { isOwnAddress } from './net/links.ts';
 import type { Connection } from './net/tls.ts';
-import { CODE_LIMITS } from './protocol/code.ts';
 import { deviceName, sameName } from './protocol/names.ts';
 import { type Reaching, reach, type Target } from './reach.ts';
 import type { Self } from './self.ts';
@@ -69,9 +69,6 @@ export interface Meeting {
   keepAlive(): () => void;
 }
 
-/** Wrong answers to give before giving up; each tells a false peer one guess. */
-const TRIES = 3;
-
 /** Questions in all: whoever changes its code after every answer only wants more of them. */
 const QUESTIONS = 10;
 
@@ -123,7 +120,7 @@ export async function meet(
       if (why !== 'wrong-code') continue;
       notBefore = performance.now() + CODE_LIMITS.gap * 2 ** wrong;
       wrong += 1;
-      if (wrong === TRIES) throw error;
+      if (wrong === CODE_TRIES) throw error;
     }
   }
   throw new DropError('code-changed');

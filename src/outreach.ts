@@ -1,4 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  LOOK_GAP,
+  LOOK_LIMIT,
+  MAX_ANSWERS,
+  MAX_LINES_OUT,
+  MAX_LINES_OUT_EACH,
+  MAX_LOOKED,
+  MAX_LOOKS,
+  MAX_LOOKS_EACH,
+  MAX_REFUSALS,
+} from './limits.ts';
 import { placesNearby } from './look.ts';
 import { type Address, canonical, formatAddress } from './net/addresses.ts';
 import { LINE_BEAT } from './net/line.ts';
@@ -26,34 +37,11 @@ export interface OutreachOptions extends CommonOptions {
   readonly signal: AbortSignal;
 }
 
-/** Lines at a time, and to devices of one key. Bounds what those whom we know can make us hold. */
-const MAX_LINES = 16;
-const MAX_LINES_EACH = 4;
-
-/** Looks at a time, and at one host. Bounds what strangers can make us do; the oldest gives way. */
-const MAX_LOOKS = 16;
-const MAX_LOOKS_EACH = 2;
-
-/** Milliseconds in which one place is looked at once, however often somebody knocks. */
-const GAP = 1_000;
-
-/** Places whose last look is remembered; the oldest are forgotten first. */
-const MAX_LOOKED = 256;
-
-/** Milliseconds that a look may take. */
-const LOOK_LIMIT = 2_000;
-
 /** Milliseconds after a line has ended until the next one: it may have been one of several. */
 const NEXT_LINE = 200;
 
 /** Milliseconds for which a chooser is left alone that wanted nothing of a line. */
 const REFUSED = 30_000;
-
-/** How often a person says no to strangers, in one run, until there are no more questions. */
-const MAX_REFUSALS = 3;
-
-/** Answers that are remembered; where nobody is asked, as all are agreed to, they are not needed. */
-const MAX_ANSWERS = 64;
 
 /**
  * Milliseconds between two looks for known devices where they were met: often where nobody is
@@ -145,7 +133,7 @@ export class Outreach {
     const { signal, host } = this.#options;
     const key = `${id} ${run}`;
     const each = [...this.#lines].filter((line) => line.startsWith(id)).length;
-    const isFull = this.#lines.size >= MAX_LINES || each >= MAX_LINES_EACH;
+    const isFull = this.#lines.size >= MAX_LINES_OUT || each >= MAX_LINES_OUT_EACH;
     // One process may be reached by several addresses, and needs one line.
     if (isFull || this.#lines.has(key) || this.#isRefused(key)) return false;
     this.#lines.add(key);
@@ -175,7 +163,7 @@ export class Outreach {
 
   #mayLook(key: string): boolean {
     const now = performance.now();
-    if (now - (this.#looked.get(key) ?? Number.NEGATIVE_INFINITY) < GAP) return false;
+    if (now - (this.#looked.get(key) ?? Number.NEGATIVE_INFINITY) < LOOK_GAP) return false;
     this.#looked.delete(key);
     this.#looked.set(key, now);
     const [oldest] = this.#looked.keys();

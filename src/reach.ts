@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DropError } from './errors.ts';
 import type { PeerId } from './events.ts';
+import { CALL_QUESTION_LIMIT } from './limits.ts';
 import { type Address, canonical, isLoopback, race } from './net/addresses.ts';
 import type { Caller, Porch } from './net/porch.ts';
 import { DEFAULT_PORT } from './net/ports.ts';
@@ -41,19 +42,17 @@ const KNOCK_AFTER = 700;
 
 /**
  * How long it may take to dial us after nothing came of dialling it, in milliseconds: not long
- * where it is tried again, which then finds a line that came meanwhile…
+ * where it is tried again, which then finds a line that came meanwhile. Where a person may be
+ * asked there first, as nobody knows yet who it is, as long as that question stands.
  */
 const LINE_WAIT = 500;
 const LAST_LINE_WAIT = 3_000;
-
-/** …and where a person may be asked there first, as nobody knows yet who it is. */
-const PERSON_WAIT = 60_000;
 
 /** Dials the target, and if that leads nowhere, lets it dial us. */
 export async function reach(
   self: Self,
   target: Target,
-  { porch, onKnock, patience = PERSON_WAIT }: Reaching,
+  { porch, onKnock, patience = CALL_QUESTION_LIMIT }: Reaching,
   signal: AbortSignal,
 ): Promise<Reached> {
   const { id, run } = target;

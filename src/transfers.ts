@@ -4,6 +4,7 @@ import { platformHere } from './disk/platform.ts';
 import { DropError } from './errors.ts';
 import type { PeerId } from './events.ts';
 import type { Allowance } from './guests.ts';
+import { IDLE_LIMIT, MAX_IDLE, MAX_IDLE_EACH, REPEATED } from './limits.ts';
 import type { Connection } from './net/tls.ts';
 import type { Progress } from './progress.ts';
 import type { Channel } from './transfer/channel.ts';
@@ -19,16 +20,6 @@ export interface Transfer {
   /** It came to its end. Only the sender may not have heard of that. */
   complete: boolean;
 }
-
-/** How long an accepted transfer may be without a connection, in milliseconds. */
-const IDLE = 3_600_000;
-
-/** How long the last word can be repeated, if it was lost with the connection, in milliseconds. */
-const REPEATED = 120_000;
-
-/** Transfers without a connection: of one peer, and of all. The oldest gives way. */
-const MAX_IDLE_EACH = 4;
-const MAX_IDLE = 16;
 
 /**
  * The accepted transfers of one receiver. When a connection breaks, its transfer waits for the
@@ -77,7 +68,7 @@ export class Transfers {
   /** The connection is lost; the transfer waits for the next. */
   async release(transfer: Transfer): Promise<void> {
     if (!transfer.complete) transfer.sums.lost('disconnected');
-    await this.#wait(transfer, transfer.complete ? REPEATED : IDLE);
+    await this.#wait(transfer, transfer.complete ? REPEATED : IDLE_LIMIT);
   }
 
   /** It came to its end: all is stored, and the sender was told so. */

@@ -20,7 +20,7 @@ const PARTS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** The files of src/ that lie below all parts. */
-const LEAVES = ['errors.ts', 'events.ts', 'peer-id.ts'];
+const LEAVES = ['limits.ts', 'errors.ts', 'events.ts', 'peer-id.ts'];
 
 /** Parts that could run in a browser: no I/O and no clock, and only these packages. */
 const PURE: Readonly<Record<string, RegExp>> = {

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { ERRORS, type ErrorCode, type ErrorRow } from '../src/errors.ts';
+import * as LIMITS from '../src/limits.ts';
 
 const read = (name: string): string => readFileSync(new URL(`../${name}`, import.meta.url), 'utf8');
 const rows = Object.entries(ERRORS) as [ErrorCode, ErrorRow][];
@@ -31,6 +32,43 @@ test('PROTOCOL.md lists every code that travels, and no other', () => {
   const real = rows.flatMap(([code, { wire }]) => (wire === undefined ? [] : [[code, wire]]));
   expect(Object.fromEntries(listed)).toEqual(Object.fromEntries(real));
 });
+
+test('SECURITY.md and PROTOCOL.md list every limit, as it is, and no other', () => {
+  const tables = `${read('docs/SECURITY.md')}${read('docs/PROTOCOL.md')}`;
+  const listed = Array.from(
+    tables.matchAll(/^\|[^|]*\| ([^|]*) \| `([A-Z][\w.]*)` \|/gm),
+    ([, amount = '', name = '']): [string, number] => [name, amountOf(amount)],
+  );
+  const real = Object.entries(LIMITS).flatMap(([name, limit]): [string, number][] =>
+    typeof limit === 'number'
+      ? [[name, limit]]
+      : Object.entries(limit).map(([part, amount]) => [`${name}.${part}`, amount]),
+  );
+  expect(Object.fromEntries(listed)).toEqual(Object.fromEntries(real));
+  expect(listed).toHaveLength(real.length);
+});
+
+/** What `64 KiB`, `10 s`, `1,000` and `5 %` are in bytes, milliseconds, and parts of one. */
+function amountOf(text: string): number {
+  const [number = '', unit = ''] = text.split(' ');
+  const factor = UNITS[unit.replace(/s$/, '') || unit];
+  if (factor === undefined) throw new Error(`"${text}" is no amount.`);
+  return Number(number.replaceAll(',', '')) * factor;
+}
+
+const SECOND = 1_000;
+const UNITS: Readonly<Record<string, number>> = {
+  '': 1,
+  '%': 1 / 100,
+  byte: 1,
+  KiB: 1024,
+  MiB: 1024 ** 2,
+  GiB: 1024 ** 3,
+  s: SECOND,
+  minute: 60 * SECOND,
+  hour: 3600 * SECOND,
+  day: 24 * 3600 * SECOND,
+};
 
 test('json.md lists every error code under its exit code, and no other', () => {
   const table = read('docs/json.md').split('| exit code | codes |')[1] ?? '';

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { Allowance, Guests, OPEN_BYTES, OPEN_FILES, Patience } from '../src/guests.ts';
+import { Allowance, Guests, Patience } from '../src/guests.ts';
+import { OPEN_BYTES, OPEN_FILES } from '../src/limits.ts';
 
 const MINUTE = 60_000;
 

@@ -4,11 +4,13 @@ import type { Settings } from './arguments.ts';
 /** What the command line takes from the library; tests hand in their own. */
 export type Library = Pick<
   typeof import('../index.ts'),
+  | 'CALL_QUESTION_LIMIT'
   | 'DEFAULT_PORT'
   | 'discover'
   | 'doctor'
   | 'DropError'
   | 'ERRORS'
+  | 'QUESTION_LIMIT'
   | 'forgetPeer'
   | 'forTerminal'
   | 'knownPeers'

@@ -4,12 +4,6 @@ import { type Asker, enterPressed, Left } from './asker.ts';
 import type { Context } from './context.ts';
 import { exitOfSummary } from './outcome.ts';
 
-/** How long a question waits for a person, in milliseconds; then the answer is no. */
-const ANSWER_WITHIN = 120_000;
-
-/** The same where a device asks to be called back: it waits for no longer than this. */
-const AGREE_WITHIN = 60_000;
-
 /** `drop receive`: waits, asks, and shows what arrives. */
 export async function receive(order: ReceiveOrder, context: Context): Promise<number> {
   const { library, face, common } = context;
@@ -76,7 +70,7 @@ function opennessOf({ open, yes, into }: ReceiveOrder, { asker }: Context): Rece
 function acceptBy(
   { yes }: ReceiveOrder,
   questions: Questions,
-  { face, asker, words }: Context,
+  { face, asker, words, library }: Context,
 ): Accept | undefined {
   if (yes) return async () => true;
   if (asker === undefined) return undefined;
@@ -85,7 +79,7 @@ function acceptBy(
     const who = known ? words.name(from) : `${words.device(from)}, who could be anyone,`;
     const warnings = words.risks(request).map((risk) => `${risk}\n`);
     const question = `${warnings.join('')}${who} wants to send ${words.offer(request)}. Accept?`;
-    const answer = await questions.ask(question, { asker, within: ANSWER_WITHIN, gone });
+    const answer = await questions.ask(question, { asker, within: library.QUESTION_LIMIT, gone });
     if (answer === 'gone') face.say(`${words.device(from)} no longer asks.`);
     if (answer === 'late') face.say('Nobody answered, so it was refused.');
     return answer === 'late' ? 'no-answer' : answer === 'yes';
@@ -104,7 +98,11 @@ function agreeBy(
     const question =
       `A device at ${library.forTerminal(address)} that is not known here cannot reach this computer\n` +
       'and asks to be called back. It needs the code all the same. Call it?';
-    const answer = await questions.ask(question, { asker, within: AGREE_WITHIN, gone });
+    const answer = await questions.ask(question, {
+      asker,
+      within: library.CALL_QUESTION_LIMIT,
+      gone,
+    });
     if (answer === 'late') face.say('Nobody answered, so it was not called.');
     return answer === 'yes';
   };

@@ -3,6 +3,7 @@ import { BlockList, isIP, isIPv6, SocketAddress } from 'node:net';
 import { join } from 'node:path';
 import * as v from 'valibot';
 import type { PeerId } from '../events.ts';
+import { MAX_PEERS, MAX_PLACES_MET } from '../limits.ts';
 import { diskFailure, isSystemError } from './failure.ts';
 import { Gate } from './gate.ts';
 import { PeerFolder } from './peer-folder.ts';
@@ -20,12 +21,6 @@ interface Remembered {
   readonly id: PeerId;
   readonly addresses: readonly Address[];
 }
-
-/** Of each peer; bounds what is dialled in vain where none of them leads to it any more. */
-const MAX_ADDRESSES = 8;
-
-/** As many as the trust store remembers; bounds what is read to find out who was met last. */
-const MAX_PEERS = 1000;
 
 /** Opens the book of addresses in `home`. */
 export async function openBook(home: string): Promise<Book> {
@@ -94,7 +89,7 @@ export class Book {
       if (found.replace === false && (await this.#folder.ids()).length >= MAX_PEERS) return;
       const others = found.meetings.filter((other) => !isSame(other, place));
       const meeting = { ...place, at: new Date().toISOString() };
-      const meetings = [meeting, ...others].slice(0, MAX_ADDRESSES);
+      const meetings = [meeting, ...others].slice(0, MAX_PLACES_MET);
       const text = `${JSON.stringify({ v: 1, id, meetings })}\n`;
       if (await writePrivate(this.#folder.file(id), text, { replace: found.replace })) return;
       const now = await this.#read(id);
@@ -201,7 +196,7 @@ type Meeting = Readonly<v.InferOutput<typeof Meeting>>;
 const PeerRecord = v.strictObject({
   v: v.literal(1),
   id: v.string(),
-  meetings: v.pipe(v.array(Meeting), v.maxLength(MAX_ADDRESSES)),
+  meetings: v.pipe(v.array(Meeting), v.maxLength(MAX_PLACES_MET)),
 });
 
 /** Whether it is written as we write times, which can be put in order as they are. */

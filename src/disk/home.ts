@@ -3,7 +3,7 @@ import { homedir, hostname } from 'node:os';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import envPaths from 'env-paths';
 import { DropError } from '../errors.ts';
-import { MAX_DEVICE_NAME } from '../protocol/limits.ts';
+import { MAX_DEVICE_NAME } from '../limits.ts';
 import { clip } from '../protocol/names.ts';
 import { diskFailure, isSystemError } from './failure.ts';
 import { syncFolder } from './sync.ts';

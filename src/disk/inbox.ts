@@ -3,6 +3,7 @@ import { mkdir, realpath, rmdir, statfs } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { DropError, type ErrorCode } from '../errors.ts';
 import type { PeerId } from '../events.ts';
+import { INBOX_MEMORY, MAX_COMPARED, RESERVE, RESERVED_SHARE } from '../limits.ts';
 import { equal } from '../protocol/bytes.ts';
 import { type DataEntry, type Entry, type FileEntry, isName } from '../protocol/manifest.ts';
 import { type Platform, safeName } from '../protocol/names.ts';
@@ -69,7 +70,7 @@ export async function openInbox(
     umask = process.umask(),
     as,
     mark,
-    memory = MEMORY,
+    memory = INBOX_MEMORY,
   }: InboxOptions,
 ): Promise<Inbox> {
   if (as !== undefined && !(isName(as) && safeName(as, { platform, top: false }) === as))
@@ -429,16 +430,6 @@ function isNewer(entry: DataEntry, { stats }: Found): boolean {
 function timeOf({ mtimeMs }: Stats): number {
   return Math.round(mtimeMs);
 }
-
-/** Files that are read to learn whether one of them is what was offered. */
-const MAX_COMPARED = 4;
-
-/** Free space that is left to others: a full disk breaks more than a transfer. */
-const RESERVE = 1024 ** 3;
-const RESERVED_SHARE = 0.05;
-
-/** Bounds what a sender that offers folders and links only makes us hold; enough for 180,000. */
-const MEMORY = 96 * 1024 ** 2;
 
 async function openTarget(folder: string): Promise<Folder> {
   await makeTarget(folder);

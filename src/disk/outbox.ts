@@ -12,8 +12,8 @@ import {
 import { type FileHandle, open, readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { DropError, type ErrorCode } from '../errors.ts';
+import { MAX_CHUNK } from '../limits.ts';
 import { equal } from '../protocol/bytes.ts';
-import { MAX_CHUNK } from '../protocol/limits.ts';
 import {
   type DataEntry,
   type Entry,

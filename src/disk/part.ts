@@ -17,8 +17,8 @@ import { DropError } from '../errors.ts';
 import { equal } from '../protocol/bytes.ts';
 import { isSystemError } from './failure.ts';
 import type { Handles } from './handles.ts';
-import { openOwn } from './own.ts';
 import type { Mark } from './mark.ts';
+import { openOwn } from './own.ts';
 import { NO_FOLLOW } from './platform.ts';
 
 /** What a file or a folder has beside its bytes and its name. */

@@ -18,6 +18,7 @@ import { mkdir, opendir, readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import * as v from 'valibot';
 import type { PeerId } from '../events.ts';
+import { KEPT_FOR, MAX_CLAIMED, MAX_MADE, MAX_PARTS, MAX_STAGINGS } from '../limits.ts';
 import { isPeerId } from '../peer-id.ts';
 import type { DataEntry } from '../protocol/manifest.ts';
 import { diskFailure, isSystemError } from './failure.ts';
@@ -91,7 +92,7 @@ export class Stagings {
     try {
       for (const file of await readdir(this.#index)) {
         const [, name, pid, start] = RECORD_FILE.exec(file) ?? [];
-        if (name === undefined || found.length === MAX_RECORDS) continue;
+        if (name === undefined || found.length === MAX_STAGINGS) continue;
         if (pid !== undefined && this.#isAlive(Number(pid), start)) continue;
         const path = join(this.#index, file);
         const record = await readRecord(path);
@@ -271,7 +272,7 @@ export class Staging {
   #note(path: string, inode: string): void {
     const key = keyOf(path);
     if (this.#listed.has(key)) this.#settled.add(key);
-    if (this.#lines++ >= MAX_LINES) return;
+    if (this.#lines++ >= MAX_MADE) return;
     // A line that is missing makes a few names more careful, should the transfer break.
     attempt(() => this.#append([[key, inode]]));
   }
@@ -297,7 +298,7 @@ export class Staging {
   }
 
   #loadList(path: string, { size }: Stats): void {
-    if (size > MAX_LINES * MAX_LINE) return;
+    if (size > MAX_MADE * MAX_LINE) return;
     for (const line of readFileSync(path, 'latin1').split('\n').slice(0, -1)) {
       const [, key, inode] = LINE.exec(line) ?? [];
       if (key !== undefined && inode !== undefined) this.#listed.set(key, inode);
@@ -337,21 +338,6 @@ export class Staging {
     if (parts?.size === 0) this.#parts.delete(key);
   }
 }
-
-/** How long the part of a file is kept for the peer that sent it, in milliseconds. */
-const KEPT_FOR = 7 * 24 * 60 * 60 * 1000;
-
-/** Bounds what is read to find what a peer left. */
-const MAX_RECORDS = 1000;
-
-/** Staging folders that one transfer takes over; as many visits as a device has at a time, twice. */
-const MAX_CLAIMED = 8;
-
-/** Bounds the memory for what was left in one folder. */
-const MAX_PARTS = 10_000;
-
-/** Folders that are remembered as made. What lies in others of them may get more careful names. */
-const MAX_LINES = 200_000;
 
 /** Several times the longest path and what else a record says. */
 const MAX_RECORD = 32 * 1024;

@@ -1,14 +1,11 @@
 import { createHash, type Hash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { DropError } from '../errors.ts';
+import { MAX_CHUNK, MAX_UNACKNOWLEDGED } from '../limits.ts';
 import { equal } from '../protocol/bytes.ts';
-import { MAX_CHUNK } from '../protocol/limits.ts';
 import type { Kept } from '../protocol/message.ts';
 import { Condition } from '../transfer/condition.ts';
 import type { Block } from '../transfer/sender.ts';
-
-/** How far reading may be ahead of what the receiver has. Bounds the memory for what may be sent again. */
-export const MAX_UNACKNOWLEDGED = 16 * 1024 * 1024;
 
 /**
  * Bytes that can be taken from their source only once, from standard input for instance. What

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import * as v from 'valibot';
 import { DropError } from '../errors.ts';
 import type { Device, PeerId } from '../events.ts';
+import { MAX_DEVICE_NAME, MAX_PEERS } from '../limits.ts';
 import { isPeerId } from '../peer-id.ts';
-import { MAX_DEVICE_NAME } from '../protocol/limits.ts';
 import { canMean, clip, deviceName, forTerminal, sameName } from '../protocol/names.ts';
 import { diskFailure, isSystemError } from './failure.ts';
 import { Gate } from './gate.ts';
@@ -25,9 +25,6 @@ export interface KnownPeer extends Device {
   /** Likewise. A copy of the store that does not keep the times of files does not keep this one. */
   readonly lastSeen: string;
 }
-
-/** More than anyone meets; bounds what is read to find one of them. */
-const MAX_PEERS = 1000;
 
 /** Opens the trust store in `home`. */
 export async function openTrustStore(home: string): Promise<TrustStore> {

@@ -1,4 +1,11 @@
 import { createSocket, type Socket } from 'node:dgram';
+import {
+  MAX_PACKET,
+  MAX_PACKETS_WAITING,
+  MAX_QUESTIONS,
+  MAX_RECORDS,
+  PACKET_RATE,
+} from '../limits.ts';
 import { canonical, isLoopback, onLink } from './addresses.ts';
 import { type Clock, systemClock } from './clock.ts';
 import type { Link } from './links.ts';
@@ -21,18 +28,6 @@ const ELSEWHERE = 10;
 /** A header, and nothing but it. */
 const MIN_PACKET = 12;
 
-/** What fits one Ethernet frame (RFC 6762, 17); decoding takes time that grows with the size. */
-export const MAX_PACKET = 1500;
-
-/** Each question may be answered by a packet of its own: bounds what one packet makes us say. */
-const MAX_QUESTIONS = 20;
-
-/** Records are compared pair by pair when an answer is put together. */
-const MAX_RECORDS = 128;
-
-/** What a link may cost: this much at once, and as much again every second. */
-export const RATE = 200;
-
 /** Decoding takes longer the bigger a packet is; this many bytes cost as much as one question. */
 const BYTES_PER_TOKEN = 512;
 
@@ -42,10 +37,7 @@ const BYTES_PER_TOKEN = 512;
  */
 const TURN = 5;
 
-/** Packets that wait for a turn, per link: an honest crowd answers at once. */
-const MAX_WAITING = 128;
-
-/** What is left of a link's `RATE`; `judge` keeps it up to date. */
+/** What is left of a link's `PACKET_RATE`; `judge` keeps it up to date. */
 export interface Bucket {
   tokens: number;
   /** Milliseconds, when `tokens` was right. */
@@ -79,7 +71,7 @@ export function judge(
   const [questions = 0, ...records] = [4, 6, 8, 10].map((at) => uint16(packet, at));
   if (questions > MAX_QUESTIONS) return 'questions';
   if (records.reduce((sum, count) => sum + count) > MAX_RECORDS) return 'records';
-  bucket.tokens = Math.min(RATE, bucket.tokens + ((now - bucket.at) * RATE) / 1000);
+  bucket.tokens = Math.min(PACKET_RATE, bucket.tokens + ((now - bucket.at) * PACKET_RATE) / 1000);
   bucket.at = now;
   const cost =
     (1 + questions + Math.floor(packet.length / BYTES_PER_TOKEN)) * (elsewhere ? ELSEWHERE : 1);
@@ -114,7 +106,7 @@ export function guardedSocket(link: Link, options: GuardOptions = {}): Guarded {
   const v6 = link.family === 'IPv6';
   const socket = createSocket({ type: v6 ? 'udp6' : 'udp4', reuseAddr: true, ipv6Only: v6 });
   const near = neighbours(link);
-  const bucket: Bucket = { tokens: RATE, at: clock.now() };
+  const bucket: Bucket = { tokens: PACKET_RATE, at: clock.now() };
   const dropped = new Map<DropReason, number>();
   const drop = (reason: DropReason) => dropped.set(reason, (dropped.get(reason) ?? 0) + 1);
   const waiting: unknown[][] = [];
@@ -152,7 +144,7 @@ export function guardedSocket(link: Link, options: GuardOptions = {}): Guarded {
     if (reason !== 'port' && reason !== 'off-link') onArrival?.(address);
     if (reason) drop(reason);
     else if (spent < TURN && waiting.length === 0) hand(details);
-    else if (waiting.length < MAX_WAITING) waiting.push(details);
+    else if (waiting.length < MAX_PACKETS_WAITING) waiting.push(details);
     else drop('rate');
     planNextTurn();
     return true;

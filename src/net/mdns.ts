@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import * as v from 'valibot';
+import { MAX_ANNOUNCED_ADDRESSES, MAX_NEWS } from '../limits.ts';
 import { decodeKnock, encodeKnock, type Knock } from '../protocol/knock.ts';
 import type { Intent } from '../protocol/message.ts';
 import { clip, deviceName } from '../protocol/names.ts';
@@ -217,9 +218,6 @@ export async function* browse(options: BrowseOptions): AsyncGenerator<Spoken, vo
 /** What was said by multicast. */
 type Spoken = Extract<Sighting, { readonly run: string }>;
 
-/** Bounds what strangers can make us keep while nobody reads; what is left out is heard again. */
-const MAX_NEWS = 256;
-
 const QUESTION = { name: `_${SERVICE_TYPE}._tcp.local`, type: 'PTR' };
 
 /**
@@ -283,16 +281,13 @@ const Heard = v.object({
   txt: v.object({ v: v.literal('1'), id: v.pipe(v.string(), v.regex(RUN)), n: v.string() }),
 });
 
-/** Bounds the work for one answer; nobody has more addresses on one link. */
-const MAX_ADDRESSES = 16;
-
 function sightingOf(service: unknown, here: Vantage): Spoken | undefined {
   const { success, output: heard } = v.safeParse(Heard, service);
   if (!success) return undefined;
   const addresses = heard.addresses
     .filter((address) => typeof address === 'string')
     .filter((address) => isIP(address) !== 0)
-    .slice(0, MAX_ADDRESSES);
+    .slice(0, MAX_ANNOUNCED_ADDRESSES);
   const from = heard.referer.address;
   return {
     heard: 'announcement',

@@ -1,4 +1,5 @@
 import type { PeerId } from '../events.ts';
+import { MAX_KNOCKED, MAX_LINES, MAX_STRANGE_LINES } from '../limits.ts';
 import type { Card } from '../protocol/card.ts';
 import type { Intent } from '../protocol/message.ts';
 import { Channel } from '../transfer/channel.ts';
@@ -38,15 +39,6 @@ export interface PorchOptions extends VoiceOptions {
   /** Hears that somebody looked who is here, and from which address. */
   readonly onAsked?: ((remote: string) => void) | undefined;
 }
-
-/** Lines that wait at a time. Bounds what those whom we know can hold… */
-const MAX_LINES = 32;
-
-/** …and those whom we do not know, but knocked at. Of these the oldest gives way. */
-const MAX_STRANGE_LINES = 8;
-
-/** Processes that are knocked at; of those that nobody chose the oldest gives way. */
-const MAX_KNOCKED = 32;
 
 /**
  * Where announcers come that a firewall of theirs keeps us from dialling: a listener, opened when

@@ -1,22 +1,7 @@
+import { MAX_SOURCES, STRANGER_LIMITS, type StrangerLimits } from '../limits.ts';
 import { canonical, isLinkLocal, onLink } from './addresses.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { currentLinks, lookedUp } from './links.ts';
-
-/** What those may take of us who have not proven yet that they are welcome. */
-export interface StrangerLimits {
-  /** Connections at a time. Bounds memory and handles. */
-  readonly all: number;
-  /** The same of one source. A single computer cannot fill the room. */
-  readonly each: number;
-  /** Connections a second, and at once. Bounds the work of handshakes, of a few ms each. */
-  readonly rate: number;
-  readonly rateEach: number;
-}
-
-export const STRANGER_LIMITS: StrangerLimits = { all: 64, each: 4, rate: 100, rateEach: 20 };
-
-/** Sources whose rate is remembered; whoever is forgotten has been quiet, or there are too many. */
-const MAX_SOURCES = 1024;
 
 /** How long our own networks are taken for the same, in milliseconds. */
 const LINKS_FOR = 1_000;

@@ -9,13 +9,19 @@ import {
 } from 'node:tls';
 import { DropError } from '../errors.ts';
 import type { PeerId } from '../events.ts';
+import {
+  GREETING_LIMIT,
+  MAX_BUFFERED,
+  SILENCE_LIMIT,
+  STALL_LIMIT,
+  type StrangerLimits,
+} from '../limits.ts';
 import { peerIdOf } from '../peer-id.ts';
 import { concat } from '../protocol/bytes.ts';
 import { type Card, decodeCard, encodeCard, type Part } from '../protocol/card.ts';
-
 import type { Pipe } from '../transfer/channel.ts';
 import { type Address, formatAddress } from './addresses.ts';
-import { type StrangerLimits, Strangers } from './strangers.ts';
+import { Strangers } from './strangers.ts';
 import type { ProvenCard } from './watch.ts';
 
 /** What TLS needs of an identity: PEM. */
@@ -65,18 +71,6 @@ export interface Listener {
   readonly port: number;
   close(): void;
 }
-
-/** From TCP to the end of the greeting. An absolute limit: dripping bytes does not extend it. */
-const GREETING_LIMIT = 10_000;
-
-/** How long a greeted peer may be silent. */
-const SILENCE_LIMIT = 15_000;
-
-/** How long a greeted peer may take nothing of what we write, in milliseconds. */
-const STALL_LIMIT = 120_000;
-
-/** Received bytes that wait to be heard. Beyond them the network waits. */
-const MAX_BUFFERED = 1024 * 1024;
 
 /** Written bytes that are put together into one write, if they come at once. */
 const MAX_CORKED = 256 * 1024;

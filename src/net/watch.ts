@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { DropError } from '../errors.ts';
 import type { PeerId } from '../events.ts';
+import { MAX_CHECKS, MAX_CLAIMS, MAX_CLAIMS_PER_SOURCE } from '../limits.ts';
 import type { Card } from '../protocol/card.ts';
 import { type Address, formatAddress, race } from './addresses.ts';
 import { type Clock, systemClock } from './clock.ts';
@@ -102,15 +103,6 @@ export async function* watchPeers(
     await reading;
   }
 }
-
-/** Bounds the memory and the dialling that strangers can cause, all together… */
-export const MAX_CLAIMS = 128;
-
-/** …and one of them. */
-export const MAX_CLAIMS_PER_SOURCE = 8;
-
-/** Each check opens a socket for each address; 256 are all that some systems allow. */
-const MAX_CHECKS = 32;
 
 /** Milliseconds after which what was said counts no more: three rounds of questions. */
 const MEMORY = 60_000;

@@ -1,6 +1,6 @@
 import { DropError } from '../errors.ts';
+import { MAX_DEVICE_NAME } from '../limits.ts';
 import { concat, fromHex, toHex, utf8 } from './bytes.ts';
-import { MAX_DEVICE_NAME } from './limits.ts';
 import { clip, deviceName } from './names.ts';
 
 /** Who announced itself and who chose it from the list; whoever dials, and whoever sends. */

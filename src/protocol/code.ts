@@ -1,3 +1,5 @@
+import { CODE_LIMITS, type CodeLimits, MAX_PIN, MIN_PIN } from '../limits.ts';
+
 /**
  * Judges the answers of new devices to the code or PIN that is shown, and how many of them. It
  * keeps no time: `now` is handed in, in milliseconds of a clock that never goes back.
@@ -80,30 +82,6 @@ export class CodeGuard {
     this.#code = this.#draw();
   }
 }
-
-export interface CodeLimits {
-  /** Wrong answers after which a code is replaced; a PIN never is. */
-  readonly wrongPerCode: number;
-  /** Wrong answers after which no new device is let in any more. */
-  readonly wrongInAll: number;
-  /** How long nothing is judged after the first wrong answer; it doubles with each, in ms. */
-  readonly gap: number;
-  readonly maxGap: number;
-  /** How long that lasts, in ms; Infinity where somebody is there who can end it. */
-  readonly lock: number;
-}
-
-export const CODE_LIMITS: CodeLimits = {
-  wrongPerCode: 3,
-  wrongInAll: 10,
-  gap: 1_000,
-  maxGap: 64_000,
-  lock: 3_600_000,
-};
-
-/** What a PIN must have, in characters, as it lives longer than a code; and what it may have. */
-export const MIN_PIN = 8;
-export const MAX_PIN = 256;
 
 export function isPin(text: string): boolean {
   const { length } = normalizeCode(text);

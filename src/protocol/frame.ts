@@ -1,5 +1,5 @@
 import { DropError } from '../errors.ts';
-import { MAX_CHUNK, MAX_CONTROL, MAX_GREETING } from './limits.ts';
+import { MAX_CHUNK, MAX_CONTROL, MAX_GREETING } from '../limits.ts';
 
 /**
  * A frame is `length:u32 kind:u8` and `length` bytes of body, big-endian. A control body comes

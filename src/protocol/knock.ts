@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { MAX_KNOCK_STRINGS } from '../limits.ts';
 import type { Intent } from './message.ts';
 
 /** What a chooser that cannot dial an announcer says by multicast: dial me. */
@@ -18,7 +19,7 @@ export function encodeKnock({ to, intent, port }: Knock): string[] {
 
 /** The knock that a TXT record is; undefined if it is none. */
 export function decodeKnock(strings: readonly unknown[]): Knock | undefined {
-  if (strings.length > MAX_STRINGS) return undefined;
+  if (strings.length > MAX_KNOCK_STRINGS) return undefined;
   const pairs = strings.map((text) => {
     const [key = '', ...value] = String(text).split('=');
     return [key, value.join('=')] as const;
@@ -26,9 +27,6 @@ export function decodeKnock(strings: readonly unknown[]): Knock | undefined {
   const { success, output } = v.safeParse(Heard, Object.fromEntries(pairs));
   return success ? { to: output.to, intent: output.for, port: output.port } : undefined;
 }
-
-/** Of one record. More than a later version will say. */
-const MAX_STRINGS = 16;
 
 const Heard = v.object({
   v: v.literal('1'),

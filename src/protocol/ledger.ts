@@ -1,5 +1,5 @@
 import { DropError } from '../errors.ts';
-import { MAX_OPEN_ENTRIES, MAX_ROOT_UNITS, MAX_ROOTS } from './limits.ts';
+import { MAX_OPEN_ENTRIES, MAX_ROOT_UNITS, MAX_ROOTS } from '../limits.ts';
 import { type DataEntry, type Entry, hasData, Roots, sizeOf } from './manifest.ts';
 import type { MessageOf } from './message.ts';
 

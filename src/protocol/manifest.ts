@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { DropError } from '../errors.ts';
+import { MAX_DEPTH, MAX_NAME, MAX_PATH, MAX_TARGET } from '../limits.ts';
 import { utf8 } from './bytes.ts';
-import { MAX_DEPTH, MAX_NAME, MAX_PATH, MAX_TARGET } from './limits.ts';
 
 /**
  * One thing of an offer. `path` is relative, its names joined with `/`, and starts with the

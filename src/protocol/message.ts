@@ -1,9 +1,9 @@
 import * as v from 'valibot';
 import { DropError, type ErrorCode, fromWire, toWire } from '../errors.ts';
+import { MAX_BATCH, MAX_DEVICE_NAME } from '../limits.ts';
 import { concat, fromHex, toHex, u32, utf8, view } from './bytes.ts';
 import { type Card, decodeCard, encodeCard } from './card.ts';
 import { DATA, DATA_HEAD, encodeFrame, type Piece } from './frame.ts';
-import { MAX_BATCH, MAX_DEVICE_NAME } from './limits.ts';
 import { type Entry, EntrySchema, isName } from './manifest.ts';
 
 /** The newest version of the protocol that we speak, and the oldest that we still understand. */

@@ -1,7 +1,7 @@
 import filenamify from 'filenamify/browser';
 import type { Device } from '../events.ts';
+import { MAX_DEVICE_NAME } from '../limits.ts';
 import { utf8 } from './bytes.ts';
-import { MAX_DEVICE_NAME } from './limits.ts';
 
 /** Whose rules a name must obey. Windows is the strict one; macOS takes what POSIX takes. */
 export type Platform = 'posix' | 'darwin' | 'windows';

@@ -1,10 +1,7 @@
 import type { Risk } from '../events.ts';
+import { LARGE, MANY } from '../limits.ts';
 import { type Entry, hasData, nameOf, parentOf, sizeOf } from './manifest.ts';
 import { type Platform, safeName } from './names.ts';
-
-/** More bytes and files than one expects of a friend who just sends something. */
-export const LARGE = 1024 ** 3;
-export const MANY = 1_000;
 
 /** What speaks against the entries of an offer, as they come. */
 export class Risks {

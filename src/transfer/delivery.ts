@@ -1,5 +1,5 @@
 import type { ErrorCode } from '../errors.ts';
-import { MAX_BATCH, MAX_CONTROL } from '../protocol/limits.ts';
+import { MAX_BATCH, MAX_CONTROL } from '../limits.ts';
 import { type Entry, hasData, sizeOf } from '../protocol/manifest.ts';
 import type { Outbox, Unsendable } from './sender.ts';
 

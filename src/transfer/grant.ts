@@ -1,6 +1,7 @@
+import { LARGE, MANY } from '../limits.ts';
 import { type Entry, sizeOf } from '../protocol/manifest.ts';
 import type { Platform } from '../protocol/names.ts';
-import { LARGE, MANY, risksOf } from '../protocol/risk.ts';
+import { risksOf } from '../protocol/risk.ts';
 
 /**
  * How far a yes reaches: as far as what the person was shown, and while the sender was still

@@ -1,7 +1,7 @@
 import { DropError, type ErrorCode } from '../errors.ts';
 import type { Extent } from '../events.ts';
+import { MAX_BATCH, MAX_OPEN_ENTRIES } from '../limits.ts';
 import { equal } from '../protocol/bytes.ts';
-import { MAX_BATCH, MAX_OPEN_ENTRIES } from '../protocol/limits.ts';
 import { type DataEntry, type Entry, hasData, sizeOf } from '../protocol/manifest.ts';
 import type { Kept, MessageOf, SkipReason } from '../protocol/message.ts';
 import type { Channel } from './channel.ts';

@@ -1,5 +1,5 @@
 import type { ErrorCode } from '../errors.ts';
-import { MAX_OPEN_ENTRIES } from '../protocol/limits.ts';
+import { MAX_OPEN_ENTRIES } from '../limits.ts';
 import { type Entry, hasData, parentOf, sizeOf } from '../protocol/manifest.ts';
 import type { SkipReason } from '../protocol/message.ts';
 import type { Platform } from '../protocol/names.ts';

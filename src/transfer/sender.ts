@@ -1,5 +1,5 @@
 import { DropError, type ErrorCode } from '../errors.ts';
-import { MAX_OPEN_ENTRIES } from '../protocol/limits.ts';
+import { MAX_OPEN_ENTRIES } from '../limits.ts';
 import {
   type DataEntry,
   type Entry,

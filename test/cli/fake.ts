@@ -13,6 +13,7 @@ import type {
   Standing,
   Summary,
 } from '../../src/events.ts';
+import { CALL_QUESTION_LIMIT, QUESTION_LIMIT } from '../../src/limits.ts';
 import { DEFAULT_PORT } from '../../src/net/ports.ts';
 import { forTerminal, sameName } from '../../src/protocol/names.ts';
 
@@ -113,9 +114,11 @@ export function fakeLibrary(parts: Partial<Library> = {}): Library {
     throw new Error('nobody expected this call');
   };
   return {
+    CALL_QUESTION_LIMIT,
     DEFAULT_PORT,
     DropError,
     ERRORS,
+    QUESTION_LIMIT,
     forTerminal,
     discover: unexpected,
     doctor: unexpected,

@@ -22,7 +22,7 @@ import { setImmediate } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { openOutbox } from '../../src/disk/outbox.ts';
 import { DropError } from '../../src/errors.ts';
-import { MAX_CHUNK } from '../../src/protocol/limits.ts';
+import { MAX_CHUNK } from '../../src/limits.ts';
 import type { DataEntry, Entry, FileEntry, StreamEntry } from '../../src/protocol/manifest.ts';
 import type { Kept } from '../../src/protocol/message.ts';
 import { BLOCKS_IN_FLIGHT, type Outbox, type Unsendable } from '../../src/transfer/sender.ts';

@@ -12,15 +12,14 @@
 //   replay     says to the receiver again what a sender said who proved itself
 //   guess      does not ask the receiver at all, and proves with a code of its own
 
-import { encode } from '../../dist/protocol/message.js';
 import { newRun } from '../../dist/net/run.js';
 import { dial, listen } from '../../dist/net/tls.js';
+import { CodeGuard } from '../../dist/protocol/code.js';
+import { FrameDecoder } from '../../dist/protocol/frame.js';
+import { decode, encode } from '../../dist/protocol/message.js';
 import { openSelf } from '../../dist/self.js';
 import { Channel } from '../../dist/transfer/channel.js';
 import { greetAsAnnouncer } from '../../dist/transfer/greeting.js';
-import { CodeGuard } from '../../dist/protocol/code.js';
-import { FrameDecoder } from '../../dist/protocol/frame.js';
-import { decode } from '../../dist/protocol/message.js';
 
 const [, , home, manner, port] = process.argv;
 const self = await openSelf({ home, name: 'Ana' });

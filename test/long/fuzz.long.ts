@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { DropError } from '../../src/errors.ts';
+import { MAX_OPEN_ENTRIES } from '../../src/limits.ts';
 import { concat } from '../../src/protocol/bytes.ts';
-import { MAX_OPEN_ENTRIES } from '../../src/protocol/limits.ts';
 import type { Entry } from '../../src/protocol/manifest.ts';
 import { encode, type Message } from '../../src/protocol/message.ts';
 import { type Role, Session } from '../../src/protocol/session.ts';

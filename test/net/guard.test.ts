@@ -2,14 +2,8 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import {
-  type Bucket,
-  guardedSocket,
-  judge,
-  MAX_PACKET,
-  neighbours,
-  RATE,
-} from '../../src/net/guard.ts';
+import { MAX_PACKET, PACKET_RATE } from '../../src/limits.ts';
+import { type Bucket, guardedSocket, judge, neighbours } from '../../src/net/guard.ts';
 import { fakeClock } from './fake-clock.ts';
 import { compressionBomb, inventedPeer, manyQuestions } from './hostile.ts';
 import { link } from './link.ts';
@@ -18,7 +12,7 @@ const TYPE = '_drop-lan._tcp.local';
 const wifi = link({ networks: ['192.168.1.5/24', 'fe80::5/64'] });
 const lo = link({ name: 'lo', networks: ['127.0.0.1/8'], loopback: true });
 const honest = inventedPeer(TYPE, 'honest', 23767, ['v=1']);
-const full = (): Bucket => ({ tokens: RATE, at: 0 });
+const full = (): Bucket => ({ tokens: PACKET_RATE, at: 0 });
 
 describe('judge', () => {
   test.each([
@@ -73,8 +67,8 @@ describe('judge', () => {
     const arrival = { packet: honest, address: '192.168.1.9', port: 5353 };
     const passed = (now: number) =>
       Array.from({ length: 2000 }, () => judge(arrival, near, bucket, now)).filter((one) => !one);
-    expect(passed(0).length).toBe(RATE);
-    expect(passed(500).length).toBe(RATE / 2);
+    expect(passed(0).length).toBe(PACKET_RATE);
+    expect(passed(500).length).toBe(PACKET_RATE / 2);
     expect(judge(arrival, near, bucket, 510)).toBe(null);
   });
 
@@ -82,7 +76,7 @@ describe('judge', () => {
     const bucket = full();
     const arrival = { packet: honest, address: '10.9.8.7', port: 5353 };
     for (let n = 0; n < 2000; n++) judge(arrival, neighbours(wifi), bucket, 0);
-    expect(bucket.tokens).toBe(RATE);
+    expect(bucket.tokens).toBe(PACKET_RATE);
   });
 
   test('whatever arrives, it passes or there is a reason, and questions are paid for', () => {
@@ -96,7 +90,7 @@ describe('judge', () => {
           const reason = judge({ packet, address: '192.168.1.9', port: 5353 }, near, bucket, 0);
           if (reason === null) questions += (packet[4] ?? 0) * 256 + (packet[5] ?? 0);
         }
-        expect(questions).toBeLessThanOrEqual(RATE);
+        expect(questions).toBeLessThanOrEqual(PACKET_RATE);
         expect(bucket.tokens).toBeGreaterThanOrEqual(0);
       }),
     );
@@ -145,13 +139,13 @@ test('what takes long to decode waits for its turn, as far as there is room', as
   });
   try {
     const from = { address: '127.0.0.1', port: 5353, family: 'IPv4', size: honest.length };
-    for (let n = 0; n < RATE; n++) socket.emit('message', Buffer.from(honest), from);
+    for (let n = 0; n < PACKET_RATE; n++) socket.emit('message', Buffer.from(honest), from);
     expect(turns.length).toBe(2);
-    const waiting = RATE - 2 - (dropped.get('rate') ?? 0);
-    expect(waiting).toBeLessThan(RATE - 2);
+    const waiting = PACKET_RATE - 2 - (dropped.get('rate') ?? 0);
+    expect(waiting).toBeLessThan(PACKET_RATE - 2);
     while (turns.length < 2 + waiting) await new Promise((resolve) => setTimeout(resolve, 1));
     expect(new Set(turns).size).toBe(1 + Math.ceil(waiting / 2));
-    expect(arrived.length).toBe(RATE);
+    expect(arrived.length).toBe(PACKET_RATE);
   } finally {
     clearImmediate(beat);
     socket.close();

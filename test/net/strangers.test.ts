@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { STRANGER_LIMITS, type StrangerOptions, Strangers } from '../../src/net/strangers.ts';
+import { STRANGER_LIMITS } from '../../src/limits.ts';
+import { type StrangerOptions, Strangers } from '../../src/net/strangers.ts';
 import { fakeClock } from './fake-clock.ts';
 
 /** Somebody at the door. */

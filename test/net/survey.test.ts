@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { LinkReport, SilentEvent } from '../../src/events.ts';
-import { likelyCause, Survey, type Surroundings, stateOf } from '../../src/net/survey.ts';
+import { likelyCause, type Surroundings, Survey, stateOf } from '../../src/net/survey.ts';
 import { link } from './link.ts';
 
 /** A link that works, and on which nobody else is heard. */

@@ -2,16 +2,10 @@ import fc from 'fast-check';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { DropError } from '../../src/errors.ts';
 import type { PeerId } from '../../src/events.ts';
+import { MAX_CLAIMS, MAX_CLAIMS_PER_SOURCE } from '../../src/limits.ts';
 import { type Address, formatAddress } from '../../src/net/addresses.ts';
 import { latest } from '../../src/net/latest.ts';
-import {
-  type Change,
-  MAX_CLAIMS,
-  MAX_CLAIMS_PER_SOURCE,
-  type ProvenCard,
-  type Sighting,
-  watchPeers,
-} from '../../src/net/watch.ts';
+import { type Change, type ProvenCard, type Sighting, watchPeers } from '../../src/net/watch.ts';
 import { fakeClock, settled } from './fake-clock.ts';
 
 const ANA = 'a'.repeat(64) as PeerId;

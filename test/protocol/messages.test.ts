@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { DropError } from '../../src/errors.ts';
+import { MAX_CHUNK, MAX_CONTROL, MAX_GREETING } from '../../src/limits.ts';
 import { concat, fromHex, toHex } from '../../src/protocol/bytes.ts';
 import { FrameDecoder } from '../../src/protocol/frame.ts';
-import { MAX_CHUNK, MAX_CONTROL, MAX_GREETING } from '../../src/protocol/limits.ts';
 import { decode, encode, type Message } from '../../src/protocol/message.ts';
 import { anyMessage } from '../support/messages.ts';
 

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { CODE_LIMITS } from '../../src/limits.ts';
 import { concat, fromHex, toHex, utf8 } from '../../src/protocol/bytes.ts';
-import { CODE_LIMITS, CodeGuard, isPin, normalizeCode } from '../../src/protocol/code.ts';
+import { CodeGuard, isPin, normalizeCode } from '../../src/protocol/code.ts';
 import { CPace, type CPaceInput, lvCat } from '../../src/protocol/cpace.ts';
 
 const VECTORS = JSON.parse(

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import { LARGE, MANY } from '../../src/limits.ts';
 import type { Entry } from '../../src/protocol/manifest.ts';
-import { LARGE, MANY, Risks, risksOf } from '../../src/protocol/risk.ts';
+import { Risks, risksOf } from '../../src/protocol/risk.ts';
 
 const file = (path: string, size = 1, mode?: number): Entry => ({
   kind: 'file',

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { DropError } from '../../src/errors.ts';
+import { MAX_OPEN_ENTRIES, MAX_ROOT_UNITS, MAX_ROOTS } from '../../src/limits.ts';
 import { concat } from '../../src/protocol/bytes.ts';
 import type { Part } from '../../src/protocol/card.ts';
-import { MAX_OPEN_ENTRIES, MAX_ROOT_UNITS, MAX_ROOTS } from '../../src/protocol/limits.ts';
 import type { Entry } from '../../src/protocol/manifest.ts';
 import { encode, type Message } from '../../src/protocol/message.ts';
 import { agree, Session } from '../../src/protocol/session.ts';

@@ -2,9 +2,9 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { DropError, type ErrorCode } from '../../src/errors.ts';
 import type { Extent, PeerId } from '../../src/events.ts';
+import { MAX_BATCH, MAX_OPEN_ENTRIES } from '../../src/limits.ts';
 import { Progress } from '../../src/progress.ts';
 import { FrameDecoder } from '../../src/protocol/frame.ts';
-import { MAX_BATCH, MAX_OPEN_ENTRIES } from '../../src/protocol/limits.ts';
 import {
   type DataEntry,
   type Entry,

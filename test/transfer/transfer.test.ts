@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { DropError, type ErrorCode } from '../../src/errors.ts';
 import type { PeerId } from '../../src/events.ts';
-import { MAX_OPEN_ENTRIES } from '../../src/protocol/limits.ts';
+import { MAX_OPEN_ENTRIES } from '../../src/limits.ts';
 import { type DataEntry, type Entry, sizeOf } from '../../src/protocol/manifest.ts';
 import { encode, type Message } from '../../src/protocol/message.ts';
 import { Channel, type Pipe } from '../../src/transfer/channel.ts';

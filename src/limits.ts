@@ -1,0 +1,253 @@
+/**
+ * Every limit on what others may take of this computer and of the person at it, and what it
+ * protects. Sizes are bytes and times milliseconds unless said otherwise. docs/SECURITY.md and
+ * docs/PROTOCOL.md hold the same numbers in tables, which a test compares.
+ */
+
+// On the wire. These are part of the protocol: a peer that exceeds one is cut off.
+
+/** A frame's body before the peer has proven who it is. Bounds what a stranger makes us hold. */
+export const MAX_GREETING = 128;
+
+/** A control frame's body afterwards. Bounds what a peer makes us hold and parse at once. */
+export const MAX_CONTROL = 64 * 1024;
+
+/** The bytes of one chunk. Large enough for speed, small enough to share a wire. */
+export const MAX_CHUNK = 256 * 1024;
+
+/** A name as it is offered. Longer ones exist nowhere: 255 UTF-16 units are 765 bytes. */
+export const MAX_NAME = 1024;
+
+/** A path as it is offered. POSIX systems take no longer one. */
+export const MAX_PATH = 4096;
+
+/** Names in one path. Deep trees are honest; a thousand levels are an attack on recursion. */
+export const MAX_DEPTH = 128;
+
+/** Roots of one transfer, and the UTF-16 units of their names together. They are held all the time. */
+export const MAX_ROOTS = 10_000;
+export const MAX_ROOT_UNITS = 1024 * 1024;
+
+/** Entries in one offer. Bounds the work between two looks at the clock. */
+export const MAX_BATCH = 256;
+
+/** Entries offered and not yet settled. Bounds both sides' memory, whatever is sent. */
+export const MAX_OPEN_ENTRIES = 8192;
+
+/** What a link points to. POSIX systems take no longer one. */
+export const MAX_TARGET = 4096;
+
+/** A device's name as it introduces itself; what DNS-SD allows for an instance (RFC 6763, 4.1.1). */
+export const MAX_DEVICE_NAME = 63;
+
+/** Strings in the record of a knock. More than a later version will say. */
+export const MAX_KNOCK_STRINGS = 16;
+
+// Of those who have not proven yet that they are welcome.
+
+/** What strangers may take of a listener. */
+export interface StrangerLimits {
+  /** Connections at a time. Bounds memory and handles. */
+  readonly all: number;
+  /** The same of one source. A single computer cannot fill the room. */
+  readonly each: number;
+  /** Connections a second, and at once. Bounds the work of handshakes, of a few ms each. */
+  readonly rate: number;
+  readonly rateEach: number;
+}
+
+export const STRANGER_LIMITS: StrangerLimits = { all: 64, each: 4, rate: 100, rateEach: 20 };
+
+/** Sources whose rate is remembered; whoever is forgotten has been quiet, or there are too many. */
+export const MAX_SOURCES = 1024;
+
+/** From TCP to the end of the greeting. An absolute limit: dripping bytes does not extend it. */
+export const GREETING_LIMIT = 10_000;
+
+/** What guesses at a code or PIN are up against. */
+export interface CodeLimits {
+  /** Wrong answers after which a code is replaced; a PIN never is. */
+  readonly wrongPerCode: number;
+  /** Wrong answers after which no new device is let in any more. */
+  readonly wrongInAll: number;
+  /** How long nothing is judged after the first wrong answer; it doubles with each. */
+  readonly gap: number;
+  readonly maxGap: number;
+  /** How long no new device is let in; Infinity where somebody is there who can end it. */
+  readonly lock: number;
+}
+
+export const CODE_LIMITS: CodeLimits = {
+  wrongPerCode: 3,
+  wrongInAll: 10,
+  gap: 1_000,
+  maxGap: 64_000,
+  lock: 3_600_000,
+};
+
+/** What a PIN must have, in characters, as it lives longer than a code; and what it may have. */
+export const MIN_PIN = 8;
+export const MAX_PIN = 256;
+
+/** Answers that a person gives to one receiver. Bounds the guesses of one that is in its place. */
+export const CODE_TRIES = 3;
+
+// Of peers that are connected.
+
+/** How long a greeted peer may be silent. Bounds how long a dead one holds a transfer. */
+export const SILENCE_LIMIT = 15_000;
+
+/** How long a greeted peer may take nothing of what we write. It may be writing to a slow disk. */
+export const STALL_LIMIT = 120_000;
+
+/** Received bytes that wait to be heard. Beyond them the network waits. */
+export const MAX_BUFFERED = 1024 * 1024;
+
+/** Visits of one device, and of all, at a time. Bounds what devices hold before any yes. */
+export const MAX_VISITS_EACH = 4;
+export const MAX_VISITS = 32;
+
+/** How long an accepted transfer may be without a connection: a yes is not for ever. */
+export const IDLE_LIMIT = 3_600_000;
+
+/** How long the last word can be repeated, if it was lost with the connection. */
+export const REPEATED = 120_000;
+
+/** Transfers without a connection: of one peer, and of all. The oldest gives way. */
+export const MAX_IDLE_EACH = 4;
+export const MAX_IDLE = 16;
+
+/** What devices that nobody vouches for may leave here where nobody is asked, in files and bytes… */
+export const OPEN_FILES = 100;
+export const OPEN_BYTES = 1024 ** 3;
+
+/** …and all of them together, as long as the receiver runs. */
+export const OPEN_BYTES_IN_ALL = 10 * OPEN_BYTES;
+
+/** How far reading may be ahead of what the receiver has. Bounds the memory for what may be sent again. */
+export const MAX_UNACKNOWLEDGED = 16 * 1024 * 1024;
+
+// Of the person's attention.
+
+/** How long a question stands. Then it is a no: the sender waits. */
+export const QUESTION_LIMIT = 120_000;
+
+/** The same where a device asks to be called back: it waits for no longer than this. */
+export const CALL_QUESTION_LIMIT = 60_000;
+
+/** A person who said no so often is not asked again by the same device for a while. */
+export const MAX_DECLINED = 2;
+
+/** Questions that ended without an answer, as nobody was there or the device waited no longer. */
+export const MAX_UNANSWERED = 5;
+
+/** The while, and how long a no counts. */
+export const PATIENCE = 600_000;
+
+/** Devices whose questions are counted. Those of longest ago are forgotten first. */
+export const MAX_ASKERS = 1000;
+
+/** More bytes and files than one expects of a friend who just sends something: asked about. */
+export const LARGE = 1024 ** 3;
+export const MANY = 1_000;
+
+/** How often a person says no to strangers who knock, in one run, until there are no more questions. */
+export const MAX_REFUSALS = 3;
+
+/** Answers to that which are remembered; where all are agreed to, they are not needed. */
+export const MAX_ANSWERS = 64;
+
+// Of the disk, and of the memory for what lies there.
+
+/** Free space that is left to others, the smaller of both: a full disk breaks more than a transfer. */
+export const RESERVE = 1024 ** 3;
+export const RESERVED_SHARE = 0.05;
+
+/** Bounds what a sender that offers folders and links only makes us hold; enough for 180,000. */
+export const INBOX_MEMORY = 96 * 1024 ** 2;
+
+/** Files that are read to learn whether one of them is what was offered. */
+export const MAX_COMPARED = 4;
+
+/** How long the part of a file is kept for the peer that sent it. */
+export const KEPT_FOR = 7 * 24 * 60 * 60 * 1000;
+
+/** Staging folders that are looked through to find what a peer left. */
+export const MAX_STAGINGS = 1000;
+
+/** Staging folders that one transfer takes over; as many visits as a device has at a time, twice. */
+export const MAX_CLAIMED = 8;
+
+/** Parts that are remembered of one staging folder. */
+export const MAX_PARTS = 10_000;
+
+/** Folders that are remembered as made. What lies in others of them may get more careful names. */
+export const MAX_MADE = 200_000;
+
+/** Devices that are remembered. More than anyone meets; bounds what is read to find one of them. */
+export const MAX_PEERS = 1000;
+
+/** Addresses at which each was met; bounds what is dialled in vain where none leads to it any more. */
+export const MAX_PLACES_MET = 8;
+
+// Of those who announce, ask and knock by multicast, which anybody can.
+
+/** What fits one Ethernet frame (RFC 6762, 17); decoding takes time that grows with the size. */
+export const MAX_PACKET = 1500;
+
+/** Each question may be answered by a packet of its own: bounds what one packet makes us say. */
+export const MAX_QUESTIONS = 20;
+
+/** Records are compared pair by pair when an answer is put together. */
+export const MAX_RECORDS = 128;
+
+/** Packets a second on one link, and at once; large ones count more. Bounds the time for decoding. */
+export const PACKET_RATE = 200;
+
+/** Packets that wait for a turn, per link: an honest crowd answers at once. */
+export const MAX_PACKETS_WAITING = 128;
+
+/** Bounds what strangers can make us keep while nobody reads; what is left out is heard again. */
+export const MAX_NEWS = 256;
+
+/** Processes that are announced: bounds memory and dialling, all together… */
+export const MAX_CLAIMS = 128;
+
+/** …and of one source. */
+export const MAX_CLAIMS_PER_SOURCE = 8;
+
+/** Addresses in one announcement; nobody has more on one link. */
+export const MAX_ANNOUNCED_ADDRESSES = 16;
+
+/** Checks at a time: each opens a socket for each address; 256 are all that some systems allow. */
+export const MAX_CHECKS = 32;
+
+/** Lines that wait at a porch: of those whom we know… */
+export const MAX_LINES = 32;
+
+/** …and of those whom we do not know, but knocked at. Of these the oldest gives way. */
+export const MAX_STRANGE_LINES = 8;
+
+/** Processes that are knocked at; of those that nobody chose the oldest gives way. */
+export const MAX_KNOCKED = 32;
+
+/** How long the other end of a line may be silent; then its computer is gone. */
+export const LINE_SILENCE = 6_000;
+
+/** Bytes on a line that waits, where nobody hears: signs of life of half a day. */
+export const MAX_UNHEARD = 64 * 1024;
+
+/** Lines to those who knock, at a time, and to devices of one key. */
+export const MAX_LINES_OUT = 16;
+export const MAX_LINES_OUT_EACH = 4;
+
+/** Looks at those who knock, at a time, and at one host; the oldest gives way. */
+export const MAX_LOOKS = 16;
+export const MAX_LOOKS_EACH = 2;
+
+/** How long one takes, and how long a place is not looked at again, however often it knocks. */
+export const LOOK_LIMIT = 2_000;
+export const LOOK_GAP = 1_000;
+
+/** Places whose last look is remembered; the oldest are forgotten first. */
+export const MAX_LOOKED = 256;
