@@ -7,7 +7,7 @@ import { CPace, type CPaceInput, lvCat } from '../../src/protocol/cpace.ts';
 
 const VECTORS = JSON.parse(
   readFileSync(new URL('../vectors/pairing.json', import.meta.url), 'utf8'),
-) as Record<'cpace' | 'code', Record<string, string>>;
+) as Record<'cpace' | 'code' | 'pin', Record<string, string>>;
 const bytes = (vector: Record<string, string>, name: string): Uint8Array =>
   fromHex(vector[name] ?? '');
 
@@ -27,10 +27,10 @@ describe('CPace', () => {
     expect(toHex(b.finish('responder', a.share).isk)).toBe(it.ISK);
   });
 
-  test('pairs as the vector says', () => {
-    const it = VECTORS.code;
+  test.each(['code', 'pin'] as const)('pairs by %s as the vector says', (kind) => {
+    const it = VECTORS[kind];
     const input: CPaceInput = {
-      secret: lvCat(utf8('drop/1 code'), utf8(normalizeCode(it.code ?? ''))),
+      secret: lvCat(utf8(`drop/1 ${kind}`), utf8(normalizeCode(it.code ?? ''))),
       channel: lvCat(
         utf8('drop/1'),
         utf8('chooser'),
