@@ -106,6 +106,7 @@ async function receiveAll(
     self,
     options: { ...options, into },
     guard,
+    guards: new Map(),
     guests: new Guests(),
     strangers: new Guests(),
     patience: new Patience(),

@@ -34,6 +34,8 @@ export interface House {
   readonly self: Self;
   readonly options: HouseOptions;
   readonly guard: CodeGuard | undefined;
+  /** Judges the PIN where a known device has to give it: nobody else can lock that one out. */
+  readonly guards: Map<PeerId, CodeGuard>;
   /** Of devices that proved who they are; the others have a room of their own. */
   readonly guests: Guests;
   readonly strangers: Guests;
@@ -107,7 +109,7 @@ async function wait(channel: Channel, connection: Connection, card: Card): Promi
 }
 
 async function admit(
-  { self, guard, options }: House,
+  { self, guard, guards, options }: House,
   channel: Channel,
   connection: Connection,
 ): Promise<Greeted | null> {
@@ -119,12 +121,13 @@ async function admit(
   // Where nobody can be asked, the PIN is what answers for whoever is not trusted to come freely.
   const unattended = guard?.kind === 'pin' && options.accept === undefined;
   const needsPin = unattended && known?.trust !== 'auto';
+  if (guard && unattended && known && !guards.has(peer)) guards.set(peer, guard.apart());
   return greetAsAnnouncer(
     channel,
     { me: self.identity.id, peer, binding },
     {
       knows: ours || (known !== undefined && !blocked && !needsPin),
-      guard: blocked ? undefined : guard,
+      guard: blocked ? undefined : (guards.get(peer) ?? guard),
       open: options.open !== undefined && !blocked,
       now,
       // On a line it may have taken long until here.

@@ -38,6 +38,12 @@ export class CodeGuard {
     return this.#epoch;
   }
 
+  /** A guard of the same PIN, with counts of its own, whose lock ends by itself. */
+  apart(): CodeGuard {
+    const { lock } = CODE_LIMITS;
+    return new CodeGuard(() => this.#code, { ...this.#limits, lock }, this.kind);
+  }
+
   /** Until when no new device is let in, after too many wrong answers; Infinity: until `unlock`. */
   get lockedUntil(): number | undefined {
     return this.#lockedUntil;

@@ -151,6 +151,18 @@ describe('the code', () => {
     expect(exhaust(one, now).judged).toBe(CODE_LIMITS.wrongInAll);
   });
 
+  test('of a known device that gives a PIN is judged apart: others cannot lock it out', () => {
+    const one = guard('pin', Number.POSITIVE_INFINITY);
+    const hers = one.apart();
+    for (let i = 0; i < 10; i++) one.wrong(0);
+    expect(one.judges(one.epoch, DAY)).toBe('locked');
+    expect(hers.judges(hers.epoch, 0)).toBe('yes');
+    expect([hers.code, hers.kind]).toEqual([one.code, 'pin']);
+    for (let i = 0; i < 10; i++) hers.wrong(0);
+    expect(hers.judges(hers.epoch, CODE_LIMITS.lock - 1)).toBe('locked');
+    expect(hers.judges(hers.epoch, CODE_LIMITS.lock)).toBe('yes');
+  });
+
   test.each(['code', 'pin'] as const)(
     'lets 230 guesses at a %s a day be judged where nobody is',
     (kind) => {
