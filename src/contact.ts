@@ -3,7 +3,7 @@ import { lookAround, peerOf } from './discover.ts';
 import { DropError, type ErrorCode } from './errors.ts';
 import type { PeerId } from './events.ts';
 import { type FindOptions, findTarget, targetOf } from './find.ts';
-import { type CodeRequest, type Meeting, meet, type Trusting } from './meet.ts';
+import { type CodeRequest, type Meeting, meet, type Tries, type Trusting } from './meet.ts';
 import { type Address, formatAddress } from './net/addresses.ts';
 import type { Porch } from './net/porch.ts';
 import type { Target } from './reach.ts';
@@ -29,8 +29,9 @@ export class Contact {
   #target: Target | undefined;
   /** Whether it was agreed to that nobody can tell who the peer is. */
   #unverified = false;
-  /** The PIN that was typed last, for when the connection is lost: nobody types it twice. */
-  #pin: string | undefined;
+  /** The PIN that was typed last, and for whom, for when it is lost: nobody types it twice. */
+  #pin: { readonly typed: string; readonly peer: PeerId } | undefined;
+  readonly #tries: Tries = { wrong: 0 };
   #metAt = 0;
   /** When the peer was lost, and how often it was tried since; until something comes of it. */
   #lost: { readonly at: number; tries: number } | undefined;
@@ -103,7 +104,8 @@ export class Contact {
     const { wait: patience } = this.#options;
     const unverified = this.#options.unverified || this.#unverified;
     const code = this.#options.code && ((request: CodeRequest) => this.#ask(request));
-    const manner = { ...this.#options, code, unverified, patience, porch: this.#porch };
+    const shared = { patience, porch: this.#porch, tries: this.#tries };
+    const manner = { ...this.#options, ...shared, code, unverified };
     const meeting = await meet(this.#self, target, manner, this.#signal);
     this.#unverified = meeting.greeted === 'open';
     this.#metAt = performance.now();
@@ -115,10 +117,10 @@ export class Contact {
   }
 
   async #ask(request: CodeRequest): Promise<string> {
-    const { kind, why } = request;
-    if (kind === 'pin' && why === 'new' && this.#pin !== undefined) return this.#pin;
+    const { kind, why, peer } = request;
+    if (kind === 'pin' && why === 'new' && this.#pin?.peer === peer.id) return this.#pin.typed;
     const typed = (await this.#options.code?.(request)) ?? '';
-    if (kind === 'pin') this.#pin = typed;
+    if (kind === 'pin') this.#pin = { typed, peer: peer.id };
     return typed;
   }
 

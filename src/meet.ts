@@ -54,7 +54,14 @@ export interface Trusting {
 }
 
 /** How to meet. */
-export interface Manner extends Reaching, Trusting {}
+export interface Manner extends Reaching, Trusting {
+  readonly tries: Tries;
+}
+
+/** The wrong answers that were given so far, in all meetings for one errand. */
+export interface Tries {
+  wrong: number;
+}
 
 /** A greeted peer, ready for a transfer. */
 export interface Meeting {
@@ -91,7 +98,7 @@ export async function meet(
   let meant = target;
   let allowed: Allowed = { unverified: manner.unverified };
   let why: CodeRequest['why'] = 'new';
-  let wrong = 0;
+  const { tries } = manner;
   let notBefore = 0;
   for (let questions = 0; questions < QUESTIONS; questions++) {
     const asked = await call(self, meant, manner, allowed, signal);
@@ -118,9 +125,9 @@ export async function meet(
       if (error.code !== 'wrong-code' && error.code !== 'code-changed') throw error;
       why = error.code;
       if (why !== 'wrong-code') continue;
-      notBefore = performance.now() + CODE_LIMITS.gap * 2 ** wrong;
-      wrong += 1;
-      if (wrong === CODE_TRIES) throw error;
+      notBefore = performance.now() + CODE_LIMITS.gap * 2 ** tries.wrong;
+      tries.wrong += 1;
+      if (tries.wrong >= CODE_TRIES) throw error;
     }
   }
   throw new DropError('code-changed');

@@ -77,10 +77,16 @@ export async function greetAsChooser(
   await channel.say({ type: 'share', epoch: answer.epoch, point: cpace.share });
   const { point } = await channel.hear('share');
   const { initiatorTag, responderTag } = cpace.finish('initiator', point);
-  await channel.say({ type: 'confirm', tag: initiatorTag });
-  const { tag } = await channel.hear('confirm');
-  if (!equal(tag, responderTag)) throw new DropError('wrong-code');
-  return 'paired';
+  try {
+    await channel.say({ type: 'confirm', tag: initiatorTag });
+    const { tag } = await channel.hear('confirm');
+    if (equal(tag, responderTag)) return 'paired';
+  } catch (cause) {
+    // Whoever hears our tag can tell whether it guessed right: this was a guess, also of one that
+    // hangs up now, or says that it is too early.
+    throw new DropError('wrong-code', { cause });
+  }
+  throw new DropError('wrong-code');
 }
 
 /** After the greeting each side says what it calls itself. Returns the peer's name, as it is. */

@@ -11,7 +11,11 @@
 //   trusted    says that it knows the sender
 //   replay     says to the receiver again what a sender said who proved itself
 //   guess      does not ask the receiver at all, and proves with a code of its own
+//   hang-up    the same, and is gone when the sender has answered
+//   put-off    the same, and says then that it is too early
+// In the last three, {"guessed": true} says that a sender has answered.
 
+import { DropError } from '../../dist/errors.js';
 import { newRun } from '../../dist/net/run.js';
 import { dial, listen } from '../../dist/net/tls.js';
 import { CodeGuard } from '../../dist/protocol/code.js';
@@ -29,6 +33,8 @@ const never = new AbortController().signal;
 /** What is said before anybody is trusted. */
 const GREETING = new Set(['hello', 'welcome', 'share', 'confirm', 'cancel', 'alive']);
 
+const GUESSES = new Set(['guess', 'hang-up', 'put-off']);
+
 /** What a sender said that proved itself to the end, for `replay`. */
 let recorded = [];
 
@@ -42,7 +48,7 @@ async function visit(sender) {
   sender.greeted(600_000);
   if (manner === 'open' || manner === 'trusted') return claim(sender);
   if (manner === 'reflect') return reflect(sender);
-  if (manner === 'guess') return guess(sender);
+  if (GUESSES.has(manner)) return guess(sender);
   const receiver = await dial({ host: '127.0.0.1', port: Number(port) }, self.identity, never);
   receiver.greeted(600_000);
   if (recorded.length > 0) {
@@ -129,7 +135,9 @@ async function guess(sender) {
     );
     say({ got: (await channel.hear('intro')).type });
   } catch (error) {
+    if (error.code === 'wrong-code') say({ guessed: true });
+    if (manner === 'hang-up') sender.destroy();
+    channel.fail(manner === 'put-off' ? new DropError('not-yet') : error);
     say({ over: error.code });
-    channel.fail(error);
   }
 }

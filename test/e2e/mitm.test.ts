@@ -78,6 +78,16 @@ describe('somebody in the middle, while the person types the right code', () => 
     expect(await send(`127.0.0.1:${port}`)).toBe(0);
   });
 
+  test.each([['guess'], ['hang-up'], ['put-off']])(
+    '%s: has one guess for each answer, however it ends that',
+    async (manner) => {
+      const it = await middle(manner);
+      const to = `127.0.0.1:${await it.port()}`;
+      expect(await send(to, ['--wait', '3'])).toBe(6);
+      expect(it.guesses).toBe(1);
+    },
+  );
+
   test('gets nothing of those who know each other, whatever it claims', async () => {
     const { port } = await receiving.event('ready');
     expect(await send(`127.0.0.1:${port}`)).toBe(0);
@@ -135,11 +145,16 @@ class Middle {
     );
   }
 
+  /** How many answers it could compare with what it guessed. */
+  get guesses(): number {
+    return this.#lines().filter(({ guessed }) => guessed).length;
+  }
+
   stop(): void {
     this.#child.kill('SIGKILL');
   }
 
-  #lines(): { port?: number; got?: string; gave?: string }[] {
+  #lines(): { port?: number; got?: string; gave?: string; guessed?: boolean }[] {
     const whole = this.#said().split('\n').slice(0, -1);
     return whole.map((line) => JSON.parse(line));
   }

@@ -140,7 +140,7 @@ describe('a code', () => {
     const guesses = ['1', '2', '3', '4', '5', '6', '493027'].map((code) =>
       greet({ guard, now: () => (now += 1e6), answer: { kind: 'code', code, epoch: 1 } }),
     );
-    const outcomes = (await Promise.all(guesses)).map(([chooser]) => chooser);
+    const outcomes = (await Promise.all(guesses)).map(([, announcer]) => announcer);
     expect(outcomes.filter((outcome) => outcome === 'wrong-code')).toHaveLength(3);
     expect(outcomes.filter((outcome) => outcome === 'code-changed')).toHaveLength(4);
   });
