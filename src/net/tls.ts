@@ -261,14 +261,15 @@ class Limit {
     socket.once('close', () => this.off());
   }
 
+  /** Whatever comes meanwhile does not extend it. */
   start(): void {
-    clearTimeout(this.#timer);
-    if (this.#socket.destroyed) return;
+    if (this.#timer !== undefined || this.#socket.destroyed) return;
     this.#timer = setTimeout(() => this.#socket.destroy(), GREETING_LIMIT);
   }
 
   off(): void {
     clearTimeout(this.#timer);
+    this.#timer = undefined;
     this.#off();
   }
 }

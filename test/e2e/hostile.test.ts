@@ -1,5 +1,6 @@
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Identity, loadIdentity } from '../../src/disk/identity.ts';
 import type { DropError } from '../../src/errors.ts';
@@ -126,6 +127,31 @@ test('strangers that say nothing leave no word on the screen', async () => {
   expect(stderr).toBe('');
   expect(stdout.trim().split('\n')).toHaveLength(1);
 });
+
+test('a stranger that takes its time before the first word has no more for the others', async () => {
+  await using ana = new Home();
+  await using eve = new Home();
+  await using receiving = drop(['receive', '--json', '--yes'], { home: ana });
+  const { port } = await receiving.event('ready');
+  const { openHome } = await import('../../src/disk/home.ts');
+  await openHome(eve.state);
+  const identity = await loadIdentity(eve.state);
+  const come = async (): Promise<Connection> => {
+    const { signal } = new AbortController();
+    const connection = await dial({ host: '127.0.0.1', port }, identity, signal);
+    connection.greeted(60_000);
+    return connection;
+  };
+  const slow = await come();
+  await sleep(5_000);
+  const silent = await come();
+  const channel = new Channel('chooser', slow);
+  await channel.say({ type: 'hello', newest: 1, oldest: 1, intent: 'send', knows: false });
+  await channel.hear('welcome');
+  const ends = [slow.over.then(() => 'slow'), silent.over.then(() => 'silent')];
+  expect(await Promise.race(ends)).toBe('slow');
+  silent.destroy();
+}, 30_000);
 
 test('a device that says nothing after the handshake does not keep a sender for ever', async () => {
   await using bob = new Home();
