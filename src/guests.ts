@@ -34,6 +34,20 @@ export class Guests {
 /** How much asking a person has to bear. Times are milliseconds of a clock that never goes back. */
 export class Patience {
   readonly #asked = new Map<string, { at: number; how: 'declined' | 'unanswered' }[]>();
+  /** The last question of each who asks just now. */
+  readonly #asking = new Map<string, Promise<unknown>>();
+
+  /** Asks when all is answered that `who` asked before: what was said to that counts for this. */
+  async inTurn<Answer>(who: string, ask: () => Promise<Answer>): Promise<Answer> {
+    const before = this.#asking.get(who);
+    const mine = Promise.allSettled([before]).then(ask);
+    this.#asking.set(who, mine);
+    try {
+      return await mine;
+    } finally {
+      if (this.#asking.get(who) === mine) this.#asking.delete(who);
+    }
+  }
 
   /** A question of `who` did not end with a yes. */
   noted(who: string, how: 'declined' | 'unanswered', now: number): void {

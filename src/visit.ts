@@ -244,23 +244,27 @@ async function takeIn(
       return transfer.fits(offered);
     },
     async ask(extent, gone) {
-      const { transfer: name, roots: accepted } = transfer.reception;
-      const roots = extent.roots.slice(0, SHOWN_ROOTS);
-      const request = { transfer: name, from: peer, known, ...extent, roots };
       const asks = !free && !capped && !(given && extent.risks.length === 0);
       given = false;
-      // Whoever was asked too often is not even told.
-      if (asks && patience.isSpent(who, now())) return 'declined';
-      emit({ event: 'request', peer, ...request });
-      const answer = asks ? await answerTo(request, options.accept, gone) : 'yes';
-      if (asks) note(answer);
-      if (answer !== 'yes' && !gone.aborted)
-        emit({ event: 'declined', transfer: name, peer, reason: answer });
-      if (answer === 'yes' && accepted === undefined) {
-        transfers.hold(transfer, current);
-        onAccepted(transfer);
-      }
-      return answer;
+      const settle = async (): Promise<'yes' | ErrorCode> => {
+        // Whoever was asked too often is not even told, nor about one who left while others were.
+        if (asks && patience.isSpent(who, now())) return 'declined';
+        if (asks && gone.aborted) return 'no-answer';
+        const { transfer: name, roots: accepted } = transfer.reception;
+        const roots = extent.roots.slice(0, SHOWN_ROOTS);
+        const request = { transfer: name, from: peer, known, ...extent, roots };
+        emit({ event: 'request', peer, ...request });
+        const answer = asks ? await answerTo(request, options.accept, gone) : 'yes';
+        if (asks) note(answer);
+        if (answer !== 'yes' && !gone.aborted)
+          emit({ event: 'declined', transfer: name, peer, reason: answer });
+        if (answer === 'yes' && accepted === undefined) {
+          transfers.hold(transfer, current);
+          onAccepted(transfer);
+        }
+        return answer;
+      };
+      return asks ? patience.inTurn(who, settle) : settle();
     },
     async open({ roots, checksum }) {
       await transfers.giveWay(transfer, roots);

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { Allowance, Guests, Patience } from '../src/guests.ts';
 import { OPEN_BYTES, OPEN_FILES } from '../src/limits.ts';
@@ -31,6 +32,26 @@ describe('a person who is asked', () => {
     expect(patience.isSpent('bob', 5 * MINUTE)).toBe(false);
     expect(patience.isSpent('eve', 10 * MINUTE - 1)).toBe(true);
     expect(patience.isSpent('eve', 10 * MINUTE)).toBe(false);
+  });
+
+  test('by one device at several doors is asked one question after the other', async () => {
+    const patience = new Patience();
+    let asked = 0;
+    const ask = async (): Promise<string> => {
+      if (patience.isSpent('eve', 0)) return 'not even told';
+      asked += 1;
+      await setImmediate();
+      patience.noted('eve', 'declined', 0);
+      return 'no';
+    };
+    const eve = [1, 2, 3, 4].map(() => patience.inTurn('eve', ask));
+    expect(await patience.inTurn('bob', async () => asked)).toBe(1);
+    expect(await Promise.all(eve)).toEqual(['no', 'no', 'not even told', 'not even told']);
+    // A question that failed does not keep the next one waiting.
+    const broken = patience.inTurn('bob', () => Promise.reject(new Error('broken')));
+    const next = patience.inTurn('bob', async () => 'next');
+    await expect(broken).rejects.toThrow('broken');
+    expect(await next).toBe('next');
   });
 
   test('and gave no answer may be asked a few times more', () => {

@@ -198,3 +198,19 @@ describe('a receiver that is open to everyone', () => {
     expect((await send(bob, [], { DROP_UNVERIFIED: '1' })).code).toBe(4);
   });
 });
+
+test('a no that is said twice stands for all that the same device asks at once', async () => {
+  await using ana = new Home();
+  await using bob = new Home();
+  const args = ['receive', '--open', '--name', 'Ana'];
+  await using receiving = dropOnScreen(args, { home: ana });
+  await receiving.waitFor(/Open to everyone/);
+  const all = Promise.all([1, 2, 3, 4].map(() => send(bob, ['--unverified'])));
+  for (const n of [1, 2]) {
+    await receiving.shows((text) => expect(text.match(/Accept\?/g)).toHaveLength(n));
+    await receiving.waitFor(/Accept\? \[y\/N\]\s*$/);
+    receiving.type(ENTER);
+  }
+  expect((await all).map(({ code }) => code)).toEqual([4, 4, 4, 4]);
+  expect(receiving.history().match(/Accept\?/g)).toHaveLength(2);
+});
