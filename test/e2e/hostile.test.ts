@@ -119,10 +119,13 @@ test('strangers that say nothing leave no word on the screen', async () => {
   await openHome(eve.state);
   const identity = await loadIdentity(eve.state);
   const never = new AbortController().signal;
-  const strangers = await Promise.all(
+  // Most of them are shown out, as there are too many.
+  const strangers = await Promise.allSettled(
     Array.from({ length: 40 }, () => dial({ host: '127.0.0.1', port }, identity, never)),
   );
-  for (const stranger of strangers) stranger.destroy();
+  const inside = strangers.filter((one) => one.status === 'fulfilled');
+  expect(inside).not.toHaveLength(0);
+  for (const { value } of inside) value.destroy();
   const { stderr, stdout } = await receiving.stop();
   expect(stderr).toBe('');
   expect(stdout.trim().split('\n')).toHaveLength(1);
