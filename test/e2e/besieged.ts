@@ -1,0 +1,138 @@
+import { readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect } from 'vitest';
+import { type Identity, loadIdentity } from '../../src/disk/identity.ts';
+import type { PeerId } from '../../src/events.ts';
+import { Delivery } from '../../src/transfer/delivery.ts';
+import { introduce } from '../../src/transfer/greeting.ts';
+import { runSender } from '../../src/transfer/sender.ts';
+import { Attacker, type AttackOptions, newIdentity } from '../support/attacker.ts';
+import { type Drop, drop } from '../support/bin.ts';
+import { Home } from '../support/home.ts';
+import { MemoryOutbox } from '../support/memory.ts';
+
+/**
+ * Ana waits for files: the real command. Bob and Eve were paired with her; Eve, and whoever else
+ * comes, wants no good.
+ */
+export class Besieged implements AsyncDisposable {
+  readonly receiving: Drop;
+  readonly ana = new Home();
+  readonly port: number;
+  readonly id: PeerId;
+  readonly #homes: readonly Home[];
+  readonly #bob: Identity;
+  /** Paired and hostile. */
+  readonly eve: Identity;
+  /** Not paired, and hostile. */
+  readonly stranger: Identity;
+  /** What lies in the folder for downloads by rights. */
+  readonly #delivered: string[] = ['pairing'];
+  #seen = 0;
+
+  private constructor(
+    receiving: Drop,
+    ready: { port: number; id: PeerId },
+    homes: readonly Home[],
+    [bob, eve, stranger]: readonly [Identity, Identity, Identity],
+  ) {
+    this.receiving = receiving;
+    this.ana = receiving.home;
+    this.port = ready.port;
+    this.id = ready.id;
+    this.#homes = homes;
+    this.#bob = bob;
+    this.eve = eve;
+    this.stranger = stranger;
+  }
+
+  static async begin(): Promise<Besieged> {
+    const receiving = drop(['receive', '--json', '--yes', '--name', 'Ana']);
+    const ready = await receiving.event('ready');
+    const homes = [new Home(), new Home()];
+    const identities = [];
+    for (const home of homes) {
+      await writeFile(join(home.path, 'pairing'), 'pairing');
+      await using sending = drop(['send', '--to', `127.0.0.1:${ready.port}`, 'pairing'], {
+        home,
+        env: { DROP_CODE: codeOf(receiving) },
+      });
+      expect((await sending.outcome()).code).toBe(0);
+      identities.push(await loadIdentity(home.state));
+    }
+    const [bob, eve] = identities as [Identity, Identity];
+    const all = new Besieged(receiving, ready, homes, [bob, eve, await newIdentity()]);
+    await receiving.event('code', ({ code }) => code === codeOf(receiving));
+    all.#seen = receiving.events.length;
+    return all;
+  }
+
+  /** Somebody who is not paired, unless another identity is named, with the handshake of TLS behind it. */
+  call(identity = this.stranger, options: AttackOptions = {}): Promise<Attacker> {
+    return Attacker.call(this.port, identity, options);
+  }
+
+  /** Eve, who is let in, and whose name was said. */
+  async eveEnters(): Promise<Attacker> {
+    const attacker = await this.call(this.eve);
+    await attacker.enter(this.id);
+    return attacker;
+  }
+
+  /** The code that is shown now. */
+  get code(): string {
+    return codeOf(this.receiving);
+  }
+
+  /** Bob's program, which is honest, delivers a file by a pipe of its own. */
+  async bobDelivers(change: (attacker: Attacker) => Attacker = (same) => same): Promise<void> {
+    const name = `note-${this.#delivered.length}`;
+    const bob = change(await this.call(this.#bob));
+    const channel = await bob.greet(this.id);
+    await introduce(channel, 'Bob');
+    const tree = { [name]: Buffer.from(`${name} of Bob`) };
+    await runSender(channel, new Delivery(new MemoryOutbox(tree)), () => {});
+    await bob.end();
+    this.#delivered.push(name);
+  }
+
+  /**
+   * What must hold after each attack: an honest sender is served, nothing else lies there, and
+   * nothing was told but of Bob, and what is documented of Eve: that she came, and that she failed.
+   */
+  async isUnharmed(also: readonly string[] = []): Promise<void> {
+    await this.bobDelivers();
+    // What broke off is kept for the next time, where it is known who sent it.
+    const there = (await readdir(this.ana.downloads)).filter((name) => !name.startsWith('.drop-'));
+    expect(there.sort()).toEqual([...this.#delivered].sort());
+    const told = this.receiving.events.slice(this.#seen);
+    this.#seen = this.receiving.events.length;
+    for (const event of told) {
+      const peer = 'peer' in event ? event.peer : undefined;
+      if (also.includes(event.event) || (peer && peer.id === this.#bob.id)) continue;
+      expect(peer && { ...event, peer: peer.id }).toMatchObject({ peer: this.eve.id });
+      expect(OF_EVE).toContain(event.event);
+    }
+  }
+
+  /** Ends it; nothing may have been said to the person. */
+  async end(): Promise<void> {
+    const { code, signal, stderr } = await this.receiving.stop();
+    expect({ code, signal, stderr }).toEqual({ code: null, signal: 'SIGINT', stderr: '' });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.receiving[Symbol.asyncDispose]();
+    for (const home of this.#homes) await home[Symbol.asyncDispose]();
+  }
+}
+
+/** What is told of a device that is known, until something of it is stored. */
+const OF_EVE = ['request', 'accepted', 'progress', 'reconnecting', 'error', 'summary'];
+
+function codeOf({ events }: Drop): string {
+  const shown = events.flatMap((one) =>
+    one.event === 'ready' || one.event === 'code' ? [one.code] : [],
+  );
+  return shown.at(-1) ?? '';
+}

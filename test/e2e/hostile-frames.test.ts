@@ -1,0 +1,304 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { encode, type Message } from '../../src/protocol/message.ts';
+import { type Attacker, frame } from '../support/attacker.ts';
+import { Besieged } from './besieged.ts';
+
+let ana: Besieged;
+
+beforeAll(async () => {
+  ana = await Besieged.begin();
+});
+afterAll(async () => {
+  await ana.end();
+  await ana[Symbol.asyncDispose]();
+});
+
+const hello: Message = { type: 'hello', newest: 1, oldest: 1, intent: 'send', knows: false };
+const share: Message = { type: 'share', epoch: 1, point: new Uint8Array(32).fill(1) };
+const confirm: Message = { type: 'confirm', tag: new Uint8Array(64) };
+const welcome: Message = { type: 'welcome', newest: 1, oldest: 1, terms: 'known', epoch: 0 };
+const intro: Message = { type: 'intro', name: 'Eve' };
+const begin: Message = { type: 'begin', continues: null, checksum: false };
+const roots: Message = { type: 'roots', names: ['x'], final: true };
+const file = { kind: 'file', path: 'x', size: 4, mtime: 0 } as const;
+const offer: Message = { type: 'offer', entries: [file], files: 1, bytes: 4, final: true };
+const accept: Message = { type: 'accept' };
+const want: Message = { type: 'want', count: 1, skip: [], kept: [], failed: [] };
+const chunk: Message = { type: 'chunk', entry: 0, offset: 0, bytes: new Uint8Array(4) };
+const end: Message = { type: 'end', entry: 0, digest: new Uint8Array(32) };
+const stored: Message = { type: 'stored', entry: 0 };
+const done: Message = { type: 'done' };
+const complete: Message = { type: 'complete', missed: 0 };
+const alive: Message = { type: 'alive' };
+const card = { part: 'announcer', run: '1234567890abcdef', name: 'Eve' } as const;
+const here: Message = { type: 'here', card };
+
+/** What comes on the wire: messages as they should be, or bytes as they should not. */
+type Said = readonly (Message | Uint8Array)[];
+
+function bytesOf(said: Said): Uint8Array {
+  return Buffer.concat(said.flatMap((one) => (one instanceof Uint8Array ? [one] : encode(one))));
+}
+
+const header = (kind: number, length: number): Uint8Array => frame(kind, '', length);
+
+/*
+ * What went wrong elsewhere: a negative length that crashed (Syncthing, CVE-2021-21404), a length
+ * that was not bounded (croc, 8e3a248b), a file that was taken without the dialog, as data came
+ * before the answer (Quick Share, CVE-2024-38272), crashes by an id (KDE Connect, CVE-2025-66270).
+ */
+describe('of a stranger, before the code is proven', () => {
+  const LENGTHS: [string, Said][] = [
+    ['a length of 0', [frame(0x01, '')]],
+    ['a length of 1', [frame(0x01, '\x01')]],
+    ['one byte more than is let in', [header(0x01, 129)]],
+    ['a length that is negative if it has a sign', [header(0x01, 2 ** 31)]],
+    ['the greatest length', [header(0x01, 2 ** 32 - 1)]],
+    ['the greatest length of data', [hello, header(0x20, 2 ** 32 - 1)]],
+    ['data without a head', [hello, header(0x20, 0)]],
+  ];
+  const KINDS: [string, Said][] = [
+    ['a kind that is none', [frame(0x7f, '')]],
+    ['a kind that is none, with a body', [hello, frame(0xff, 'x'.repeat(100))]],
+  ];
+  const ORDER: [string, Said][] = [
+    ['hello twice', [hello, hello]],
+    ['a share before hello', [share]],
+    ['a confirmation before hello', [confirm]],
+    ['a confirmation without a share', [hello, confirm]],
+    ['what only an announcer says', [welcome]],
+    ['the same after hello', [hello, welcome]],
+    ['a line that it did not open', [here]],
+    ['a sign of life, which nobody asked for', [alive]],
+    ...[intro, begin, roots, offer, accept, want, chunk, end, stored, done, complete].flatMap(
+      (message): [string, Said][] => [
+        [`"${message.type}" at once`, [message]],
+        [`"${message.type}" instead of a code`, [hello, message]],
+      ],
+    ),
+  ];
+
+  test.each([
+    ['lengths', LENGTHS],
+    ['kinds', KINDS],
+    ['an order', ORDER],
+  ])('%s that make no sense end the connection, and nothing else', async (_, attacks) => {
+    for (const [title, said] of attacks) {
+      const attacker = await ana.call();
+      attacker.send(bytesOf(said));
+      expect(await attacker.refused(), title).toBe('protocol');
+    }
+    await ana.isUnharmed();
+  });
+
+  test('half a frame is nothing, whichever way it ends', async () => {
+    const whole = bytesOf([hello, share]);
+    for (const how of ['end', 'reset'] as const)
+      for (const length of [1, 4, 5, 8, 9, 20, whole.length - 1]) {
+        const attacker = await ana.call();
+        attacker.send(whole.subarray(0, length));
+        if (how === 'end') attacker.socket.end();
+        else attacker.reset();
+        await attacker.gone;
+      }
+    await ana.isUnharmed();
+  });
+});
+
+/** How far Eve goes before she does something wrong. */
+const WAYS = {
+  named: [],
+  begun: [begin],
+  offered: [begin, roots, offer],
+  sending: [begin, roots, offer, chunk],
+  ended: [begin, roots, offer, chunk, end],
+} as const;
+
+/** What Eve waits for there, so that it is known where Ana is. */
+const ANSWERS = {
+  named: undefined,
+  begun: 'begun',
+  offered: 'want',
+  sending: 'want',
+  ended: 'failed',
+} as const;
+
+let visits = 0;
+
+async function eve(way: keyof typeof WAYS): Promise<Attacker> {
+  const attacker = await ana.eveEnters();
+  // What broke off would be gone on with, if it was the same file.
+  const entries = [{ ...file, mtime: ++visits }];
+  const all = WAYS[way].map((one) => (one.type === 'offer' ? { ...one, entries } : one));
+  for (const message of all) {
+    if (message.type === 'chunk') await attacker.hears('want');
+    attacker.say(message);
+  }
+  const answer = ANSWERS[way];
+  if (answer !== undefined) await attacker.hears(answer);
+  return attacker;
+}
+
+type Attack = readonly [string, keyof typeof WAYS, Said];
+
+/** Attacks of a device that was let in; each breaks the protocol. */
+async function areRefused(attacks: readonly Attack[]): Promise<void> {
+  for (const [title, way, said] of attacks) {
+    const attacker = await eve(way);
+    attacker.send(bytesOf(said));
+    expect(await attacker.refused(), title).toBe('protocol');
+  }
+  await ana.isUnharmed();
+}
+
+/*
+ * What went wrong elsewhere: as above; and two files under one id, of which only the first was
+ * cleaned up (Quick Share, CVE-2024-10668).
+ */
+describe('of a device that was let in', () => {
+  test('lengths that make no sense end the connection', () =>
+    areRefused([
+      ['a control frame of length 0', 'named', [frame(0x15, '')]],
+      ['a control frame of length 1', 'named', [frame(0x15, '{')]],
+      ['one byte more than is let in', 'named', [header(0x15, 64 * 1024 + 1)]],
+      ['a length that is negative if it has a sign', 'named', [header(0x15, 2 ** 31)]],
+      ['the greatest length', 'named', [header(0x15, 2 ** 32 - 1)]],
+      ['a chunk without data', 'offered', [frame(0x20, new Uint8Array(12))]],
+      ['a chunk without a head', 'offered', [frame(0x20, '')]],
+      ['a chunk that is too long by a byte', 'offered', [header(0x20, 12 + 256 * 1024 + 1)]],
+      ['a chunk of the greatest length', 'offered', [header(0x20, 2 ** 32 - 1)]],
+      ['a digest of 31 bytes', 'sending', [frame(0x21, new Uint8Array(4 + 31))]],
+      ['a digest of 33 bytes', 'sending', [frame(0x21, new Uint8Array(4 + 33))]],
+      ['something where nothing is to be', 'offered', [frame(0x24, '{}')]],
+      ['a kind that is none', 'sending', [frame(0x30, '')]],
+    ]));
+
+  test('what is right at another time ends the connection', () =>
+    areRefused([
+      ['data before anything was offered', 'begun', [chunk]],
+      ['data with the offer, before the answer', 'begun', [roots, offer, chunk, end]],
+      ['data of what was not offered', 'offered', [{ ...chunk, entry: 1 }]],
+      ['data with a gap', 'offered', [{ ...chunk, offset: 1 }]],
+      ['the same data twice', 'sending', [chunk]],
+      ['an end before all is there', 'offered', [end]],
+      ['a second end', 'ended', [end]],
+      ['data after the end', 'ended', [{ ...chunk, offset: 4 }]],
+      ['the end of it all, as a file is open', 'sending', [done]],
+      ['a second offer that contradicts the first', 'offered', [{ ...offer, bytes: 5 }]],
+      ['the first offer once more', 'offered', [offer]],
+      ['other roots', 'offered', [{ ...roots, names: ['y'] }]],
+      ['an offer outside of the roots', 'begun', [{ ...roots, names: ['y'] }, offer]],
+      ['totals that do not add up', 'begun', [roots, { ...offer, files: 2 }]],
+      ['a transfer in a transfer', 'offered', [begin]],
+      ['another name', 'offered', [intro]],
+      ['hello after the greeting', 'named', [hello]],
+      ['a share after the greeting', 'named', [share]],
+      ['a confirmation after the greeting', 'sending', [confirm]],
+      ['a line after the greeting', 'named', [here]],
+      ['what only a receiver says: accept', 'offered', [accept]],
+      ['what only a receiver says: want', 'offered', [want]],
+      ['what only a receiver says: stored', 'sending', [stored]],
+      ['what only a receiver says: complete', 'sending', [complete]],
+    ]));
+
+  const json = (text: string | Uint8Array): Said => [frame(0x15, text)];
+  const field = '"continues":null,"checksum":false';
+
+  test('JSON that is not what was agreed on ends the connection', () =>
+    areRefused([
+      ['no JSON', 'named', json('begin')],
+      ['JSON and more', 'named', json(`{${field}}{}`)],
+      ['a list', 'named', json('[]')],
+      ['null', 'named', json('null')],
+      ['text', 'named', json('"begin"')],
+      ['text that is no UTF-8', 'named', json(Buffer.from('{"continues":"\xff"}', 'latin1'))],
+      ['UTF-8 that is cut off', 'named', json(Buffer.from(`{${field},"é"`).subarray(0, -2))],
+      [
+        'half a pair of surrogates in a name',
+        'begun',
+        [frame(0x11, '{"names":["\\ud800"],"final":true}')],
+      ],
+      ['10,000 lists in each other', 'named', json('['.repeat(10_000) + ']'.repeat(10_000))],
+      [
+        '10,000 objects in each other',
+        'named',
+        json(`${'{"a":'.repeat(10_000)}1${'}'.repeat(10_000)}`),
+      ],
+      ['a field that is missing', 'named', json('{"continues":null}')],
+      ['one more field', 'named', json(`{${field},"more":1}`)],
+      ['as many fields as fit', 'named', json(`{${field}${manyFields(7000)}}`)],
+      ['a field called __proto__', 'named', json(`{${field},"__proto__":{"checksum":true}}`)],
+      ['a field called constructor', 'named', json(`{${field},"constructor":{}}`)],
+      ['a field called toString', 'named', json(`{${field},"toString":1}`)],
+      [
+        '__proto__ instead of a field',
+        'named',
+        json('{"__proto__":{"continues":null,"checksum":false}}'),
+      ],
+      ['__proto__ in an entry', 'begun', [roots, offered(`"__proto__":{"path":"../y"}`)]],
+      ['a field of another kind in an entry', 'begun', [roots, offered('"target":"../y"')]],
+      [
+        'a path that comes twice, and is bad the second time',
+        'begun',
+        [roots, offered('"path":"../y"')],
+      ],
+    ]));
+
+  test('of a field that comes twice, the last one counts for all that follows', async () => {
+    const attacker = await eve('begun');
+    // Nobody looked at the first one: neither was it judged, nor is it made.
+    const entry = '{"kind":"file","path":"../x","path":"x","size":4,"mtime":0}';
+    const twice = frame(0x12, `{"entries":[${entry}],"files":1,"bytes":4,"final":true}`);
+    attacker.send(bytesOf([roots, twice]));
+    await attacker.hears('want');
+    attacker.say(chunk, end);
+    expect(await attacker.hears('failed')).toMatchObject({ entry: 0, code: 'corrupt' });
+    attacker.socket.end();
+    await attacker.gone;
+    await ana.isUnharmed();
+  });
+
+  test('a flood of small frames keeps nobody from being served', async () => {
+    const attacker = await ana.eveEnters();
+    const many = Buffer.concat(Array.from({ length: 20_000 }, () => bytesOf([alive])));
+    for (let times = 0; times < 10; times++) attacker.send(many);
+    await ana.bobDelivers();
+    // They say nothing, and so they break nothing either: what follows is heard.
+    attacker.say(begin);
+    await attacker.hears('begun');
+    attacker.say(done);
+    expect(await attacker.refused()).toBe('protocol');
+    await ana.isUnharmed();
+  });
+
+  test('half a frame is a connection that broke', async () => {
+    for (const way of ['named', 'begun', 'offered', 'sending'] as const) {
+      const attacker = await eve(way);
+      attacker.send(frame(way === 'sending' ? 0x20 : 0x15, new Uint8Array(20), 100));
+      attacker.socket.end();
+      await attacker.gone;
+    }
+    await ana.isUnharmed();
+  });
+});
+
+test('an honest program whose bytes come one by one is served', async () => {
+  await ana.bobDelivers((bob) => {
+    const send = bob.send.bind(bob);
+    bob.send = (...parts) => {
+      for (const byte of Buffer.concat(parts)) send(Uint8Array.of(byte));
+    };
+    return bob;
+  });
+  await ana.isUnharmed();
+});
+
+function manyFields(count: number): string {
+  return Array.from({ length: count }, (_, i) => `,"${i}":0`).join('');
+}
+
+/** An offer with one more field in its entry. */
+function offered(field: string): Uint8Array {
+  const entry = `{"kind":"file","path":"x","size":4,"mtime":0,${field}}`;
+  return frame(0x12, `{"entries":[${entry}],"files":1,"bytes":4,"final":true}`);
+}
