@@ -3,6 +3,9 @@ import { join } from 'node:path';
 import { expect } from 'vitest';
 import { type Identity, loadIdentity } from '../../src/disk/identity.ts';
 import type { PeerId } from '../../src/events.ts';
+import { type Connection, listen as listenOn } from '../../src/net/tls.ts';
+import { FrameDecoder } from '../../src/protocol/frame.ts';
+import { decode } from '../../src/protocol/message.ts';
 import { Delivery } from '../../src/transfer/delivery.ts';
 import { introduce } from '../../src/transfer/greeting.ts';
 import { runSender } from '../../src/transfer/sender.ts';
@@ -10,6 +13,7 @@ import { Attacker, type AttackOptions, newIdentity } from '../support/attacker.t
 import { type Drop, drop } from '../support/bin.ts';
 import { Home } from '../support/home.ts';
 import { MemoryOutbox } from '../support/memory.ts';
+import type { Outcome } from '../support/process.ts';
 
 /**
  * Ana waits for files: the real command. Bob and Eve were paired with her; Eve, and whoever else
@@ -84,6 +88,11 @@ export class Besieged implements AsyncDisposable {
     return codeOf(this.receiving);
   }
 
+  /** Which one that is. */
+  get epoch(): number {
+    return 1 + this.receiving.events.filter(({ event }) => event === 'code').length;
+  }
+
   /** Bob's program, which is honest, delivers a file by a pipe of its own. */
   async bobDelivers(change: (attacker: Attacker) => Attacker = (same) => same): Promise<void> {
     const name = `note-${this.#delivered.length}`;
@@ -125,6 +134,41 @@ export class Besieged implements AsyncDisposable {
     await this.receiving[Symbol.asyncDispose]();
     for (const home of this.#homes) await home[Symbol.asyncDispose]();
   }
+}
+
+/**
+ * How a sender ends that calls somebody who says this on every connection, whatever he hears. He
+ * must hear nothing but a greeting.
+ */
+export async function sendTo(said: Uint8Array): Promise<Outcome> {
+  await using bob = new Home();
+  await writeFile(join(bob.path, 'a.txt'), 'a');
+  const heard: string[] = [];
+  const listen = async (connection: Connection): Promise<void> => {
+    const decoder = new FrameDecoder();
+    decoder.greeted();
+    for await (const bytes of connection.incoming)
+      for (const piece of decoder.push(bytes)) heard.push(decode(piece).type);
+  };
+  const connections: Connection[] = [];
+  const listener = await listenOn([0], await newIdentity(), {
+    card: { part: 'announcer', run: '1234567890abcdef', name: 'Eve' },
+    onConnection(connection) {
+      connections.push(connection);
+      connection.write(said).catch(() => {});
+      listen(connection).catch(() => {});
+    },
+  });
+  const to = `127.0.0.1:${listener.port}`;
+  await using sending = drop(['send', '--to', to, '--wait', '0.3', 'a.txt'], {
+    home: bob,
+    env: { DROP_CODE: '493027' },
+  });
+  const outcome = await sending.outcome();
+  for (const connection of connections) connection.destroy();
+  listener.close();
+  expect(['hello', 'share', 'confirm', 'cancel']).toEqual(expect.arrayContaining(heard));
+  return outcome;
 }
 
 /** What is told of a device that is known, until something of it is stored. */

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { encode, type Message } from '../../src/protocol/message.ts';
 import { type Attacker, frame } from '../support/attacker.ts';
-import { Besieged } from './besieged.ts';
+import { Besieged, sendTo } from './besieged.ts';
 
 let ana: Besieged;
 
@@ -211,8 +211,13 @@ describe('of a device that was let in', () => {
       ['a list', 'named', json('[]')],
       ['null', 'named', json('null')],
       ['text', 'named', json('"begin"')],
-      ['text that is no UTF-8', 'named', json(Buffer.from('{"continues":"\xff"}', 'latin1'))],
-      ['UTF-8 that is cut off', 'named', json(Buffer.from(`{${field},"é"`).subarray(0, -2))],
+      ['a name that is no UTF-8', 'begun', [rootsOf(Buffer.of(0xff))]],
+      ['a name in UTF-8 that is cut off', 'begun', [rootsOf(Buffer.of(0xc3))]],
+      [
+        'a name in UTF-8 that is too long for what it says',
+        'begun',
+        [rootsOf(Buffer.of(0xc1, 0xa1))],
+      ],
       [
         'half a pair of surrogates in a name',
         'begun',
@@ -282,6 +287,21 @@ describe('of a device that was let in', () => {
   });
 });
 
+/* As above, for whoever sends: it is the one who parses what a false receiver says. */
+describe.concurrent('a sender that calls somebody who', () => {
+  test.each<[string, Said]>([
+    ['says a length of 0', [frame(0x02, '')]],
+    ['says a length that is negative if it has a sign', [header(0x02, 2 ** 31)]],
+    ['says the greatest length', [header(0x02, 2 ** 32 - 1)]],
+    ['says a kind that is none', [frame(0x7f, '')]],
+    ['gives its name at once', [intro]],
+    ['takes at once what nobody offered', [accept, want]],
+    ['answers a question that nobody asked', [{ ...welcome, terms: 'code' }, confirm]],
+  ])('%s ends with an error, and has said nothing', async (_, said) => {
+    expect(await sendTo(bytesOf(said))).toMatchObject({ code: 7 });
+  });
+});
+
 test('an honest program whose bytes come one by one is served', async () => {
   await ana.bobDelivers((bob) => {
     const send = bob.send.bind(bob);
@@ -295,6 +315,12 @@ test('an honest program whose bytes come one by one is served', async () => {
 
 function manyFields(count: number): string {
   return Array.from({ length: count }, (_, i) => `,"${i}":0`).join('');
+}
+
+/** Roots of one name, in whatever bytes. */
+function rootsOf(name: Uint8Array): Uint8Array {
+  const parts = [Buffer.from('{"names":["'), name, Buffer.from('"],"final":true}')];
+  return frame(0x11, Buffer.concat(parts));
 }
 
 /** An offer with one more field in its entry. */
