@@ -27,6 +27,19 @@ describeWith(LAB, 'among strangers, a receiver that nobody can dial', () => {
     expect(rogue.said).not.toContain('roots');
   });
 
+  test.concurrent('is asked about in a terminal, if it is known by another name', async () => {
+    await using there = new Neighbourhood();
+    const { bob, eve } = there;
+    await there.acquaint(bob, eve);
+    const rogue = await there.rogue('claim', 'Ana', 'take');
+    await using sending = there.choosing(bob, '--to', 'Ana');
+    await sending.waitFor(/calls itself "Ana" is your "eve"\. Send to "eve"\? \[y\/N\]/);
+    sending.type(ENTER);
+    await sending.waitFor(/Nothing was sent/);
+    expect((await sending.outcome()).code).toBe(6);
+    expect(rogue.said).not.toContain('roots');
+  });
+
   test.concurrent('is not mistaken, where it is chosen, for one that is known by that name', async () => {
     await using there = new Neighbourhood();
     const { ana, bob } = there;
@@ -123,11 +136,11 @@ class Neighbourhood implements AsyncDisposable {
     return this.network.send(host, to, receiving, [...args, name], { ...LONG, ...code });
   }
 
-  /** At the terminal of a sender who has named nobody. */
-  choosing(host: Host): Screen {
+  /** At the terminal of a sender, who has named nobody unless `args` do. */
+  choosing(host: Host, ...args: readonly string[]): Screen {
     const home = this.network.home(host);
     writeFileSync(join(home.path, 'chosen'), 'chosen');
-    return dropOnScreen(['send', 'chosen'], { host, home });
+    return dropOnScreen(['send', ...args, 'chosen'], { host, home });
   }
 
   /** Eve, doing what `rogue.mjs` says; once she is ready. */

@@ -51,7 +51,7 @@ const TLS_RECORD = Uint8Array.of(0x16, 3, 1, 0x40, 0);
  * What went wrong elsewhere: a flood of connections that kept a device busy (KDE Connect,
  * CVE-2020-26164); addresses told before anything was encrypted (croc, CVE-2023-43618).
  */
-describe('whoever speaks something else', () => {
+describe('whoever speaks', () => {
   test.each<[string, string | Uint8Array]>([
     ['HTTP', HTTP],
     ['HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'],
@@ -88,6 +88,10 @@ describe('whoever speaks something else', () => {
   });
 });
 
+/*
+ * What went wrong elsewhere: who somebody is was taken from other places than the channel, and
+ * differed between them (KDE Connect, CVE-2025-32900, -66270; LocalSend, CVE-2025-54792).
+ */
 describe('a handshake', () => {
   const refused = async (options: ConnectionOptions): Promise<void> => {
     const attacker = await ana.call(ana.stranger, options);
@@ -141,6 +145,7 @@ describe('a handshake', () => {
   });
 });
 
+/* Renegotiation is none of TLS 1.3; to ask for new keys all the time is what is left of it. */
 describeWith(['openssl'], 'a flood of new keys', () => {
   test('keeps nobody from being served', async () => {
     await using folder = new TempFolder();
@@ -215,6 +220,10 @@ const STATES: Record<string, () => Promise<Attacker>> = {
   },
 };
 
+/*
+ * What went wrong elsewhere: a crash that left its victim in the network of the attacker (Quick
+ * Share, CVE-2024-38271).
+ */
 describe('a connection that ends', () => {
   test.each(Object.keys(STATES))('after %s, by a reset or on one side, is over', async (state) => {
     const reset = await STATES[state]?.();
@@ -228,8 +237,9 @@ describe('a connection that ends', () => {
   });
 });
 
+/* What went wrong elsewhere: the flood of connections, as above. */
 describe('a crowd', () => {
-  test('200 times from one address, keeps nobody out, at that address neither', async () => {
+  test('of 200 from one address keeps nobody out, at that address neither', async () => {
     const from = nextAddress();
     const silent: Socket[] = [];
     let gone = 0;
@@ -255,6 +265,10 @@ describe('a crowd', () => {
   }
 });
 
+/*
+ * What went wrong elsewhere: a file that was taken without the dialog (Quick Share, CVE-2024-38272);
+ * what a stranger says on the screen (croc, CVE-2023-43620; magic-wormhole, issue 476).
+ */
 describe('while a person is asked', () => {
   test('strangers change nothing on the screen, and data that comes before the answer ends it', async () => {
     await using home = new Home();
@@ -300,6 +314,7 @@ describe('while a person is asked', () => {
   });
 });
 
+/* As above: whoever only holds a place. */
 describe.concurrent('a connection on which nothing comes', () => {
   test('or next to nothing, is over in the end, and takes no place of others', async () => {
     const silent = [wire(), wire()];

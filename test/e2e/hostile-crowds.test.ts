@@ -79,6 +79,7 @@ describeWith(LAB, 'a receiver that many call who want nothing', () => {
   });
 });
 
+/* A device that meets itself meets a copy of its key: what is one's own proves nothing there. */
 describeWith(LAB, 'a copy of the key of a receiver', () => {
   test('is refused where it is used on another computer, by both of them', async () => {
     await using there = new Neighbourhood();

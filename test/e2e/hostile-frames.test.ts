@@ -44,8 +44,7 @@ const header = (kind: number, length: number): Uint8Array => frame(kind, '', len
 
 /*
  * What went wrong elsewhere: a negative length that crashed (Syncthing, CVE-2021-21404), a length
- * that was not bounded (croc, 8e3a248b), a file that was taken without the dialog, as data came
- * before the answer (Quick Share, CVE-2024-38272), crashes by an id (KDE Connect, CVE-2025-66270).
+ * that was not bounded (croc, 8e3a248b), that of a checksum which overflowed (rsync, CVE-2024-12084).
  */
 describe('of a stranger, before the code is proven', () => {
   const LENGTHS: [string, Said][] = [
@@ -152,8 +151,9 @@ async function areRefused(attacks: readonly Attack[]): Promise<void> {
 }
 
 /*
- * What went wrong elsewhere: as above; and two files under one id, of which only the first was
- * cleaned up (Quick Share, CVE-2024-10668).
+ * What went wrong elsewhere: as above; a file that was taken without the dialog, two under one id, of
+ * which only the first was cleaned up (Quick Share, CVE-2024-38272, -10668); a device that said who
+ * it is twice, and differently (KDE Connect, CVE-2025-66270).
  */
 describe('of a device that was let in', () => {
   test('lengths that make no sense end the connection', () =>
