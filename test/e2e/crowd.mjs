@@ -2,7 +2,7 @@
 //   node crowd.mjs HOME HOST PORT SILENT JUNK ADDRESS...
 // SILENT of them say nothing: one half not even what TLS needs. JUNK of them say something that makes
 // no sense, while the others are there. They come from these addresses in turn, RATE a second. HOME is where their key lies. Says
-// {"came", "open"} when all have come, and {"over", "longest"} when the receiver has shown out all of
+// {"came", "open"} when all have come and those have gone that had no place, and {"over", "longest"} when the receiver has shown out all of
 // them: how many, and the longest time in ms.
 
 import { randomBytes } from 'node:crypto';
@@ -16,6 +16,9 @@ const say = (what) => process.stdout.write(`${JSON.stringify(what)}\n`);
 
 /** Fewer than a receiver lets in, so that they do come in. */
 const RATE = 70;
+
+/** ms. Those that are shown out at once have gone if for so long nobody goes. */
+const SETTLED = 1500;
 
 const key = { key: identity.key, cert: identity.cert };
 const speak = (raw, how) => {
@@ -44,6 +47,7 @@ let came = 0;
 let open = 0;
 let over = 0;
 let longest = 0;
+let lastGone = 0;
 
 function come(act) {
   const localAddress = addresses[came % addresses.length];
@@ -55,7 +59,8 @@ function come(act) {
   raw.once('close', () => {
     open--;
     over++;
-    longest = Math.max(longest, performance.now() - since);
+    lastGone = performance.now();
+    longest = Math.max(longest, lastGone - since);
     if (over === all.length) say({ over, longest });
   });
   raw.resume();
@@ -65,6 +70,9 @@ const coming = setInterval(() => {
   const act = all[came];
   if (act !== undefined) return come(act);
   clearInterval(coming);
-  // Those that are shown out at once have gone by then.
-  setTimeout(() => say({ came, open }), 500);
+  const settling = setInterval(() => {
+    if (performance.now() - lastGone < SETTLED) return;
+    clearInterval(settling);
+    say({ came, open });
+  }, 100);
 }, 1000 / RATE);
