@@ -9,8 +9,8 @@ import {
   readSync,
   type Stats,
 } from 'node:fs';
-import { type FileHandle, open, readdir, realpath, stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { type FileHandle, open, readdir, realpath } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { DropError, type ErrorCode } from '../errors.ts';
 import { MAX_CHUNK } from '../limits.ts';
 import { equal } from '../protocol/bytes.ts';
@@ -55,8 +55,8 @@ export async function openOutbox(
     });
   const sources = new Map<string, string>();
   for (const path of paths) {
-    const source = await locate(path);
-    const name = offered(basename(source) || NAME_OF_THE_DISK, platform);
+    const { source, name: given } = await locate(path);
+    const name = offered(given || NAME_OF_THE_DISK, platform);
     sources.set(freeName(sources, name), source);
   }
   if (stream === undefined) return new DiskOutbox(sources, undefined, platform);
@@ -118,9 +118,10 @@ class DiskOutbox implements Outbox {
     const block = Buffer.allocUnsafe(Math.min(entry.size, MAX_CHUNK));
     try {
       if (entry.size <= MAX_CHUNK) return sha256().update(this.#readAtOnce(entry, block)).digest();
-      const file = await open(this.#sourceOf(entry.path), flagsFor(entry));
+      const file = await open(this.#sourceOf(entry.path), FLAGS);
       try {
         ensureOffered(entry, await file.stat());
+        this.#ensureInside(entry.path);
         const hash = await hashStart(entry, entry.size, file, block, signal);
         ensureOffered(entry, await file.stat());
         return hash.digest();
@@ -142,7 +143,7 @@ class DiskOutbox implements Outbox {
     const source = this.#sourceOf(path);
     try {
       // On a warm disk the call takes a microsecond; to hand it to another thread takes ten.
-      const found = isRoot(path) ? await stat(source) : lstatSync(source);
+      const found = lstatSync(source);
       const mtime = timeOf(found);
       const mode = this.#platform === 'windows' ? {} : { mode: found.mode & 0o777 };
       if (found.isFile()) return { kind: 'file', path, size: found.size, mtime, ...mode };
@@ -169,6 +170,7 @@ class DiskOutbox implements Outbox {
   async #list(path: string): Promise<(string | Unsendable)[]> {
     try {
       const names = await readdir(this.#sourceOf(path), { encoding: 'buffer' });
+      this.#ensureInside(path, path);
       return names
         .sort((a, b) => Buffer.compare(b, a))
         .map((name) => {
@@ -215,9 +217,10 @@ class DiskOutbox implements Outbox {
 
   /** Without another thread, as in `#look`. */
   #readAtOnce(entry: FileEntry, block: Buffer): Uint8Array {
-    const file = openSync(this.#sourceOf(entry.path), flagsFor(entry));
+    const file = openSync(this.#sourceOf(entry.path), FLAGS);
     try {
       ensureOffered(entry, fstatSync(file));
+      this.#ensureInside(entry.path);
       let length = 0;
       while (length < entry.size) {
         const count = readSync(file, block, length, entry.size - length, length);
@@ -237,9 +240,10 @@ class DiskOutbox implements Outbox {
     ring: Ring,
     signal: AbortSignal,
   ): AsyncGenerator<Block, Uint8Array, undefined> {
-    const file = await open(this.#sourceOf(entry.path), flagsFor(entry));
+    const file = await open(this.#sourceOf(entry.path), FLAGS);
     try {
       ensureOffered(entry, await file.stat());
+      this.#ensureInside(entry.path);
       let hash = await hashStart(entry, kept?.size ?? 0, file, ring.block, signal);
       let offset = kept?.size ?? 0;
       if (kept !== undefined && !isDigest(hash.copy(), kept)) {
@@ -258,6 +262,15 @@ class DiskOutbox implements Outbox {
     } finally {
       await file.close();
     }
+  }
+
+  /**
+   * Throws `changed` if a folder on the way to what was opened is a link by now, which may lead
+   * anywhere: whoever may write into what is sent must not have us send what only we may read.
+   */
+  #ensureInside(path: string, folder = parentOf(path)): void {
+    for (let at = folder; at !== ''; at = parentOf(at))
+      if (lstatSync(this.#sourceOf(at)).isSymbolicLink()) throw changed({ path });
   }
 
   #streamOf({ path }: StreamEntry): Stream {
@@ -290,14 +303,13 @@ class Ring {
   }
 }
 
-/** Where a path leads, absolute, ending in the name that the person used for it. */
-async function locate(path: string): Promise<string> {
+/** Where a path leads, absolute and without a link, and the name that the person used for it. */
+async function locate(path: string): Promise<{ source: string; name: string }> {
   try {
-    await stat(path);
+    const source = await realpath(path);
     const name = basename(path);
     // What `.` and `..` are called, only the disk knows: they may lie behind a link.
-    if (name === '.' || name === '..') return await realpath(path);
-    return join(await realpath(dirname(path)), name);
+    return { source, name: name === '.' || name === '..' ? basename(source) : name };
   } catch (error) {
     throw diskFailure(error, path, { ...READING, ELOOP: 'missing' });
   }
@@ -323,13 +335,7 @@ function decode(name: Buffer): string | undefined {
   return Buffer.from(text).equals(name) ? text : undefined;
 }
 
-function isRoot(path: string): boolean {
-  return parentOf(path) === '';
-}
-
-function flagsFor({ path }: FileEntry): number {
-  return constants.O_RDONLY | NO_WAIT | (isRoot(path) ? 0 : NO_FOLLOW);
-}
+const FLAGS = constants.O_RDONLY | NO_WAIT | NO_FOLLOW;
 
 function timeOf({ mtimeMs }: Stats): number {
   return Math.round(mtimeMs);
@@ -380,7 +386,7 @@ function ensureOffered(entry: FileEntry, found: Stats): void {
     throw changed(entry);
 }
 
-function changed({ path }: FileEntry): DropError {
+function changed({ path }: Pick<FileEntry, 'path'>): DropError {
   return new DropError('changed', { path });
 }
 

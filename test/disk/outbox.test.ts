@@ -298,6 +298,22 @@ describe('the walk', () => {
     expect(await failureOf(readAll(outbox, lost))).toMatchObject({ code: 'missing' });
   });
 
+  test.each(['r', 'r/d'])('does not go where a link leads that %s became', async (which) => {
+    const base = newFolder();
+    mkdirSync(join(base, 'r', 'd'), { recursive: true });
+    mkdirSync(join(base, 'private', 'd'), { recursive: true });
+    writeFileSync(join(base, 'private', 'secret'), 'x');
+    writeFileSync(join(base, 'private', 'd', 'secret'), 'x');
+    const found: string[] = [];
+    for await (const entry of (await openOutbox([join(base, 'r')])).entries()) {
+      found.push(entry.kind === 'unsendable' ? `${entry.reason} ${entry.path}` : entry.path);
+      if (entry.path !== which || entry.kind === 'unsendable') continue;
+      rmSync(join(base, which), { recursive: true });
+      symlinkSync(join(base, 'private'), join(base, which));
+    }
+    expect(found).toEqual(which === 'r' ? ['r', 'changed r'] : ['r', 'r/d', 'changed r/d']);
+  });
+
   test('names what has no name in Unicode, and goes on', async () => {
     const folder = join(newFolder(), 'r');
     mkdirSync(folder);
@@ -471,6 +487,30 @@ describe('a file', () => {
       },
     );
   }
+
+  test.each([
+    ['r', 1000],
+    ['r', MAX_CHUNK * 3],
+    ['r/d', 1000],
+    ['r/d', MAX_CHUNK * 3],
+  ])(
+    'is not read through a link that %s became, of %d bytes, though it looks the same',
+    async (which, size) => {
+      const base = newFolder();
+      for (const folder of ['r/d', 'private/d']) {
+        mkdirSync(join(base, folder), { recursive: true });
+        writeFileSync(join(base, folder, 'x'), randomBytes(size));
+        utimesSync(join(base, folder, 'x'), 1_000_000_000, 1_000_000_000);
+      }
+      const outbox = await openOutbox([join(base, 'r')]);
+      const file = await fileIn(outbox, 'r/d/x');
+      rmSync(join(base, which), { recursive: true });
+      symlinkSync(join(base, which.replace('r', 'private')), join(base, which));
+      const expected = { code: 'changed', path: 'r/d/x' };
+      expect(await failureOf(readAll(outbox, file))).toMatchObject(expected);
+      expect(await failureOf(outbox.digest(file, UNSTOPPED))).toMatchObject(expected);
+    },
+  );
 
   test.each([
     ['cut', (path: string) => truncateSync(path, MAX_CHUNK)],
