@@ -25,7 +25,7 @@ import {
   MAX_OPEN_ENTRIES,
   MAX_ROOT_UNITS,
   MAX_ROOTS,
-} from '../../src/protocol/limits.ts';
+} from '../../src/limits.ts';
 import type { Entry } from '../../src/protocol/manifest.ts';
 import { Besieged, delivered, MARK } from '../support/besieged.ts';
 import { file, folder, KIND, Rogue, sha256, type Talk } from '../support/rogue-peer.ts';
