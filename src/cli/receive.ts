@@ -1,6 +1,6 @@
 import type { Accept, ReceiveOptions, Summary } from '../index.ts';
 import { type ReceiveOrder, UsageError } from './arguments.ts';
-import { type Asker, enterPressed, Left } from './asker.ts';
+import { type Asker, drain, enterPressed, Left } from './asker.ts';
 import type { Context } from './context.ts';
 import { exitOfSummary } from './outcome.ts';
 
@@ -127,8 +127,20 @@ class Questions {
 
   /** Lets new devices in again after too many wrong codes, if somebody is here to say so. */
   get unlock(): ReceiveOptions['unlock'] {
-    const { asker, io } = this.#context;
-    return asker && ((signal) => enterPressed(io.stdin, () => this.#standing > 0, signal));
+    const { asker, face, io, stops } = this.#context;
+    return (
+      asker &&
+      (async (signal) => {
+        try {
+          // An Enter of before was not for this.
+          await face.standBack(() => drain(io.stdin, signal));
+        } catch (error) {
+          if (error instanceof Left) stops.stop('SIGINT');
+          throw error;
+        }
+        await enterPressed(io.stdin, () => this.#standing > 0, signal);
+      })
+    );
   }
 
   /** Asks a person; whoever leaves the question leaves the command. */

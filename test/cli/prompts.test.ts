@@ -463,6 +463,19 @@ describe.each([['in a terminal'], ['in plain mode']])('ten wrong codes, %s', (ho
     expect(await stage.report('unlocked')).toBe(true);
   });
 
+  test('are not unlocked by what was typed before', async () => {
+    await using stage = await Stage.open('receive', ...plain);
+    await stage.report('ready');
+    await stage.cue({ tell: READY });
+    stage.screen.type(ENTER + ENTER);
+    await stage.cue(locked, { locked: true });
+    await stage.screen.waitFor(/Press Enter to let new devices in again\./);
+    await sleep(600);
+    expect(stage.reported('unlocked')).toBe(false);
+    stage.screen.type(ENTER);
+    expect(await stage.report('unlocked')).toBe(true);
+  });
+
   test('keep no known device from being asked about, and its answer unlocks nothing', async () => {
     await using stage = await Stage.open('receive', ...plain);
     await stage.report('ready');
