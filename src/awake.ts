@@ -6,6 +6,15 @@ export interface AwakeOptions {
   readonly platform?: NodeJS.Platform | undefined;
 }
 
+/** No other program needs to know the codes of ours. */
+export function withoutSecrets({
+  DROP_CODE,
+  DROP_PIN,
+  ...others
+}: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return others;
+}
+
 /** What is over sooner is not worth a process. */
 const AFTER = 1_000;
 
@@ -43,6 +52,7 @@ export class Awake {
     const [program, ...args] = command;
     try {
       const guard = spawn(program, args, {
+        env: withoutSecrets(process.env),
         stdio: ['pipe', 'ignore', 'ignore'],
         windowsHide: true,
       });

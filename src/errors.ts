@@ -66,7 +66,7 @@ export const ERRORS = {
     exit: 4,
     wire: 8,
     message:
-      'The other side takes no more than 1 GiB in 100 files from a device that it does not know.',
+      'The other side takes no more than 1 GiB in 100 files and folders from a device that it does not know.',
     hint: 'Someone there can be asked if it runs in a terminal, or can let this device in by a code.',
   },
 

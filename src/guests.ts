@@ -7,7 +7,8 @@ import {
   MAX_VISITS_EACH,
   OPEN_BYTES,
   OPEN_BYTES_IN_ALL,
-  OPEN_FILES,
+  OPEN_ENTRIES,
+  OPEN_ENTRIES_IN_ALL,
   PATIENCE,
 } from './limits.ts';
 
@@ -76,22 +77,23 @@ export class Patience {
   }
 }
 
-/** How much is taken of devices that nobody vouches for. */
+/** How much is taken of devices that nobody vouches for: it counts what they offer. */
 export class Allowance {
-  #left: number;
-
-  constructor(bytes = OPEN_BYTES_IN_ALL) {
-    this.#left = bytes;
-  }
+  #entries = OPEN_ENTRIES_IN_ALL;
+  #bytes = OPEN_BYTES_IN_ALL;
 
   /** For one transfer: whether all that was offered so far fits, which is then taken off. */
-  begin(): (offered: { files: number; bytes: number; sized: boolean }) => boolean {
-    let taken = 0;
-    return ({ files, bytes, sized }) => {
-      const more = Math.max(0, bytes - taken);
-      if (!sized || files > OPEN_FILES || bytes > OPEN_BYTES || more > this.#left) return false;
-      taken += more;
-      this.#left -= more;
+  begin(): (offered: { entries: number; bytes: number; sized: boolean }) => boolean {
+    const taken = { entries: 0, bytes: 0 };
+    return ({ entries, bytes, sized }) => {
+      const more = Math.max(0, entries - taken.entries);
+      const moreBytes = Math.max(0, bytes - taken.bytes);
+      if (!sized || entries > OPEN_ENTRIES || bytes > OPEN_BYTES) return false;
+      if (more > this.#entries || moreBytes > this.#bytes) return false;
+      taken.entries += more;
+      taken.bytes += moreBytes;
+      this.#entries -= more;
+      this.#bytes -= moreBytes;
       return true;
     };
   }

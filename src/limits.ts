@@ -117,12 +117,19 @@ export const REPEATED = 120_000;
 export const MAX_IDLE_EACH = 4;
 export const MAX_IDLE = 16;
 
-/** What devices that nobody vouches for may leave here where nobody is asked, in files and bytes… */
-export const OPEN_FILES = 100;
+/**
+ * What devices that nobody vouches for may leave here at a time, where nobody is asked: files,
+ * folders and links, and bytes…
+ */
+export const OPEN_ENTRIES = 100;
 export const OPEN_BYTES = 1024 ** 3;
 
 /** …and all of them together, as long as the receiver runs. */
+export const OPEN_ENTRIES_IN_ALL = 10_000;
 export const OPEN_BYTES_IN_ALL = 10 * OPEN_BYTES;
+
+/** How long such a device may move nothing, while no question about it stands, and keep its place. */
+export const STRANGER_IDLE = 30_000;
 
 /** How far reading may be ahead of what the receiver has. Bounds the memory for what may be sent again. */
 export const MAX_UNACKNOWLEDGED = 16 * 1024 * 1024;

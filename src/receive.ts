@@ -51,7 +51,7 @@ export interface ReceiveOptions extends CommonOptions {
   readonly pin?: string | true | undefined;
   /**
    * Lets everyone in, without any proof of who it is. `ask`: `accept` is asked about each of them;
-   * `capped`: nobody is, and they may leave 100 files and 1 GiB at a time, and 10 GiB in all.
+   * `capped`: nobody is, and they may leave 100 files and folders and 1 GiB at a time.
    */
   readonly open?: 'ask' | 'capped' | undefined;
   /**

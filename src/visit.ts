@@ -5,6 +5,7 @@ import type { Stagings } from './disk/staging.ts';
 import { DropError, type ErrorCode } from './errors.ts';
 import type { Device, Extent, PeerId, ReceiveEvent } from './events.ts';
 import type { Allowance, Guests, Patience } from './guests.ts';
+import { STRANGER_IDLE } from './limits.ts';
 import { exchangeNames, keepAlive, remember } from './meet.ts';
 import { keepLine } from './net/line.ts';
 import { isOwnAddress } from './net/links.ts';
@@ -127,7 +128,7 @@ async function admit(
     { me: self.identity.id, peer, binding },
     {
       knows: ours || (known !== undefined && !blocked && !needsPin),
-      guard: blocked ? undefined : (guards.get(peer) ?? guard),
+      guard: blocked ? undefined : ((known && guards.get(peer)) ?? guard),
       open: options.open !== undefined && !blocked,
       now,
       // On a line it may have taken long until here.
@@ -227,6 +228,9 @@ async function takeIn(
     id,
     (name) => new Progress(peer, emit, { transfer: name, keeps: true }),
   );
+  // There are few places for those whom nobody vouches for, and anyone can take one.
+  const showOut = (): void => current.channel.fail(new DropError('refused'));
+  const idle = known ? undefined : new Idle(STRANGER_IDLE, showOut);
   // Reading out the code was a yes, to one question.
   let given = guest.paired;
   let rest: (() => void) | undefined;
@@ -248,13 +252,15 @@ async function takeIn(
       given = false;
       const settle = async (): Promise<'yes' | ErrorCode> => {
         // Whoever was asked too often is not even told, nor about one who left while others were.
-        if (asks && patience.isSpent(who, now())) return 'declined';
+        if (asks && patience.isSpent(who, now())) return options.accept ? 'declined' : 'refused';
         if (asks && gone.aborted) return 'no-answer';
         const { transfer: name, roots: accepted } = transfer.reception;
         const roots = extent.roots.slice(0, SHOWN_ROOTS);
         const request = { transfer: name, from: peer, known, ...extent, roots };
         emit({ event: 'request', peer, ...request });
+        idle?.pause();
         const answer = asks ? await answerTo(request, options.accept, gone) : 'yes';
+        idle?.stir();
         if (asks) note(answer);
         if (answer !== 'yes' && !gone.aborted)
           emit({ event: 'declined', transfer: name, peer, reason: answer });
@@ -276,15 +282,18 @@ async function takeIn(
   };
   const note = (answer: 'yes' | ErrorCode): void => {
     if (answer === 'yes') patience.pleased(who);
-    else if (answer === 'declined' || answer === 'no-answer')
-      patience.noted(who, answer === 'declined' ? answer : 'unanswered', now());
+    else if (answer === 'no-answer') patience.noted(who, 'unanswered', now());
+    // Where nobody is asked, it is the log that is spared.
+    else if (answer !== 'risky') patience.noted(who, 'declined', now());
   };
   try {
     await runReceiver(current.channel, host, (report) => {
+      idle?.stir();
       if (report.type === 'moved') rest ??= awake.hold();
       if (!transfer.complete) transfer.sums.tell(report);
     });
   } finally {
+    idle?.pause();
     rest?.();
   }
   const repeated = transfer.complete;
@@ -310,6 +319,29 @@ async function stopTransfer(
 
 function deviceOf({ id, name }: Guest): Device {
   return { id, name };
+}
+
+/** Calls `end` when nothing stirs for so many milliseconds, unless it is paused. */
+class Idle {
+  readonly #limit: number;
+  readonly #end: () => void;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(limit: number, end: () => void) {
+    this.#limit = limit;
+    this.#end = end;
+    this.stir();
+  }
+
+  stir(): void {
+    if (this.#timer === undefined) this.#timer = setTimeout(this.#end, this.#limit);
+    else this.#timer.refresh();
+  }
+
+  pause(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
 }
 
 /** An event names at most so many roots. */

@@ -15,6 +15,7 @@ const RECORDS = `#!/bin/sh
 trap exit TERM
 trap 'echo "ended $$" >> "$0.log"' EXIT
 echo "began $$ $*" >> "$0.log"
+echo "\${DROP_CODE-no code} and \${DROP_PIN-no PIN}" > "$0.knows"
 shift 4
 "$@"
 `;
@@ -66,11 +67,15 @@ describe('the machine is kept awake', () => {
   test('until it is released: then it may sleep at once, and nothing is left', async () => {
     await using guards = new Guards(RECORDS);
     vi.stubEnv('PATH', guards.PATH);
+    vi.stubEnv('DROP_CODE', '123456');
+    vi.stubEnv('DROP_PIN', '12345678');
     const release = new Awake(linux).hold();
     const [pid = 0] = await guards.until('began');
     expect(guards.log).toEqual([
       `began ${pid} --what=idle:sleep --who=drop --why=Files are on their way --mode=block cat`,
     ]);
+    const knows = readFileSync(join(guards.path, 'systemd-inhibit.knows'), 'utf8');
+    expect(knows).toBe('no code and no PIN\n');
     release();
     await guards.until('ended');
     // Nobody waits for it any more, not even as a zombie.

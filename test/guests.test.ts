@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { Allowance, Guests, Patience } from '../src/guests.ts';
-import { OPEN_BYTES, OPEN_FILES } from '../src/limits.ts';
+import { OPEN_BYTES, OPEN_ENTRIES, OPEN_ENTRIES_IN_ALL } from '../src/limits.ts';
 
 const MINUTE = 60_000;
 
@@ -80,14 +80,14 @@ describe('a person who is asked', () => {
 });
 
 describe('what is taken of those whom nobody vouches for', () => {
-  const offer = (files: number, bytes: number) => ({ files, bytes, sized: true });
+  const offer = (entries: number, bytes: number) => ({ entries, bytes, sized: true });
 
   test.each([
-    ['as many files as are allowed', offer(OPEN_FILES, 0), true],
-    ['one more', offer(OPEN_FILES + 1, 0), false],
+    ['as many entries as are allowed', offer(OPEN_ENTRIES, 0), true],
+    ['one more', offer(OPEN_ENTRIES + 1, 0), false],
     ['as much as is allowed', offer(1, OPEN_BYTES), true],
     ['a byte more', offer(1, OPEN_BYTES + 1), false],
-    ['nobody knows how much', { files: 1, bytes: 0, sized: false }, false],
+    ['nobody knows how much', { entries: 1, bytes: 0, sized: false }, false],
   ])('%s: %j: %s', (_, offered, fits) => {
     expect(new Allowance().begin()(offered)).toBe(fits);
   });
@@ -100,5 +100,13 @@ describe('what is taken of those whom nobody vouches for', () => {
         expect(fits(offer(9, Math.floor(part * OPEN_BYTES)))).toBe(true);
     }
     expect(allowance.begin()(offer(1, 1))).toBe(false);
+    expect(allowance.begin()(offer(1, 0))).toBe(true);
+  });
+
+  test('is so many entries in all, though they hold nothing', () => {
+    const allowance = new Allowance();
+    for (let n = 0; n < OPEN_ENTRIES_IN_ALL; n += OPEN_ENTRIES)
+      expect(allowance.begin()(offer(OPEN_ENTRIES, 0))).toBe(true);
+    expect(allowance.begin()(offer(1, 0))).toBe(false);
   });
 });

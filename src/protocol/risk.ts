@@ -27,7 +27,8 @@ export class Risks {
     if (hasData(entry)) this.#files += by;
     this.#bytes += by * sizeOf(entry);
     for (const risk of risksOf(entry, this.#platform)) {
-      const { entries, example } = this.#found.get(risk) ?? { entries: 0, example: entry.path };
+      const before = this.#found.get(risk);
+      const { entries, example } = before?.entries ? before : { entries: 0, example: entry.path };
       this.#found.set(risk, { entries: entries + by, example });
     }
   }

@@ -89,8 +89,11 @@ export interface Host {
    */
   ask(extent: Extent, signal: AbortSignal): Promise<'yes' | ErrorCode>;
   /** Whether so much may be offered at all; without it, anything may. */
-  admits?(offered: Omit<Extent, 'roots' | 'risks'>): boolean;
+  admits?(offered: Offered): boolean;
 }
+
+/** What was offered so far: files, folders and links, and bytes, or of a stream at least so many. */
+type Offered = Pick<Reception, 'entries' | 'bytes' | 'sized'>;
 
 /** How many files may be on their way from written to stored at once; syncing them takes the time. */
 const COMMITS = 64;
@@ -309,9 +312,9 @@ export async function runReceiver(
   function hearOffer({ entries, final }: MessageOf<'offer'>): void {
     undecided.push(...entries);
     reception.hearOffer(entries);
-    const { files, bytes, sized } = reception;
+    const { entries: count, files, bytes, sized } = reception;
     offered = { files, bytes, sized, final };
-    if (!admits(offered)) throw new DropError('too-much');
+    if (!admits({ entries: count, bytes, sized })) throw new DropError('too-much');
     tell({ type: 'offered', ...offered });
     progress.changed();
   }

@@ -29,7 +29,8 @@ export class Reception {
   inbox: Inbox | undefined;
   /** Folders that could not be made: nothing in them can, and none of it is named here. */
   readonly lost = new Map<string, ErrorCode>();
-  /** What was offered so far, each entry counted once: files, and their bytes. */
+  /** What was offered so far, each entry counted once: all, the files among them, and their bytes. */
+  entries = 0;
   files = 0;
   bytes = 0;
   /** Whether the bytes are all that there will be; those of a stream come on top. */
@@ -119,6 +120,7 @@ export class Reception {
   }
 
   #count(entry: Entry, by: 1 | -1): void {
+    this.entries += by;
     if (hasData(entry)) this.files += by;
     this.bytes += by * sizeOf(entry);
     if (entry.kind === 'stream') this.sized = false;
@@ -134,9 +136,14 @@ function trim(keys: Set<string> | Map<string, unknown>): void {
   }
 }
 
-/** Entries are the same if their kind, path, size and time are. */
+/** Entries are the same if all is that a yes was said to. */
 function keyOf(entry: Entry): string {
-  return entry.kind === 'file'
-    ? `file ${entry.size} ${entry.mtime} ${entry.path}`
-    : `${entry.kind} ${entry.path}`;
+  switch (entry.kind) {
+    case 'file':
+      return `file ${entry.size} ${entry.mtime} ${entry.mode} ${entry.path}`;
+    case 'link':
+      return `link ${JSON.stringify(entry.target)} ${entry.path}`;
+    default:
+      return `${entry.kind} ${entry.path}`;
+  }
 }

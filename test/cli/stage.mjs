@@ -11,9 +11,7 @@ import { connect } from 'node:net';
 import { createInterface } from 'node:readline';
 import { processIo } from '../../dist/cli/io.js';
 import { main } from '../../dist/cli/main.js';
-import { DropError, ERRORS } from '../../dist/errors.js';
-import { DEFAULT_PORT } from '../../dist/net/ports.js';
-import { forTerminal, sameName } from '../../dist/protocol/names.js';
+import * as real from '../../dist/index.js';
 
 const [, , path, ...words] = process.argv;
 const socket = connect(path);
@@ -76,7 +74,7 @@ async function* receive({ accept, agree, unlock, signal }) {
   }
 }
 
-const library = { DEFAULT_PORT, DropError, ERRORS, forTerminal, sameName, discover, send, receive };
+const library = { ...real, discover, send, receive };
 const end = await main(words, { ...processIo(), library: async () => library });
 await new Promise((said) => {
   socket.end(`${JSON.stringify({ end, raw: process.stdin.isRaw })}\n`, said);

@@ -1,6 +1,12 @@
 import { chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { openHome } from '../../src/disk/home.ts';
+import { loadIdentity } from '../../src/disk/identity.ts';
+import { keepAlive } from '../../src/meet.ts';
+import { dial } from '../../src/net/tls.ts';
+import { Channel } from '../../src/transfer/channel.ts';
+import { greetAsChooser, introduce } from '../../src/transfer/greeting.ts';
 import { type Drop, drop, dropOnScreen } from '../support/bin.ts';
 import { Home } from '../support/home.ts';
 
@@ -149,11 +155,12 @@ describe('a receiver that is open to everyone', () => {
     await using _ = await open(ana);
     const many = join(bob.path, 'many');
     await mkdir(many);
-    for (let n = 0; n <= 100; n++) await writeFile(join(many, `${n}`), '');
+    // Folders take their part of the disk, too.
+    for (let n = 0; n < 100; n++) await mkdir(join(many, `${n}`));
     await using sending = drop(['send', '--to', 'Ana', '--unverified', 'many'], { home: bob });
     expect(await sending.outcome()).toMatchObject({
       code: 4,
-      stderr: expect.stringMatching(/no more than 1 GiB in 100 files/),
+      stderr: expect.stringMatching(/no more than 1 GiB in 100 files and folders/),
     });
     await using endless = drop(['send', '--to', 'Ana', '--unverified', '-'], {
       home: bob,
@@ -162,6 +169,27 @@ describe('a receiver that is open to everyone', () => {
     expect((await endless.outcome()).code).toBe(4);
     expect(await readdir(ana.downloads)).toEqual([]);
   });
+
+  test('keeps no place for those who move nothing', async () => {
+    await using ana = new Home();
+    await using eve = new Home();
+    await using receiving = await open(ana);
+    const { port } = await receiving.event('ready');
+    await openHome(eve.state);
+    const identity = await loadIdentity(eve.state);
+    const { signal } = new AbortController();
+    const connection = await dial({ host: '127.0.0.1', port }, identity, signal);
+    connection.greeted(120_000);
+    const channel = new Channel('chooser', connection);
+    const ends = { me: identity.id, peer: connection.peer, binding: connection.binding };
+    const chosen = { intent: 'send', knows: false, unverified: true } as const;
+    expect(await greetAsChooser(channel, ends, chosen)).toBe('open');
+    await introduce(channel, 'Eve');
+    keepAlive(channel);
+    await expect(channel.hear('begun')).rejects.toMatchObject({ code: 'refused' });
+    await connection.over;
+    expect(receiving.events.map(({ event }) => event)).toEqual(['ready']);
+  }, 60_000);
 
   test('asks a person about everyone, whatever they call themselves', async () => {
     await using ana = new Home();

@@ -75,5 +75,7 @@ describe('of an offer', () => {
     risks.count(file('a.exe', 2 * LARGE), 1);
     risks.count(file('a.exe', 2 * LARGE), -1);
     expect(risks.list).toEqual([]);
+    risks.count(file('b.exe'), 1);
+    expect(risks.list).toEqual([{ risk: 'runs', entries: 1, example: 'b.exe' }]);
   });
 });

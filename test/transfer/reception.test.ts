@@ -99,6 +99,7 @@ describe('a reception', () => {
       file('a.exe', 1),
       file('a.exe', 2),
       file('a.exe', 1, 2),
+      { ...file('a.exe', 1), mode: 0o755 },
       file('b.exe', 1),
       file('c.exe', 9),
     ),
@@ -190,7 +191,8 @@ describe('a reception', () => {
   test('takes an entry for another one when anything that matters has changed', () => {
     const reception = new Reception(TRANSFER, 'posix');
     const folder: Entry = { kind: 'folder', path: 'f', mtime: 1 };
-    const all: Entry[] = [file('a', 1, 1), { kind: 'stream', path: 's' }, folder];
+    const link: Entry = { kind: 'link', path: 'l', target: 'a' };
+    const all: Entry[] = [file('a', 1, 1), { kind: 'stream', path: 's' }, folder, link];
     accept(reception, all);
     for (const entry of all) if (reception.covers(entry)) reception.settle(entry, 'stored');
     const changed: Entry[] = [
@@ -199,9 +201,11 @@ describe('a reception', () => {
       file('b', 1, 1),
       { kind: 'stream', path: 'a' },
       { kind: 'link', path: 'f', target: 'a' },
+      { kind: 'link', path: 'l', target: 'b' },
+      { ...file('a', 1, 1), mode: 0o755 },
     ];
     expect(knownOf(reception, [...all, ...changed])).toEqual(all);
-    expect(reception.files).toBe(6);
+    expect(reception.files).toBe(7);
   });
 
   test('asks nobody about a new thing as long as the yes reaches', () => {
