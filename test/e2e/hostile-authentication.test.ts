@@ -11,9 +11,9 @@ import { fromHex } from '../../src/protocol/bytes.ts';
 import { encode, type Message } from '../../src/protocol/message.ts';
 import { Attacker, frame, newIdentity } from '../support/attacker.ts';
 import { drop, dropOnScreen } from '../support/bin.ts';
+import { Doorstep, sendTo } from '../support/doorstep.ts';
 import { Home } from '../support/home.ts';
 import { describeWith } from '../support/skip.ts';
-import { Besieged, sendTo } from './besieged.ts';
 
 const ENTER = '\r';
 
@@ -36,10 +36,10 @@ async function send(to: string, code: string, home = new Home()) {
  * other side that nobody checked (ZRTP, CVE-2016-6271).
  */
 describe('whoever does not have the code', () => {
-  let ana: Besieged;
+  let ana: Doorstep;
 
   beforeAll(async () => {
-    ana = await Besieged.begin();
+    ana = await Doorstep.begin();
   });
   afterAll(async () => {
     await ana.end();

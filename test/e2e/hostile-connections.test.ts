@@ -11,15 +11,15 @@ import { fromHex } from '../../src/protocol/bytes.ts';
 import type { Message } from '../../src/protocol/message.ts';
 import { Attacker, closed, newIdentity, nextAddress } from '../support/attacker.ts';
 import { drop, dropOnScreen } from '../support/bin.ts';
+import { Doorstep } from '../support/doorstep.ts';
 import { Home, TempFolder } from '../support/home.ts';
 import { PATIENCE } from '../support/process.ts';
 import { describeWith } from '../support/skip.ts';
-import { Besieged } from './besieged.ts';
 
-let ana: Besieged;
+let ana: Doorstep;
 
 beforeAll(async () => {
-  ana = await Besieged.begin();
+  ana = await Doorstep.begin();
 });
 afterAll(async () => {
   await ana.end();

@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { encode, type Message } from '../../src/protocol/message.ts';
 import { type Attacker, frame } from '../support/attacker.ts';
-import { Besieged, sendTo } from './besieged.ts';
+import { Doorstep, sendTo } from '../support/doorstep.ts';
 
-let ana: Besieged;
+let ana: Doorstep;
 
 beforeAll(async () => {
-  ana = await Besieged.begin();
+  ana = await Doorstep.begin();
 });
 afterAll(async () => {
   await ana.end();

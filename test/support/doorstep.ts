@@ -9,19 +9,19 @@ import { decode } from '../../src/protocol/message.ts';
 import { Delivery } from '../../src/transfer/delivery.ts';
 import { introduce } from '../../src/transfer/greeting.ts';
 import { runSender } from '../../src/transfer/sender.ts';
-import { Attacker, type AttackOptions, newIdentity } from '../support/attacker.ts';
-import { type Drop, drop } from '../support/bin.ts';
-import { Home } from '../support/home.ts';
-import { MemoryOutbox } from '../support/memory.ts';
-import type { Outcome } from '../support/process.ts';
+import { Attacker, type AttackOptions, newIdentity } from './attacker.ts';
+import { type Drop, drop } from './bin.ts';
+import { Home } from './home.ts';
+import { MemoryOutbox } from './memory.ts';
+import type { Outcome } from './process.ts';
 
 /**
  * Ana waits for files: the real command. Bob and Eve were paired with her; Eve, and whoever else
  * comes, wants no good.
  */
-export class Besieged implements AsyncDisposable {
+export class Doorstep implements AsyncDisposable {
   readonly receiving: Drop;
-  readonly ana = new Home();
+  readonly ana: Home;
   readonly port: number;
   readonly id: PeerId;
   readonly #homes: readonly Home[];
@@ -50,7 +50,7 @@ export class Besieged implements AsyncDisposable {
     this.stranger = stranger;
   }
 
-  static async begin(): Promise<Besieged> {
+  static async begin(): Promise<Doorstep> {
     const receiving = drop(['receive', '--json', '--yes', '--name', 'Ana']);
     const ready = await receiving.event('ready');
     const homes = [new Home(), new Home()];
@@ -65,7 +65,7 @@ export class Besieged implements AsyncDisposable {
       identities.push(await loadIdentity(home.state));
     }
     const [bob, eve] = identities as [Identity, Identity];
-    const all = new Besieged(receiving, ready, homes, [bob, eve, await newIdentity()]);
+    const all = new Doorstep(receiving, ready, homes, [bob, eve, await newIdentity()]);
     await receiving.event('code', ({ code }) => code === codeOf(receiving));
     all.#seen = receiving.events.length;
     return all;
