@@ -120,7 +120,7 @@ describe('a receiver that is hostile', () => {
   const all = (talk: Talk): void => want(talk, 4);
 
   // The tree is four entries: the folder is 0, `tree/a` 1, the folder in it 2, `tree/d/b` 3.
-  test.each<[string, ((talk: Talk) => void)[]]>([
+  test.each<[string, ((talk: Talk) => unknown)[]]>([
     ['decides on more than was offered', [wanting({ count: 5 })]],
     ['decides on it twice', [all, all]],
     ['decides without end', Array.from({ length: 200 }, () => wanting({ count: 1 }))],
@@ -154,6 +154,10 @@ describe('a receiver that is hostile', () => {
     ['compares what was never offered', [number(KIND.compare, 4)]],
     ['compares a folder', [number(KIND.compare, 0)]],
     ['compares without end', Array.from({ length: 100 }, () => number(KIND.compare, 1))],
+    [
+      'compares again',
+      [number(KIND.compare, 1), (talk) => talk.hear('digest'), number(KIND.compare, 1)],
+    ],
     ['compares what it wants already', [all, number(KIND.compare, 1)]],
     ['decides before it was answered', [number(KIND.compare, 1), all]],
     ['has stored what was never offered', [number(KIND.stored, 77)]],
@@ -195,7 +199,7 @@ describe('a receiver that is hostile', () => {
   ])('and %s gets nothing by it: 7', async (_, acts) => {
     const { outcome, got, said } = await send(async (talk) => {
       await listen(talk);
-      for (const act of acts) act(talk);
+      for (const act of acts) await act(talk);
       await talk.end();
     });
     expect(outcome.code).toBe(7);

@@ -43,7 +43,12 @@ export function drop(args: readonly string[], options: ProcessOptions = {}): Dro
 /** The same in a terminal, of 80 columns and 24 rows unless it says otherwise. */
 export function dropOnScreen(
   args: readonly string[],
-  options: DropOptions & { readonly home: Home; readonly cols?: number; readonly rows?: number },
+  options: DropOptions & {
+    readonly home: Home;
+    readonly cols?: number;
+    readonly rows?: number;
+    readonly onOutput?: (data: string) => void;
+  },
 ): Screen {
   const { home, cwd = home.path, env, ...where } = options;
   const [file, ...rest] = commandLine(args, options.host);

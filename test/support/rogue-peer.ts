@@ -7,6 +7,8 @@ import { FrameDecoder } from '../../src/protocol/frame.ts';
 import { type Entry, hasData, rootOf, sizeOf } from '../../src/protocol/manifest.ts';
 import { decode, encode, type Message, type MessageOf } from '../../src/protocol/message.ts';
 import { openSelf, type Self } from '../../src/self.ts';
+import { Channel } from '../../src/transfer/channel.ts';
+import { greetAsChooser, introduce } from '../../src/transfer/greeting.ts';
 import { Home } from './home.ts';
 import { Changes } from './process.ts';
 
@@ -86,6 +88,19 @@ export class Rogue implements AsyncDisposable {
     await talk.hear('intro');
     talk.live();
     return talk;
+  }
+
+  /** Comes to a receiver that does not know her, with its first code, and says her name. */
+  async pair(port: number, code: string, name: string): Promise<void> {
+    const { identity } = this.#self;
+    const never = new AbortController().signal;
+    const connection = await dial({ host: '127.0.0.1', port }, identity, never);
+    const channel = new Channel('chooser', connection);
+    const ends = { me: identity.id, peer: connection.peer, binding: connection.binding };
+    const answer = { kind: 'code', code, epoch: 1 } as const;
+    await greetAsChooser(channel, ends, { intent: 'send', knows: false, answer });
+    await introduce(channel, name);
+    await connection.end();
   }
 
   /** Waits for senders as a receiver. Returns her port. */
@@ -199,6 +214,14 @@ export class Talk {
     return this.#changes.until(
       () => this.ended,
       () => `It goes on. ${this.#seen()}`,
+    );
+  }
+
+  /** How the other side answers an offer: it wants something of it, or that was the end. */
+  answer(): Promise<ErrorCode | 'gone' | 'want'> {
+    return this.#changes.until(
+      () => (this.heard.some(({ type }) => type === 'want') ? 'want' : this.ended),
+      () => `No answer. ${this.#seen()}`,
     );
   }
 

@@ -132,4 +132,11 @@ export const PROTECTIONS = [
     to: 'return false;',
     test: ['test/guests.test.ts', 'a person who is asked'],
   },
+  {
+    name: 'nothing is sent through a folder that became a link',
+    file: 'src/disk/outbox.ts',
+    from: 'if (lstatSync(this.#sourceOf(at)).isSymbolicLink()) throw changed({ path });',
+    to: '',
+    test: ['test/disk/outbox.test.ts', 'is not read through a link'],
+  },
 ];
