@@ -264,7 +264,8 @@ export class Talk {
     this.offer(entries);
     const fates = await this.decided(entries);
     for (const [i, { bytes = new Uint8Array(0) }] of things.entries()) {
-      if (fates[i] !== 'wanted') continue;
+      // What was kept of it is sent all the same: it starts over.
+      if (!/^(wanted|kept)/.test(fates[i] ?? '')) continue;
       this.send(i, bytes);
       fates[i] = await this.settled(i);
     }
