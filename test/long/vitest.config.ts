@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-/** What runs for as long as it is told to: `SECONDS=60 npm run fuzz`, `npm run soak -- --minutes 1`. */
+/** What runs for as long as it is told to: `npm run fuzz -- --seconds 60`, `npm run soak -- --minutes 1`. */
 export default defineConfig({
   test: {
     include: ['test/long/*.long.ts'],

@@ -45,6 +45,16 @@ export function forgedGoodbye(type: string, instance: string): Uint8Array {
   return join(header({ response: true, answers: 1 }), record(encodeName(type), 12, name, 0));
 }
 
+/** A question whose packet asks for a call, too. */
+export function knocking(type: string, strings: readonly string[]): Uint8Array {
+  return join(
+    header({ questions: 1, additionals: 1 }),
+    encodeName(type),
+    [0, 12, 0, 1],
+    record(encodeName(`_knock.${type}`), 16, strings.flatMap(label)),
+  );
+}
+
 /** A name that points at itself. */
 export function pointerLoop(): Uint8Array {
   return join(
@@ -64,10 +74,12 @@ interface Counts {
   readonly response?: boolean;
   readonly questions?: number;
   readonly answers?: number;
+  readonly additionals?: number;
 }
 
-function header({ response = false, questions = 0, answers = 0 }: Counts): number[] {
-  return [0, 0, response ? 0x84 : 0, 0, ...uint16(questions), ...uint16(answers), 0, 0, 0, 0];
+function header({ response, questions = 0, answers = 0, additionals = 0 }: Counts): number[] {
+  const counts = [questions, answers, 0, additionals].flatMap(uint16);
+  return [0, 0, response ? 0x84 : 0, 0, ...counts];
 }
 
 function record(name: number[], type: number, data: number[], ttl = 120): number[] {
