@@ -8,6 +8,7 @@ test('what others say is understood or refused, whatever it is', async () => {
   await fuzz({
     seconds: Number(FUZZ_SECONDS),
     seed: Number(FUZZ_SEED),
+    tell: console.log,
     targets: named(FUZZ_TARGETS.split(',').filter((name) => name !== '')),
   });
 });

@@ -16,17 +16,22 @@ export const TARGETS: readonly Target[] = [
 ];
 
 export interface FuzzOptions {
-  readonly seconds: number;
   readonly seed: number;
+  /** After so many seconds in all, and so many executions of each target, it ends. */
+  readonly seconds?: number;
+  readonly executions?: number;
   readonly targets?: readonly Target[];
+  /** Hears the figures, as a table. */
+  readonly tell?: (table: string) => void;
 }
 
-/** Feeds the targets, one after the other, and prints a table. Throws if there is a finding. */
-export async function fuzz({ seconds, seed, targets = TARGETS }: FuzzOptions): Promise<Result[]> {
+/** Feeds the targets, one after the other. Throws if there is a finding. */
+export async function fuzz(options: FuzzOptions): Promise<Result[]> {
+  const { seed, seconds = Infinity, executions = Infinity, targets = TARGETS, tell } = options;
+  const ms = (seconds * 1000) / targets.length;
   const results: Result[] = [];
-  for (const target of targets)
-    results.push(await target.fuzz(seed, (seconds * 1000) / targets.length));
-  console.log(table(results));
+  for (const target of targets) results.push(await target.fuzz(seed, { ms, executions }));
+  tell?.(table(results));
   const findings = results.flatMap(findingsOf);
   if (findings.length > 0) throw new Error([`seed ${seed}`, ...findings].join('\n'));
   return results;

@@ -154,8 +154,10 @@ class Receiver implements Stage {
         expect(visit.told).toMatch(/^(busy|not-yet|locked|code-changed)$/);
         return false;
       }
-      visit.write(fed.changes.reduce((all, one) => changed(all, one, fed.other), bytes));
-      const understood = await visit.heard(hear, QUIET);
+      const instead = fed.changes.reduce((all, one) => changed(all, one, fed.other), bytes);
+      visit.write(instead);
+      const isHonest = !fed.raw && Buffer.from(instead).equals(bytes);
+      const understood = await visit.heard(hear, isHonest ? PATIENCE : QUIET);
       await visit.hangUp();
       this.#ensureCalm();
       return understood;

@@ -9,8 +9,14 @@ import { toHex } from '../../../src/protocol/bytes.ts';
 /** Something that reads what others say. */
 export interface Target {
   readonly name: string;
-  /** Feeds it for so many milliseconds. The same seed feeds the same, in the same order. */
-  fuzz(seed: number, ms: number): Promise<Result>;
+  /** Feeds it. The same seed feeds the same, in the same order. */
+  fuzz(seed: number, until: End): Promise<Result>;
+}
+
+/** How long, whichever comes first. */
+interface End {
+  readonly ms: number;
+  readonly executions: number;
 }
 
 export interface Result {
@@ -20,7 +26,7 @@ export interface Result {
   readonly took: number;
   /** Executions in which it understood what it was fed. */
   readonly understood: number;
-  /** Of whoever reads: after the first quarter of the time, and at the end. */
+  /** Of whoever reads: after the first quarter, and at the end. */
   readonly before: Footprint;
   readonly after: Footprint;
   /** What must not happen: the error, and what was fed, bytes as hex. */
@@ -76,7 +82,7 @@ export function target<Input, S extends Stage>(plan: Plan<Input, S>): Target {
 
   return {
     name,
-    async fuzz(seed, ms) {
+    async fuzz(seed, until) {
       const strays: unknown[] = [];
       const onStray = (error: unknown) => void strays.push(error);
       process.on('unhandledRejection', onStray);
@@ -87,8 +93,9 @@ export function target<Input, S extends Stage>(plan: Plan<Input, S>): Target {
       let before: Footprint | undefined;
       const property = fc.asyncProperty(input, async (fed) => {
         const passed = performance.now() - start;
-        if (passed > ms) throw new fc.PreconditionFailure(true);
-        if (passed > ms / 4) before ??= await measure.call(stage);
+        if (passed > until.ms) throw new fc.PreconditionFailure(true);
+        if (passed > until.ms / 4 || counts.executions > until.executions / 4)
+          before ??= await measure.call(stage);
         counts.executions++;
         if (await isUnderstood(fed, stage)) counts.understood++;
         if (counts.executions % STRAY_CHECK === 0) await new Promise(setImmediate);
@@ -97,7 +104,7 @@ export function target<Input, S extends Stage>(plan: Plan<Input, S>): Target {
       const end = lasting ? { endOnFailure: true } : {};
       const { failed, counterexample, errorInstance } = await fc.check(property, {
         seed,
-        numRuns: Number.POSITIVE_INFINITY,
+        numRuns: until.executions,
         timeout: PATIENCE,
         ...end,
       });
