@@ -1,8 +1,9 @@
 import { Socket } from 'node:dgram';
 import fc from 'fast-check';
+import { expect } from 'vitest';
 import { DropError } from '../../../src/errors.ts';
 import type { System } from '../../../src/net/links.ts';
-import { announce, browse, instanceName } from '../../../src/net/mdns.ts';
+import { announce, browse, type HeardKnock, instanceName } from '../../../src/net/mdns.ts';
 import { KNOCK_PORTS } from '../../../src/net/ports.ts';
 import { type Sighting, watchPeers } from '../../../src/net/watch.ts';
 import { encodeKnock } from '../../../src/protocol/knock.ts';
@@ -104,11 +105,15 @@ class Ears implements Stage {
       throw new Error(`A link fails: ${JSON.stringify(trouble)}`);
     };
     const options = { system: SYSTEM, clock: this.#clock, onTrouble };
-    const onKnock = () => this.#heard++;
+    const onKnock = ({ port }: HeardKnock) => {
+      this.#heard++;
+      expect(KNOCK_PORTS).toContain(port);
+    };
     this.#announcer = announce({ name: 'Ana', run: RUN, port: 1 }, { ...options, onKnock });
     const hear = async function* (this: Ears, signal: AbortSignal): AsyncGenerator<Sighting> {
       for await (const sighting of browse({ ...options, signal })) {
         this.#heard++;
+        expect(sighting.run).toMatch(/^[0-9a-f]{16}$/);
         yield sighting;
       }
     };

@@ -1,11 +1,11 @@
 import { posix } from 'node:path';
 import fc from 'fast-check';
 import { expect } from 'vitest';
-import { MAX_CHUNK, MAX_CONTROL } from '../../../src/limits.ts';
-import { concat, utf8 } from '../../../src/protocol/bytes.ts';
+import { MAX_CHUNK, MAX_CONTROL, MAX_GREETING } from '../../../src/limits.ts';
+import { concat, utf8, view } from '../../../src/protocol/bytes.ts';
 import { decodeCard, encodeCard } from '../../../src/protocol/card.ts';
 import { CPace } from '../../../src/protocol/cpace.ts';
-import { FrameDecoder } from '../../../src/protocol/frame.ts';
+import { DATA_HEAD, FrameDecoder } from '../../../src/protocol/frame.ts';
 import { decodeKnock, encodeKnock } from '../../../src/protocol/knock.ts';
 
 import { type Entry, Roots } from '../../../src/protocol/manifest.ts';
@@ -43,6 +43,9 @@ const frame = parser({
         pieces++;
         expect(piece.body.length).toBeLessThanOrEqual('head' in piece ? MAX_CHUNK : MAX_CONTROL);
       }
+    // It does not wait, and keep room, for what is longer than anybody may send.
+    const longest = greeted ? DATA_HEAD + MAX_CHUNK : MAX_GREETING;
+    if (bytes.length >= 5) expect(view(bytes).getUint32(0)).toBeLessThanOrEqual(longest);
     return pieces > 0;
   },
 });
@@ -84,6 +87,15 @@ const offered = fc.tuple(
   ),
 );
 
+/** A link that is nothing special, but for where it leads. */
+const link = fc
+  .tuple(fc.nat(2), fc.array(fc.constantFrom('..', '.', 'a', ''), { maxLength: 4 }))
+  .map(([depth, names]) => ({
+    kind: 'link',
+    path: `root${'/a'.repeat(depth)}`,
+    target: names.join('/'),
+  }));
+
 const OFFER = 0x12;
 
 /** An offer as JSON; what is wrong in it lies in the text, or in what the text says. */
@@ -103,6 +115,7 @@ const offer = fc.oneof(
       .array(anyEntry, { maxLength: 4 })
       .map((entries) => utf8(JSON.stringify({ entries, files: 1, bytes: 1, final: true }))),
   ),
+  link.map((one) => utf8(JSON.stringify({ entries: [one], files: 0, bytes: 0, final: true }))),
   fc.constant(utf8('['.repeat(60_000))),
 );
 
@@ -144,8 +157,10 @@ const card = parser({
   codes: ['protocol'],
   feed(bytes) {
     const card = decodeCard(bytes);
-    if (card !== undefined) expect(decodeCard(encodeCard(card))).toEqual(card);
-    return card !== undefined;
+    if (card === undefined) return false;
+    expect(['announcer', 'chooser']).toContain(card.part);
+    expect(decodeCard(encodeCard(card))).toEqual(card);
+    return true;
   },
 });
 
