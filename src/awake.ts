@@ -7,7 +7,7 @@ export interface AwakeOptions {
 }
 
 /** No other program needs to know the codes of ours. */
-export function withoutSecrets({
+function withoutSecrets({
   DROP_CODE,
   DROP_PIN,
   ...others
