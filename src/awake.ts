@@ -7,11 +7,7 @@ export interface AwakeOptions {
 }
 
 /** No other program needs to know the codes of ours. */
-function withoutSecrets({
-  DROP_CODE,
-  DROP_PIN,
-  ...others
-}: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+function withoutSecrets({ DROP_CODE, DROP_PIN, ...others }: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return others;
 }
 
