@@ -1,0 +1,264 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { Awake } from '../src/awake.ts';
+import { openStagings } from '../src/disk/staging.ts';
+import { DropError } from '../src/errors.ts';
+import type { PeerId, ReceiveEvent } from '../src/events.ts';
+import { Allowance, Guests, Patience } from '../src/guests.ts';
+import { MAX_VISITS_EACH } from '../src/limits.ts';
+import type { Connection } from '../src/net/tls.ts';
+import { CodeGuard } from '../src/protocol/code.ts';
+import type { FileEntry } from '../src/protocol/manifest.ts';
+import { openSelf } from '../src/self.ts';
+import { Channel } from '../src/transfer/channel.ts';
+import { type Chosen, greetAsChooser, introduce } from '../src/transfer/greeting.ts';
+import { Transfers } from '../src/transfers.ts';
+import { type Accept, type House, host } from '../src/visit.ts';
+import { Home } from './support/home.ts';
+import { cable } from './support/memory.ts';
+
+const BOB = 'bb'.repeat(32) as PeerId;
+const CODE = '493027';
+const PIN = 'correct horse';
+const FAR = '192.0.2.7';
+const HERE = new Uint8Array(32).fill(7);
+
+let home: Home;
+let house: House;
+let events: ReceiveEvent[];
+beforeEach(async () => {
+  home = new Home();
+  house = await open({});
+});
+afterEach(() => home[Symbol.asyncDispose]());
+
+interface Manner {
+  readonly accept?: Accept | undefined;
+  readonly open?: 'ask' | 'capped';
+  readonly pin?: boolean;
+}
+
+/** Ana's, in which things are done in this manner. */
+async function open({ accept, open: to, pin = false }: Manner): Promise<House> {
+  events = [];
+  const drawn = pin ? PIN : CODE;
+  return {
+    self: await openSelf({ home: home.state, name: 'Ana' }),
+    options: { into: home.downloads, accept, open: to },
+    guard: to ? undefined : new CodeGuard(() => drawn, undefined, pin ? 'pin' : 'code'),
+    guards: new Map(),
+    guests: new Guests(),
+    strangers: new Guests(),
+    patience: new Patience(),
+    allowance: new Allowance(),
+    stagings: await openStagings(home.state),
+    transfers: new Transfers(),
+    awake: new Awake(),
+    mark: undefined,
+    emit: (event) => void events.push(event),
+    showGuard: () => {},
+    finished: () => {},
+    enough: new AbortController().signal,
+  };
+}
+
+/** Somebody comes, with this key and from this address. */
+function come(peer: PeerId, remote = FAR): { channel: Channel; over: Promise<unknown> } {
+  const { left, right } = cable();
+  const connection: Connection = {
+    ...right,
+    peer,
+    remote,
+    binding: HERE,
+    silence: 0,
+    unheard: 0,
+    over: new Promise(() => {}),
+    greeting: () => {},
+    greeted: () => {},
+    destroy: () => {},
+  };
+  return {
+    channel: new Channel('chooser', left),
+    over: host(house, connection, new AbortController().signal),
+  };
+}
+
+function greet(channel: Channel, peer: PeerId, chosen: Partial<Chosen> = {}) {
+  const ends = { me: peer, peer: house.self.identity.id, binding: HERE };
+  return greetAsChooser(channel, ends, { intent: 'send', knows: true, ...chosen });
+}
+
+/** Bob comes, is greeted, and says his name. */
+async function bob(chosen: Partial<Chosen> = {}): Promise<Channel> {
+  const { channel } = come(BOB);
+  await greet(channel, BOB, chosen);
+  await introduce(channel, 'Bob');
+  return channel;
+}
+
+/** Bob offers files of these names; how that is answered. */
+async function offer(channel: Channel, ...names: string[]): Promise<string> {
+  const entries = names.map((path): FileEntry => ({ kind: 'file', path, size: 0, mtime: 0 }));
+  try {
+    await channel.say({ type: 'begin', continues: null, checksum: false });
+    await channel.say({ type: 'roots', names, final: true });
+    await channel.say({ type: 'offer', entries, files: names.length, bytes: 0, final: true });
+    await channel.hear('begun');
+    await channel.hear('accept');
+    return 'accept';
+  } catch (error) {
+    return (error as DropError).code;
+  } finally {
+    channel.fail(new DropError('cancelled'));
+  }
+}
+
+const code = { kind: 'code', code: CODE, epoch: 1 } as const;
+
+describe('our own key', () => {
+  test('needs no code from this computer, and is a copy anywhere else', async () => {
+    const { id } = house.self.identity;
+    const here = come(id, '127.0.0.1');
+    expect(await greet(here.channel, id)).toBe('known');
+    await expect(greet(come(id).channel, id)).rejects.toMatchObject({ code: 'clone' });
+  });
+});
+
+describe('a device that is blocked', () => {
+  test.each([[{}], [{ open: 'capped' }], [{ pin: true }]] as const)(
+    'is let in by nothing, where it is %j',
+    async (manner) => {
+      house = await open(manner);
+      await house.self.trust.add({ id: BOB, name: 'Bob' });
+      await house.self.trust.setTrust(BOB, 'blocked');
+      const answer = 'pin' in manner ? ({ ...code, kind: 'pin', code: PIN } as const) : code;
+      const greeted = greet(come(BOB).channel, BOB, { answer, unverified: true });
+      await expect(greeted).rejects.toMatchObject({ code: 'refused' });
+      expect(events).toEqual([]);
+    },
+  );
+});
+
+describe('where nobody can be asked', () => {
+  test('a known device needs the PIN, and one that is trusted needs none', async () => {
+    house = await open({ pin: true });
+    await house.self.trust.add({ id: BOB, name: 'Bob' });
+    expect(await greet(come(BOB).channel, BOB)).toMatchObject({ needs: 'pin' });
+    await house.self.trust.setTrust(BOB, 'auto');
+    expect(await greet(come(BOB).channel, BOB)).toBe('known');
+  });
+
+  test('a known device is not locked out by the wrong PINs of others', async () => {
+    house = await open({ pin: true });
+    await house.self.trust.add({ id: BOB, name: 'Bob' });
+    for (let n = 0; n < 10; n++) house.guard?.wrong(0);
+    expect(await greet(come(BOB).channel, BOB)).toMatchObject({ needs: 'pin' });
+    const eve = 'ee'.repeat(32) as PeerId;
+    await expect(greet(come(eve).channel, eve)).rejects.toMatchObject({ code: 'locked' });
+  });
+
+  test('nothing of a known device is taken, and of a trusted one everything', async () => {
+    await house.self.trust.add({ id: BOB, name: 'Bob' });
+    expect(await offer(await bob(), 'a.txt')).toBe('refused');
+    await house.self.trust.setTrust(BOB, 'auto');
+    expect(await offer(await bob(), 'setup.exe')).toBe('accept');
+  });
+
+  test('an open receiver takes a hundred files', async () => {
+    house = await open({ open: 'capped' });
+    const many = Array.from({ length: 101 }, (_, n) => `${n}`);
+    expect(await offer(await bob({ knows: false, unverified: true }), ...many)).toBe('too-much');
+    expect(events).toEqual([]);
+    const fewer = await bob({ knows: false, unverified: true });
+    expect(await offer(fewer, ...many.slice(1))).toBe('accept');
+  });
+});
+
+describe('a person', () => {
+  let asked: string[];
+  let answer: boolean;
+  beforeEach(async () => {
+    asked = [];
+    answer = true;
+    house = await open({
+      async accept({ roots }) {
+        asked.push(...roots);
+        return answer;
+      },
+    });
+  });
+
+  test('who read out the code is asked about risks only, and about the next offer', async () => {
+    expect(await offer(await bob({ knows: false, answer: code }), 'a.txt')).toBe('accept');
+    expect(asked).toEqual([]);
+    expect(await offer(await bob(), 'b.txt')).toBe('accept');
+    await house.self.trust.forget(BOB);
+    const { epoch = 0 } = house.guard ?? {};
+    const again = await bob({ knows: false, answer: { ...code, epoch } });
+    expect(await offer(again, 'setup.exe')).toBe('accept');
+    expect(asked).toEqual(['b.txt', 'setup.exe']);
+  });
+
+  test('who said no twice does not even see the next offer', async () => {
+    await house.self.trust.add({ id: BOB, name: 'Bob' });
+    answer = false;
+    for (const name of ['a', 'b', 'c']) expect(await offer(await bob(), name)).toBe('declined');
+    expect(asked).toEqual(['a', 'b']);
+    expect(events.filter(({ event }) => event === 'request')).toHaveLength(2);
+  });
+
+  test('is asked about everyone where anybody may come, whatever key they bring', async () => {
+    house = await open({ open: 'ask', accept: house.options.accept });
+    answer = false;
+    for (const [n, name] of ['a', 'b', 'c'].entries()) {
+      const id = `${n}`.repeat(64) as PeerId;
+      const { channel } = come(id);
+      await greet(channel, id, { knows: false, unverified: true });
+      await introduce(channel, 'Bob');
+      expect(await offer(channel, name)).toBe('declined');
+    }
+    // It is the address that had its two chances.
+    expect(asked).toEqual(['a', 'b']);
+  });
+});
+
+describe('a visit', () => {
+  test('is one of four of a known device, and of an address where anybody may come', async () => {
+    await house.self.trust.add({ id: BOB, name: 'Bob' });
+    for (let n = 0; n < MAX_VISITS_EACH; n++) await bob();
+    await expect(bob()).rejects.toMatchObject({ code: 'busy' });
+
+    house = await open({ open: 'ask', accept: async () => true });
+    const stranger = async (n: number, remote: string): Promise<string> => {
+      const id = `${n}`.repeat(64) as PeerId;
+      const { channel } = come(id, remote);
+      await greet(channel, id, { knows: false, unverified: true });
+      return introduce(channel, 'Bob');
+    };
+    for (let n = 0; n < MAX_VISITS_EACH; n++) await stranger(n, FAR);
+    await expect(stranger(4, FAR)).rejects.toMatchObject({ code: 'busy' });
+    expect(await stranger(5, '192.0.2.8')).toBe('Ana');
+  });
+
+  test('gets no files: what lies here is for nobody to fetch', async () => {
+    await house.self.trust.add({ id: BOB, name: 'Bob' });
+    await writeFile(join(home.downloads, 'mine'), 'mine');
+    const { channel } = come(BOB);
+    await greet(channel, BOB, { intent: 'get' });
+    await introduce(channel, 'Bob');
+    await expect(channel.hear('begin')).rejects.toMatchObject({ code: 'refused' });
+  });
+
+  test('that ends before the code is proven leaves no trace', async () => {
+    const wrong = { ...code, code: '000000' };
+    for (let n = 0; n < 2; n++) {
+      const { channel, over } = come(BOB);
+      const greeted = greet(channel, BOB, { knows: false, answer: wrong });
+      await expect(greeted).rejects.toMatchObject({ code: n === 0 ? 'wrong-code' : 'not-yet' });
+      await over;
+    }
+    expect(events).toEqual([]);
+    expect(await house.self.trust.all()).toEqual([]);
+  });
+});
