@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import {
   chmodSync,
   existsSync,
@@ -185,6 +185,19 @@ describe('a file', () => {
     expect(readdirSync(join(target, readdirSync(target)[0] as string))).toEqual([]);
     await inbox.close();
     expect(tree(target)).toEqual({});
+  });
+
+  test('that lies already where its bytes would go is not written into', async () => {
+    const target = newFolder();
+    const inbox = await inboxIn(target);
+    const entry = file('x', 3);
+    const [staging = ''] = readdirSync(target);
+    const key = createHash('sha256').update('x').digest('hex').slice(0, 32);
+    const planted = join(target, staging, `${key}.3.${entry.mtime}`);
+    writeFileSync(planted, 'mine');
+    expect(await failureOf(put(inbox, entry, 'abc'))).toMatchObject({ code: 'exists' });
+    expect(readFileSync(planted, 'utf8')).toBe('mine');
+    await inbox.close();
   });
 
   test('that is unfinished when the inbox is closed is kept, without a handle', async () => {

@@ -27,6 +27,7 @@ describe('judge', () => {
     ['half a header', new Uint8Array(11), '192.168.1.9', 5353, 'size'],
     ['5000 questions', manyQuestions(TYPE), '192.168.1.9', 5353, 'size'],
     ['200 questions', manyQuestions(TYPE, 200), '192.168.1.9', 5353, 'questions'],
+    ['129 records', new Uint8Array(12).fill(129, 7, 8), '192.168.1.9', 5353, 'records'],
     ['a compression bomb', compressionBomb(65_000), '192.168.1.9', 5353, 'size'],
     ['a bomb of many records', compressionBomb(MAX_PACKET), '192.168.1.9', 5353, null],
     [

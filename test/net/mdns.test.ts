@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { instanceName } from '../../src/net/mdns.ts';
+import { announce, type HeardKnock, instanceName, knocker } from '../../src/net/mdns.ts';
 import { newRun } from '../../src/net/run.ts';
 import { type Host, Lab } from '../lab/hosts.ts';
 import { describeWith, LAB } from '../support/skip.ts';
@@ -25,6 +25,20 @@ test.each([['Ana'], [''], ['é'.repeat(40)], ['😀'.repeat(20)], ['a.b.'.repeat
     expect(label.endsWith(` ${run}`)).toBe(true);
   },
 );
+
+test('a knock at a port of another program is not heard', async () => {
+  const run = newRun();
+  const heard: HeardKnock[] = [];
+  const options = { interfaces: ['lo'] };
+  const onKnock = (knock: HeardKnock): void => void heard.push(knock);
+  const announcer = announce({ name: 'Ana', run, port: 23767 }, { ...options, onKnock });
+  const knockers = [25, 631, 23766, 23777, 23767].map((port) => knocker(port, options));
+  for (const each of knockers) each.at(run, 'send');
+  // Each knocks several times in a second.
+  await expect.poll(() => heard.length, { timeout: 20_000 }).toBeGreaterThan(3);
+  for (const each of [announcer, ...knockers]) await each.close();
+  expect(new Set(heard.map(({ port }) => port))).toEqual(new Set([23767]));
+});
 
 describeWith(LAB, 'between hosts', () => {
   let lab: Lab;

@@ -51,6 +51,24 @@ describe('those who are not greeted yet', () => {
     expect(strangers.size).toBe(STRANGER_LIMITS.each + others.length);
   });
 
+  test('are 64 in all: one more makes one of them give way', () => {
+    const { strangers, come } = room();
+    const all = Array.from({ length: STRANGER_LIMITS.all }, (_, n) => come(`10.0.0.${n}`)).flat();
+    expect(all.some(({ gone }) => gone)).toBe(false);
+    come('10.0.1.1');
+    expect(all.filter(({ gone }) => gone)).toHaveLength(1);
+    expect(strangers.size).toBe(STRANGER_LIMITS.all);
+  });
+
+  test.each([
+    ['far away, are of one source', false, STRANGER_LIMITS.each],
+    ['that we are in, are one each', true, 8],
+  ])('and of one network of 64 bits %s', (_, near, stay) => {
+    const { strangers, come } = room({ isNear: () => near });
+    for (let n = 1; n <= 8; n++) come(`2001:db8::${n}`);
+    expect(strangers.size).toBe(stay);
+  });
+
   test('leave room for others when they are greeted', () => {
     const { strangers, come } = room();
     const hers = come('10.0.0.1', 4);

@@ -1,11 +1,13 @@
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { connect as tcpConnect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createServer as createTlsServer, connect as tlsConnect } from 'node:tls';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { openHome } from '../../src/disk/home.ts';
 import { type Identity, loadIdentity } from '../../src/disk/identity.ts';
+import { GREETING_LIMIT } from '../../src/limits.ts';
 import {
   type Connection,
   dial,
@@ -167,6 +169,12 @@ describe('the listener admits nobody who', () => {
     refused({ key: ana.key, cert: ana.cert, ALPNProtocols: undefined }));
   test('speaks TLS 1.2', () => refused({ key: ana.key, cert: ana.cert, maxVersion: 'TLSv1.2' }));
 
+  test('has a key of another kind', async () => {
+    const { generate } = await import('selfsigned');
+    const { private: key, cert } = await generate([], { keyType: 'ec', curve: 'P-384' });
+    await refused({ key, cert });
+  });
+
   test('speaks no TLS at all', async () => {
     const port = await open();
     const socket = tcpConnect(port, '127.0.0.1');
@@ -175,6 +183,57 @@ describe('the listener admits nobody who', () => {
     await new Promise((resolve) => socket.once('close', resolve));
     expect(arrived).toEqual([]);
   });
+});
+
+test('whoever comes again proves its key again, whatever it kept of the last time', async () => {
+  const port = await open();
+  const { key, cert } = ana;
+  const options = { host: '127.0.0.1', port, key, cert, ALPNProtocols: ['drop/1'] };
+  const first = tlsConnect({ ...options, rejectUnauthorized: false });
+  const [session] = (await once(first, 'session')) as [Buffer];
+  await until(() => arrived.length === 1);
+  const second = tlsConnect({ ...options, rejectUnauthorized: false, session });
+  await once(second, 'secureConnect');
+  expect(second.isSessionReused()).toBe(false);
+  first.destroy();
+  second.destroy();
+});
+
+test('a stranger that says nothing is shown out after ten seconds', async () => {
+  const port = await open();
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  try {
+    const socket = tcpConnect(port, '127.0.0.1');
+    await once(socket, 'connect');
+    socket.resume();
+    await turns();
+    vi.advanceTimersByTime(GREETING_LIMIT - 1);
+    await turns();
+    expect(socket.readableEnded).toBe(false);
+    vi.advanceTimersByTime(1);
+    await turns();
+    expect(socket.readableEnded).toBe(true);
+    socket.destroy();
+  } finally {
+    vi.useRealTimers();
+  }
+
+  /** What has come is heard by then. */
+  async function turns(): Promise<void> {
+    for (let n = 0; n < 200; n++) await new Promise((resolve) => setImmediate(resolve));
+  }
+});
+
+test('a peer that falls silent after the greeting is given up', async () => {
+  const [left, right] = await pair();
+  let over = false;
+  void right.over.then(() => {
+    over = true;
+  });
+  right.greeted(200);
+  await expect.poll(() => over, { timeout: 10_000 }).toBe(true);
+  await expect(right.write(utf8('.'))).rejects.toMatchObject({ code: 'disconnected' });
+  left.destroy();
 });
 
 test('strangers of one address get a few places, however many they are', async () => {

@@ -2,8 +2,10 @@ import posix from 'node:path/posix';
 import win32 from 'node:path/win32';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { MAX_NAME } from '../../src/limits.ts';
 import {
   hasData,
+  isName,
   isPath,
   nameOf,
   parentOf,
@@ -90,3 +92,12 @@ test.each(['', '/', 'a/', '/a', 'a//b', '.', '..', 'a/.', 'a/../b', 'a\0', '\ud8
     expect(isPath(path)).toBe(false);
   },
 );
+
+test('what is longer than any system takes is neither a name nor a path', () => {
+  const name = 'é'.repeat(MAX_NAME / 2);
+  expect(isName(name)).toBe(true);
+  expect(isName(`${name}x`)).toBe(false);
+  const path = `${name.slice(0, -1)}x/`.repeat(4).slice(0, -1);
+  expect(isPath(path)).toBe(true);
+  expect(isPath(`${path}/x`)).toBe(false);
+});

@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { DropError } from '../../src/errors.ts';
 import type { PeerId } from '../../src/events.ts';
+import { concat, fromHex, utf8 } from '../../src/protocol/bytes.ts';
 import { CodeGuard } from '../../src/protocol/code.ts';
+import { CPace, lvCat } from '../../src/protocol/cpace.ts';
 import type { Terms } from '../../src/protocol/message.ts';
 import { Channel } from '../../src/transfer/channel.ts';
 import {
@@ -30,6 +32,8 @@ interface Case {
   /** What each believes of the connection. */
   readonly chooser?: { peer?: PeerId; binding?: Uint8Array };
   readonly now?: () => number;
+  /** What somebody in between makes of what the chooser says. */
+  readonly edit?: (said: Uint8Array) => Uint8Array;
 }
 
 /** How a greeting ends on both sides: an outcome, or the code of an error. */
@@ -50,7 +54,9 @@ async function greet(situation: Case): Promise<[unknown, unknown]> {
       return error.code;
     }
   };
-  const chooser = new Channel('chooser', left);
+  const { edit = (said) => said } = situation;
+  const edited = { ...left, write: (...parts: Uint8Array[]) => left.write(edit(concat(...parts))) };
+  const chooser = new Channel('chooser', edited);
   const announcer = new Channel('announcer', right);
   return Promise.all([
     end(
@@ -134,6 +140,19 @@ describe('a code', () => {
     ]);
   });
 
+  test('is bound to what was said before, whoever edits that', async () => {
+    // Whether the chooser knows the announcer is the last byte of hello, and decides nothing here.
+    const edit = (said: Uint8Array): Uint8Array =>
+      said[4] === 0x01 ? Uint8Array.of(...said.subarray(0, -1), 1) : said;
+    expect(await greet({ answer: right, edit })).toEqual(['wrong-code', 'wrong-code']);
+  });
+
+  test('is not asked for while it is locked', async () => {
+    const guard = newGuard();
+    for (let n = 0; n < 10; n++) guard.wrong(0);
+    expect(await greet({ guard })).toEqual(['locked', 'locked']);
+  });
+
   test('guessed at in parallel is judged three times, then it is another one', async () => {
     const guard = newGuard();
     let now = 0;
@@ -161,7 +180,9 @@ describe('a false announcer', () => {
       await announcer.hear(heard[i] ?? 'hello');
       await announcer.say(line);
     }
-    return outcome;
+    // If it goes on although it should not, that is what it does.
+    const more = announcer.hear('share', 'confirm').then(({ type }) => type);
+    return Promise.race([outcome, more]);
   }
   const terms = (what: Terms) =>
     ({ type: 'welcome', newest: 1, oldest: 1, terms: what, epoch: 1 }) as const;
@@ -175,7 +196,6 @@ describe('a false announcer', () => {
   });
 
   test('cannot confirm what it does not know', async () => {
-    const { CPace } = await import('../../src/protocol/cpace.ts');
     const none = new Uint8Array();
     const { share } = new CPace(
       { secret: none, channel: none, session: none, initiator: none, responder: none },
@@ -194,3 +214,41 @@ describe('a false announcer', () => {
     expect(await choose({ ...terms('code'), newest: 0, oldest: 0 })).toBe('peer-older');
   });
 });
+
+test.each(['code', 'pin'] as const)(
+  'a %s is run through CPace as it is written down',
+  async (kind) => {
+    const { left, right } = cable();
+    const [chooser, announcer] = [new Channel('chooser', left), new Channel('announcer', right)];
+    const outcome = greetAsChooser(
+      chooser,
+      { me: ANA, peer: BOB, binding: HERE },
+      { intent: 'send', knows: false, answer: { kind, code: '493 027', epoch: 1 } },
+    );
+    await announcer.hear('hello');
+    await announcer.say({ type: 'welcome', newest: 1, oldest: 1, terms: kind, epoch: 1 });
+    const { point } = await announcer.hear('share');
+    const cpace = new CPace(
+      {
+        secret: lvCat(utf8(`drop/1 ${kind}`), utf8('493027')),
+        channel: lvCat(
+          utf8('drop/1'),
+          utf8('chooser'),
+          fromHex(ANA),
+          utf8('announcer'),
+          fromHex(BOB),
+          ...announcer.session.transcript,
+        ),
+        session: HERE,
+        initiator: utf8('drop/1 chooser'),
+        responder: utf8('drop/1 announcer'),
+      },
+      crypto.getRandomValues(new Uint8Array(32)),
+    );
+    await announcer.say({ type: 'share', epoch: 1, point: cpace.share });
+    const { initiatorTag, responderTag } = cpace.finish('responder', point);
+    expect((await announcer.hear('confirm')).tag).toEqual(initiatorTag);
+    await announcer.say({ type: 'confirm', tag: responderTag });
+    expect(await outcome).toBe('paired');
+  },
+);
