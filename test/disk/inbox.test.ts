@@ -187,6 +187,16 @@ describe('a file', () => {
     expect(tree(target)).toEqual({});
   });
 
+  test('is ours alone as long as it comes, whatever it may become', async () => {
+    const target = newFolder();
+    const inbox = await inboxIn(target);
+    const incoming = await inbox.open(file('x', 6, { mode: 0o666 }), 0);
+    await incoming.write(Buffer.from('abc'));
+    await inbox.close();
+    const [part = ''] = partsIn(target);
+    expect(statSync(part).mode & 0o777).toBe(0o600);
+  });
+
   test('that lies already where its bytes would go is not written into', async () => {
     const target = newFolder();
     const inbox = await inboxIn(target);

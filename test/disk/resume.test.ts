@@ -1,4 +1,5 @@
 import {
+  appendFileSync,
   chmodSync,
   lstatSync,
   mkdirSync,
@@ -316,6 +317,19 @@ describe('a part that nobody may believe', () => {
     await inbox.close();
     // What was exchanged in our own folder in between is not read again; a name it may only get whole.
     if (failure !== undefined) expect(visible(target)).toEqual({});
+  });
+
+  test('since it grew after it was looked at, is cut off there', async () => {
+    const entry = fileOf('x', 'content').entry as DataEntry;
+    await breakOff(fileOf('x', 'content'), 3);
+    const inbox = await open();
+    await inbox.place(entry, unasked);
+    for (const part of partsIn(target)) appendFileSync(part, 'and more than that');
+    const incoming = await inbox.open(entry, 3);
+    await incoming.write(Buffer.from('tent'));
+    await incoming.commit(sha256(Buffer.from('content')));
+    await inbox.close();
+    expect(visible(target)).toEqual({ x: 'content' });
   });
 });
 

@@ -28,6 +28,8 @@ test('no more than the limit waits, and known keys are still brought up to date'
   news.put('b', 4);
   const reader = news[Symbol.asyncIterator]();
   expect([(await reader.next()).value, (await reader.next()).value]).toEqual([1, 4]);
+  news.put('d', 5);
+  expect((await reader.next()).value).toBe(5);
 });
 
 test('the reader gets the failure that ended it', async () => {

@@ -230,8 +230,9 @@ test('a peer that falls silent after the greeting is given up', async () => {
   void right.over.then(() => {
     over = true;
   });
+  left.greeted(60_000);
   right.greeted(200);
-  await expect.poll(() => over, { timeout: 10_000 }).toBe(true);
+  await expect.poll(() => over, { timeout: 8_000 }).toBe(true);
   await expect(right.write(utf8('.'))).rejects.toMatchObject({ code: 'disconnected' });
   left.destroy();
 });

@@ -1,5 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { DropError } from '../../src/errors.ts';
+import { MAX_DEVICE_NAME } from '../../src/limits.ts';
 import { type Card, decodeCard, encodeCard, MAX_CARD } from '../../src/protocol/card.ts';
 import { anyCard } from '../support/messages.ts';
 
@@ -42,4 +44,10 @@ test.each([
 test('a name is made fit to be shown', () => {
   const bytes = encodeCard({ ...ana, name: 'A\u001b[31m\u202ena' });
   expect(decodeCard(bytes)?.name).toBe('A[31mna');
+});
+
+test('a card whose name is too long is none, before it is there', () => {
+  const head = (length: number): Uint8Array => new Uint8Array(10).fill(length, 9);
+  expect(decodeCard(head(MAX_DEVICE_NAME))).toBeUndefined();
+  expect(() => decodeCard(head(MAX_DEVICE_NAME + 1))).toThrow(DropError);
 });

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { MAX_KNOCK_STRINGS } from '../../src/limits.ts';
 import { decodeKnock, encodeKnock, type Knock } from '../../src/protocol/knock.ts';
 
 interface Vector {
@@ -62,4 +63,11 @@ test('whatever a record says, it is a knock with all that it needs, or none', ()
     { numRuns: 5000 },
   );
   expect(knocks).toBeGreaterThan(0);
+});
+
+test('a knock of more strings than a later version will say is none', () => {
+  const strings = encodeKnock({ to: '1234567890abcdef', intent: 'send', port: 23767 });
+  const more = Array.from({ length: MAX_KNOCK_STRINGS - strings.length }, (_, n) => `x${n}=`);
+  expect(decodeKnock([...strings, ...more])).toBeDefined();
+  expect(decodeKnock([...strings, ...more, 'y='])).toBeUndefined();
 });

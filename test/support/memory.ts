@@ -182,7 +182,7 @@ export class MemoryInbox implements Inbox {
   free = Number.MAX_SAFE_INTEGER;
   /** Whether files of one size are taken for the same, or are compared. */
   compares = false;
-  readonly fresh = true;
+  readonly fresh: boolean = true;
 
   constructor(before?: MemoryInbox) {
     this.stored = before?.stored ?? {};
