@@ -258,8 +258,8 @@ const DOORS = [
   {
     name: 'who is blocked cannot pair',
     file: 'src/visit.ts',
-    from: 'guard: blocked ? undefined : (guards.get(peer) ?? guard),',
-    to: 'guard: guards.get(peer) ?? guard,',
+    from: 'guard: blocked ? undefined : ((known && guards.get(peer)) ?? guard),',
+    to: 'guard: (known && guards.get(peer)) ?? guard,',
     test: visit('is let in by nothing'),
   },
   {
@@ -279,7 +279,7 @@ const DOORS = [
   {
     name: 'nobody else locks out a known device',
     file: 'src/visit.ts',
-    from: '(guards.get(peer) ?? guard)',
+    from: '((known && guards.get(peer)) ?? guard)',
     to: 'guard',
     test: visit('is not locked out by the wrong PINs of others'),
   },
@@ -314,7 +314,7 @@ const DOORS = [
   {
     name: 'who was asked too often is not even told',
     file: 'src/visit.ts',
-    from: "if (asks && patience.isSpent(who, now())) return 'declined';",
+    from: "if (asks && patience.isSpent(who, now())) return options.accept ? 'declined' : 'refused';",
     to: '',
     test: visit('who said no twice does not even see the next offer'),
   },
@@ -815,24 +815,24 @@ const GUESTS = [
     test: guests('by thousands remembers the last thousand'),
   },
   {
-    name: 'who nobody vouches for brings 100 files',
+    name: 'whom nobody vouches for brings so many entries',
     file: 'src/guests.ts',
-    from: 'files > OPEN_FILES || ',
+    from: 'entries > OPEN_ENTRIES || ',
     to: '',
     test: guests('one more'),
   },
   {
     name: 'and 1 GiB',
     file: 'src/guests.ts',
-    from: 'bytes > OPEN_BYTES || ',
-    to: '',
+    from: ' || bytes > OPEN_BYTES) return false;',
+    to: ') return false;',
     test: guests('a byte more'),
   },
   {
     name: 'and 10 GiB in all',
     file: 'src/guests.ts',
-    from: ' || more > this.#left)',
-    to: ')',
+    from: 'if (more > this.#entries || moreBytes > this.#bytes) return false;',
+    to: '',
     test: guests('is ten times as much in all'),
   },
   {
