@@ -448,6 +448,11 @@ describe('what speaks against a device', () => {
 describe.each([['in a terminal'], ['in plain mode']])('ten wrong codes, %s', (how) => {
   const plain = how === 'in plain mode' ? ['--plain'] : [];
   const locked = { tell: { event: 'locked', for: null } } as const;
+  /** What comes in the first moments was typed before the lock was seen, for all that we know. */
+  const unlockBy = async (stage: Stage): Promise<void> => {
+    const pressing = setInterval(() => stage.screen.type(ENTER), 500);
+    expect(await stage.report('unlocked').finally(() => clearInterval(pressing))).toBe(true);
+  };
 
   test('are unlocked by Enter, and by nothing else', async () => {
     await using stage = await Stage.open('receive', ...plain);
@@ -459,8 +464,7 @@ describe.each([['in a terminal'], ['in plain mode']])('ten wrong codes, %s', (ho
     stage.screen.type('y');
     await sleep(300);
     expect(stage.reported('unlocked')).toBe(false);
-    stage.screen.type(ENTER);
-    expect(await stage.report('unlocked')).toBe(true);
+    await unlockBy(stage);
   });
 
   test('are not unlocked by what was typed before', async () => {
@@ -472,8 +476,7 @@ describe.each([['in a terminal'], ['in plain mode']])('ten wrong codes, %s', (ho
     await stage.screen.waitFor(/Press Enter to let new devices in again\./);
     await sleep(600);
     expect(stage.reported('unlocked')).toBe(false);
-    stage.screen.type(ENTER);
-    expect(await stage.report('unlocked')).toBe(true);
+    await unlockBy(stage);
   });
 
   test('keep no known device from being asked about, and its answer unlocks nothing', async () => {
@@ -485,8 +488,7 @@ describe.each([['in a terminal'], ['in plain mode']])('ten wrong codes, %s', (ho
     expect(await stage.report('accepted')).toBe(true);
     await sleep(300);
     expect(stage.reported('unlocked')).toBe(false);
-    stage.screen.type(ENTER);
-    expect(await stage.report('unlocked')).toBe(true);
+    await unlockBy(stage);
   });
 });
 
