@@ -9,7 +9,7 @@ import {
   readSync,
   type Stats,
 } from 'node:fs';
-import { type FileHandle, open, readdir, realpath } from 'node:fs/promises';
+import { type FileHandle, open, readdir, realpath, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { DropError, type ErrorCode } from '../errors.ts';
 import { MAX_CHUNK } from '../limits.ts';
@@ -28,7 +28,7 @@ import {
 import type { Kept } from '../protocol/message.ts';
 import { numbered, type Platform } from '../protocol/names.ts';
 import { BLOCKS_IN_FLIGHT, type Block, type Outbox, type Unsendable } from '../transfer/sender.ts';
-import { diskFailure } from './failure.ts';
+import { diskFailure, isSystemError } from './failure.ts';
 import { NO_FOLLOW, NO_WAIT, platformHere } from './platform.ts';
 import { Stream } from './stream.ts';
 
@@ -306,7 +306,11 @@ class Ring {
 /** Where a path leads, absolute and without a link, and the name that the person used for it. */
 async function locate(path: string): Promise<{ source: string; name: string }> {
   try {
-    const source = await realpath(path);
+    const source = await realpath(path).catch(async (error) => {
+      await stat(path); // A pipe that a shell made lies nowhere, but is there.
+      if (isSystemError(error, 'ENOENT')) return path;
+      throw error;
+    });
     const name = basename(path);
     // What `.` and `..` are called, only the disk knows: they may lie behind a link.
     return { source, name: name === '.' || name === '..' ? basename(source) : name };

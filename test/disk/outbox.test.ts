@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import {
@@ -217,6 +217,13 @@ describe('the walk', () => {
       'unsupported r/sub/f',
       'link r/sub/g -> nowhere',
     ]);
+  });
+
+  test.skipIf(process.platform !== 'linux')('names a pipe that lies nowhere', async () => {
+    const cat = spawn('cat');
+    onTestFinished(() => void cat.kill());
+    const outbox = await openOutbox([`/proc/${cat.pid}/fd/1`]);
+    expect(await listing(outbox)).toEqual(['unsupported 1']);
   });
 
   test('names pipes and sockets, and goes on', async () => {
