@@ -45,7 +45,7 @@ function order() {
       },
     });
     for (const [name, value] of Object.entries(values))
-      if (!(Number(value) >= 0)) throw new Failure(`--${name} ${value} is no number.`);
+      if (!/^\d+$/.test(value)) throw new Failure(`--${name} ${value} is no number.`);
     return { ...values, targets: positionals };
   } catch (error) {
     throw new Failure(`${error.message}\nnpm run fuzz -- --seconds N [--seed S] [TARGET...]`);

@@ -62,7 +62,7 @@ async function judgeAll() {
   );
   if (chosen.length === 0) throw new Failure('No protection is called that.');
   const scratch = mkdtempSync(join(tmpdir(), 'drop-teeth-'));
-  process.once('SIGINT', () => process.exit(1));
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(name, () => process.exit(1));
   process.once('exit', () => {
     for (const child of running) kill(child);
     rmSync(scratch, { recursive: true, force: true });

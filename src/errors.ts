@@ -44,7 +44,8 @@ export const ERRORS = {
   risky: {
     exit: 4,
     wire: 9,
-    message: 'It is large or could do harm, and nobody could be asked on the other side.',
+    message:
+      'It is large, of unknown size, has names that must be changed, or could do harm, and nobody could be asked on the other side.',
     hint: 'Someone there can allow it with `--yes`, `drop trust`, or by running `drop receive` in a terminal.',
   },
 
@@ -66,7 +67,7 @@ export const ERRORS = {
     exit: 4,
     wire: 8,
     message:
-      'The other side takes no more than 1 GiB in 100 files and folders from a device that it does not know.',
+      'The other side takes no more than 1 GiB in 100 files and folders at a time from a device that it does not know, so much in all, and nothing of unknown size.',
     hint: 'Someone there can be asked if it runs in a terminal, or can let this device in by a code.',
   },
 
@@ -123,7 +124,7 @@ export const ERRORS = {
     exit: 6,
     wire: 12,
     message: 'After too many wrong codes the other side takes no new devices for now.',
-    hint: 'Wait a minute; devices that are paired already still work.',
+    hint: 'Somebody there can end that by pressing Enter; else it ends within an hour. Devices that are paired already still work.',
   },
   'wrong-peer': {
     exit: 6,
@@ -219,7 +220,8 @@ export interface ErrorRow {
 export interface DropErrorOptions extends ErrorOptions {
   /** Our own sentence, where it can say more than the table's. Never a peer's text. */
   readonly message?: string;
-  readonly hint?: string;
+  /** Undefined: nothing can be done about it. */
+  readonly hint?: string | undefined;
   /** The file or folder that it is about, as the person named it or as it was offered. */
   readonly path?: string;
 }
@@ -235,7 +237,7 @@ export class DropError extends Error {
     const row: ErrorRow = ERRORS[code];
     super(options.message ?? row.message, options);
     this.code = code;
-    this.hint = options.hint ?? row.hint;
+    this.hint = 'hint' in options ? options.hint : row.hint;
     this.path = options.path;
   }
 

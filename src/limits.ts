@@ -92,6 +92,9 @@ export const MAX_PIN = 256;
 /** Answers that a person gives to one receiver. Bounds the guesses of one that is in its place. */
 export const CODE_TRIES = 3;
 
+/** Questions for it in all: whoever changes its code after every answer only wants more of them. */
+export const CODE_QUESTIONS = 10;
+
 // Of peers that are connected.
 
 /** How long a greeted peer may be silent. Bounds how long a dead one holds a transfer. */

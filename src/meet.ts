@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DropError } from './errors.ts';
 import type { Device, PeerId } from './events.ts';
-import { CODE_LIMITS, CODE_TRIES } from './limits.ts';
+import { CODE_LIMITS, CODE_QUESTIONS, CODE_TRIES } from './limits.ts';
 import type { Address } from './net/addresses.ts';
 import { isOwnAddress } from './net/links.ts';
 import type { Connection } from './net/tls.ts';
@@ -76,10 +76,10 @@ export interface Meeting {
   keepAlive(): () => void;
 }
 
-/** Questions in all: whoever changes its code after every answer only wants more of them. */
-const QUESTIONS = 10;
-
-/** How long an answer waits that is not judged yet, as another one was wrong; in milliseconds. */
+/**
+ * How long an answer waits that is not judged yet, as another one was wrong; in milliseconds. Not
+ * as long as the longest pause: a person waits.
+ */
 const NOT_YET = [1_000, 2_000, 4_000, 8_000];
 
 /** Several times in the time that silence may last. */
@@ -100,7 +100,7 @@ export async function meet(
   let why: CodeRequest['why'] = 'new';
   const { tries } = manner;
   let notBefore = 0;
-  for (let questions = 0; questions < QUESTIONS; questions++) {
+  for (let questions = 0; questions < CODE_QUESTIONS; questions++) {
     const asked = await call(self, meant, manner, allowed, signal);
     if ('channel' in asked) return asked;
     const { peer, needs } = asked;
@@ -115,7 +115,7 @@ export async function meet(
     if (manner.code === undefined) throw notPaired(asked);
     const code = await unlessAborted(manner.code({ peer, kind: needs, why, signal }), signal);
     // The other side judges nothing for a while after a wrong answer, a right one neither.
-    await unlessAborted(sleep(notBefore - performance.now()), signal);
+    await unlessAborted(sleep(Math.max(0, notBefore - performance.now())), signal);
     try {
       const answer = { kind: needs, code, epoch: asked.epoch };
       const met = await answerWith(self, meant, manner, { ...allowed, answer }, signal);

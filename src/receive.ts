@@ -106,7 +106,7 @@ async function receiveAll(
     self,
     options: { ...options, into },
     guard,
-    guards: new Map(),
+    guardsApart: new Map(),
     guests: new Guests(),
     strangers: new Guests(),
     patience: new Patience(),

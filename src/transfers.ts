@@ -13,6 +13,8 @@ import { Reception } from './transfer/reception.ts';
 /** One transfer from a peer, over all of its connections. */
 export interface Transfer {
   readonly peer: PeerId;
+  /** Whether it has proven who it is; anyone can have as many other keys as they like. */
+  readonly known: boolean;
   readonly reception: Reception;
   readonly sums: Progress;
   /** Whether what is offered fits into what is taken of devices that nobody vouches for. */
@@ -30,10 +32,11 @@ export class Transfers {
   readonly #held = new Map<string, Held>();
 
   /** A new one. */
-  begin(peer: PeerId, sums: (transfer: string) => Progress): Transfer {
+  begin(peer: PeerId, known: boolean, sums: (transfer: string) => Progress): Transfer {
     const transfer = randomBytes(16).toString('hex');
     return {
       peer,
+      known,
       reception: new Reception(transfer, platformHere()),
       sums: sums(transfer),
       complete: false,
@@ -103,7 +106,7 @@ export class Transfers {
     for (const held of [...this.#held.values()]) await this.#expire(held);
   }
 
-  async #wait({ reception: { transfer: id }, peer }: Transfer, ms: number): Promise<void> {
+  async #wait({ reception: { transfer: id }, peer, known }: Transfer, ms: number): Promise<void> {
     const held = this.#held.get(id);
     if (held?.use === undefined) return;
     const { free } = held.use;
@@ -112,7 +115,10 @@ export class Transfers {
     this.#held.delete(id);
     this.#held.set(id, held);
     free();
-    const idle = [...this.#held.values()].filter(({ use }) => use === undefined);
+    // Strangers take no places of those whom we know.
+    const idle = [...this.#held.values()].filter(
+      ({ use, transfer }) => use === undefined && transfer.known === known,
+    );
     const hers = idle.filter(({ transfer }) => transfer.peer === peer);
     const [oldest] = hers.length > MAX_IDLE_EACH ? hers : idle.length > MAX_IDLE ? idle : [];
     if (oldest) await this.#expire(oldest);

@@ -36,7 +36,7 @@ export interface House {
   readonly options: HouseOptions;
   readonly guard: CodeGuard | undefined;
   /** Judges the PIN where a known device has to give it: nobody else can lock that one out. */
-  readonly guards: Map<PeerId, CodeGuard>;
+  readonly guardsApart: Map<PeerId, CodeGuard>;
   /** Of devices that proved who they are; the others have a room of their own. */
   readonly guests: Guests;
   readonly strangers: Guests;
@@ -110,7 +110,7 @@ async function wait(channel: Channel, connection: Connection, card: Card): Promi
 }
 
 async function admit(
-  { self, guard, guards, options }: House,
+  { self, guard, guardsApart, options }: House,
   channel: Channel,
   connection: Connection,
 ): Promise<Greeted | null> {
@@ -122,13 +122,13 @@ async function admit(
   // Where nobody can be asked, the PIN is what answers for whoever is not trusted to come freely.
   const unattended = guard?.kind === 'pin' && options.accept === undefined;
   const needsPin = unattended && known?.trust !== 'auto';
-  if (guard && unattended && known && !guards.has(peer)) guards.set(peer, guard.apart());
+  if (guard && unattended && known && !guardsApart.has(peer)) guardsApart.set(peer, guard.apart());
   return greetAsAnnouncer(
     channel,
     { me: self.identity.id, peer, binding },
     {
       knows: ours || (known !== undefined && !blocked && !needsPin),
-      guard: blocked ? undefined : ((known && guards.get(peer)) ?? guard),
+      guard: blocked ? undefined : ((known && guardsApart.get(peer)) ?? guard),
       open: options.open !== undefined && !blocked,
       now,
       // On a line it may have taken long until here.
@@ -221,15 +221,20 @@ async function takeIn(
   const { self, options, stagings, transfers, awake, patience, allowance, emit } = house;
   const peer = deviceOf(guest);
   const { id, known, free } = guest;
-  const capped = !known && options.open === 'capped';
+  // Where nobody can be asked, whoever is known is taken within the same limits as everyone.
+  const capped = options.open === 'capped' && !free && (!known || options.accept === undefined);
   // Strangers have as many keys as they like.
   const who = known ? id : current.connection.remote;
   let transfer = transfers.begin(
     id,
+    known,
     (name) => new Progress(peer, emit, { transfer: name, keeps: true }),
   );
   // There are few places for those whom nobody vouches for, and anyone can take one.
-  const showOut = (): void => current.channel.fail(new DropError('refused'));
+  const showOut = (): void => {
+    const message = 'It moved nothing for 30 seconds, so it was shown out.';
+    current.channel.fail(new DropError('refused', { message, hint: undefined }));
+  };
   const idle = known ? undefined : new Idle(STRANGER_IDLE, showOut);
   // Reading out the code was a yes, to one question.
   let given = guest.paired;
@@ -260,7 +265,7 @@ async function takeIn(
         emit({ event: 'request', peer, ...request });
         idle?.pause();
         const answer = asks ? await answerTo(request, options.accept, gone) : 'yes';
-        idle?.stir();
+        idle?.resume();
         if (asks) note(answer);
         if (answer !== 'yes' && !gone.aborted)
           emit({ event: 'declined', transfer: name, peer, reason: answer });
@@ -321,10 +326,11 @@ function deviceOf({ id, name }: Guest): Device {
   return { id, name };
 }
 
-/** Calls `end` when nothing stirs for so many milliseconds, unless it is paused. */
+/** Calls `end` when nothing stirs for so many milliseconds that it is not paused. */
 class Idle {
   readonly #limit: number;
   readonly #end: () => void;
+  #paused = false;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(limit: number, end: () => void) {
@@ -334,13 +340,20 @@ class Idle {
   }
 
   stir(): void {
+    if (this.#paused) return;
     if (this.#timer === undefined) this.#timer = setTimeout(this.#end, this.#limit);
     else this.#timer.refresh();
   }
 
   pause(): void {
+    this.#paused = true;
     clearTimeout(this.#timer);
     this.#timer = undefined;
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.stir();
   }
 }
 

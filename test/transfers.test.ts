@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { PeerId, TransferEvent } from '../src/events.ts';
+import { MAX_IDLE } from '../src/limits.ts';
 import { Progress } from '../src/progress.ts';
 import { Channel } from '../src/transfer/channel.ts';
 import { type Transfer, Transfers, type Visit } from '../src/transfers.ts';
@@ -14,11 +15,12 @@ class House {
   readonly events: TransferEvent[] = [];
   readonly visits: Visit[] = [];
 
-  accept(peer: PeerId, roots: readonly string[], silence = 0): Transfer {
+  accept(peer: PeerId, roots: readonly string[], silence = 0, known = true): Transfer {
     const from = { id: peer, name: peer };
     const emit = (event: TransferEvent): number => this.events.push(event);
     const transfer = this.transfers.begin(
       peer,
+      known,
       (name) => new Progress(from, emit, { transfer: name }),
     );
     transfer.reception.roots = roots;
@@ -104,6 +106,18 @@ describe('what is sent again', () => {
     expect(house.said).toContain('summary');
     await house.transfers.close();
   });
+});
+
+test('those that wait of strangers push out none of known devices', async () => {
+  const house = new House();
+  const hers = house.accept(ANA, ['a']);
+  await house.transfers.release(hers);
+  for (let n = 0; n <= MAX_IDLE; n++) {
+    const stranger = `${n}`.padStart(64, '0') as PeerId;
+    await house.transfers.release(house.accept(stranger, ['b'], 0, false));
+  }
+  expect(await house.again(hers)).toBe(hers);
+  await house.transfers.close();
 });
 
 test('of one peer only a few wait; the oldest gives way', async () => {

@@ -1,12 +1,12 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { Awake } from '../src/awake.ts';
 import { openStagings } from '../src/disk/staging.ts';
 import { DropError } from '../src/errors.ts';
 import type { PeerId, ReceiveEvent } from '../src/events.ts';
 import { Allowance, Guests, Patience } from '../src/guests.ts';
-import { MAX_VISITS_EACH } from '../src/limits.ts';
+import { MAX_VISITS_EACH, STRANGER_IDLE } from '../src/limits.ts';
 import type { Connection } from '../src/net/tls.ts';
 import { CodeGuard } from '../src/protocol/code.ts';
 import type { FileEntry } from '../src/protocol/manifest.ts';
@@ -47,7 +47,7 @@ async function open({ accept, open: to, pin = false }: Manner): Promise<House> {
     self: await openSelf({ home: home.state, name: 'Ana' }),
     options: { into: home.downloads, accept, open: to },
     guard: to ? undefined : new CodeGuard(() => drawn, undefined, pin ? 'pin' : 'code'),
-    guards: new Map(),
+    guardsApart: new Map(),
     guests: new Guests(),
     strangers: new Guests(),
     patience: new Patience(),
@@ -172,6 +172,10 @@ describe('where nobody can be asked', () => {
     expect(events).toEqual([]);
     const fewer = await bob({ knows: false, unverified: true });
     expect(await offer(fewer, ...many.slice(1))).toBe('accept');
+    // Whoever is known is as welcome.
+    await house.self.trust.add({ id: BOB, name: 'Bob' });
+    expect(await offer(await bob(), ...many)).toBe('too-much');
+    expect(await offer(await bob(), 'setup.exe')).toBe('accept');
   });
 });
 
@@ -224,6 +228,29 @@ describe('a person', () => {
 });
 
 describe('a visit', () => {
+  test('of whom nobody vouches for ends when nothing moves, but not while a question stands', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    let yes = (_: boolean): void => {};
+    house = await open({
+      open: 'ask',
+      accept: () =>
+        new Promise((resolve) => {
+          yes = resolve;
+        }),
+    });
+    const asked = offer(await bob({ knows: false, unverified: true }), 'a.txt');
+    await vi.waitFor(() => expect(events.map(({ event }) => event)).toEqual(['request']));
+    vi.advanceTimersByTime(2 * STRANGER_IDLE);
+    yes(true);
+    expect(await asked).toBe('accept');
+
+    const idle = await bob({ knows: false, unverified: true });
+    await vi.waitFor(() => expect(vi.getTimerCount()).toBeGreaterThan(0));
+    vi.advanceTimersByTime(STRANGER_IDLE);
+    await expect(idle.hear('begun')).rejects.toMatchObject({ code: 'refused' });
+  });
+
   test('is one of four of a known device, and of an address where anybody may come', async () => {
     await house.self.trust.add({ id: BOB, name: 'Bob' });
     for (let n = 0; n < MAX_VISITS_EACH; n++) await bob();

@@ -248,7 +248,7 @@ function buildProgram(
     .addOption(
       new Option(
         '--pin',
-        'let new devices in by a PIN instead of a code, good for any number of them; it is drawn and shown',
+        'let new devices in by a PIN instead of a code, good for any number of them; it is drawn, and shown on the terminal or in --json',
       ),
     )
     .addOption(
@@ -257,7 +257,7 @@ function buildProgram(
     .addOption(
       new Option(
         '--open',
-        'let everyone in without a code, this time; you are asked, or with --into 1 GiB is taken at a time',
+        'let everyone in without a code, this time; you are asked, or where nobody can be, --into FOLDER takes up to 1 GiB at a time',
       ).conflicts(['pin', 'pinFile']),
     )
     .addHelpText('after', EXAMPLES.receive)

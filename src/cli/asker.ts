@@ -27,7 +27,7 @@ export function enterPressed(
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     const hear = (chunk: Buffer | string): void => {
-      if (!asking() && /[\r\n]/.test(String(chunk))) end(resolve);
+      if (!asking() && /^[\r\n]+$/.test(String(chunk))) end(resolve);
     };
     // A question takes the keyboard, and lets go of it when it is answered.
     const listening = setInterval(() => !asking() && stdin.resume(), 100);
@@ -52,14 +52,14 @@ const DRAIN = 300;
  * Throws away what was typed until now. Only in raw mode does a terminal hand out the line that
  * is half typed; otherwise the Enter that ends it later would answer the question.
  */
-export async function drain(stdin: Input, signal: AbortSignal): Promise<void> {
+export async function drain(stdin: Input, signal: AbortSignal, ms = DRAIN): Promise<void> {
   signal.throwIfAborted();
   return new Promise((resolve, reject) => {
     const swallow = (chunk: Buffer | string): void => {
       if (chunk.includes('\x03')) end(() => reject(new Left()));
     };
     const aborted = (): void => end(() => reject(signal.reason));
-    const timer = setTimeout(() => end(resolve), DRAIN);
+    const timer = setTimeout(() => end(resolve), ms);
     function end(settle: () => void): void {
       clearTimeout(timer);
       signal.removeEventListener('abort', aborted);

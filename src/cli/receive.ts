@@ -48,6 +48,8 @@ async function pinOf(
   { io, library }: Context,
 ): Promise<string | true | undefined> {
   if (open) return undefined;
+  if (pin && pinFile !== undefined)
+    throw new UsageError('--pin draws a PIN, and --pin-file names one.', 'Choose one of them.');
   if (pin && !json && !io.stderr.isTTY)
     throw new UsageError('There is no terminal to show the PIN on.', 'Choose one: --pin-file FILE');
   if (pin) return true;
@@ -120,6 +122,8 @@ interface Asking {
 class Questions {
   readonly #context: Context;
   #standing = 0;
+  /** Whether Enter, when no question stands, lets new devices in again. */
+  #unlocking = false;
 
   constructor(context: Context) {
     this.#context = context;
@@ -127,18 +131,16 @@ class Questions {
 
   /** Lets new devices in again after too many wrong codes, if somebody is here to say so. */
   get unlock(): ReceiveOptions['unlock'] {
-    const { asker, face, io, stops } = this.#context;
+    const { asker, face, io } = this.#context;
     return (
       asker &&
       (async (signal) => {
-        try {
-          // An Enter of before was not for this.
-          await face.standBack(() => drain(io.stdin, signal));
-        } catch (error) {
-          if (error instanceof Left) stops.stop('SIGINT');
-          throw error;
-        }
-        await enterPressed(io.stdin, () => this.#standing > 0, signal);
+        // An Enter of before was not for this.
+        await face.standBack(() => this.#drain(signal));
+        this.#unlocking = true;
+        await enterPressed(io.stdin, () => this.#standing > 0, signal).finally(() => {
+          this.#unlocking = false;
+        });
       })
     );
   }
@@ -158,9 +160,12 @@ class Questions {
       } catch (error) {
         if (error instanceof Left) stops.stop('SIGINT');
         else if (stops.signal.aborted) return 'no';
-        else if (gone.aborted) return 'gone';
-        else if (late.signal.aborted) return 'late';
-        else throw error;
+        else if (!gone.aborted && !late.signal.aborted) throw error;
+        else {
+          // What was about to be typed for this question lets nobody in.
+          if (this.#unlocking) await this.#drain(stops.signal, AFTER_A_QUESTION).catch(() => {});
+          return gone.aborted ? 'gone' : 'late';
+        }
         return 'no';
       } finally {
         this.#standing -= 1;
@@ -168,4 +173,18 @@ class Questions {
       }
     });
   }
+
+  /** Throws away what was typed until now; whoever presses Ctrl-C meanwhile leaves the command. */
+  async #drain(signal: AbortSignal, ms?: number): Promise<void> {
+    const { io, stops } = this.#context;
+    try {
+      await drain(io.stdin, signal, ms);
+    } catch (error) {
+      if (error instanceof Left) stops.stop('SIGINT');
+      throw error;
+    }
+  }
 }
+
+/** Milliseconds in which a person notices that a question is gone. */
+const AFTER_A_QUESTION = 1_500;

@@ -31,7 +31,9 @@ const MAX_TOGETHER = 256;
 function quarantine(xattr: string, now: number, paths: readonly string[]): Promise<void> {
   const value = `0081;${Math.floor(now / 1000).toString(16)};drop;`;
   return new Promise((resolve) => {
-    execFile(xattr, ['-w', 'com.apple.quarantine', value, ...paths], () => resolve());
+    // Nothing of our environment, where codes may stand, is its business.
+    const words = ['-w', 'com.apple.quarantine', value, ...paths];
+    execFile(xattr, words, { env: {} }, () => resolve());
   });
 }
 

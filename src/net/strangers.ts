@@ -21,7 +21,7 @@ export class Strangers {
   readonly #clock: Clock;
   readonly #random: () => number;
   readonly #isNear: (address: string) => boolean;
-  readonly #there = new Map<Guest, string>();
+  readonly #there = new Map<Caller, string>();
   readonly #all: Bucket;
   readonly #each = new Map<string, Bucket>();
 
@@ -44,7 +44,7 @@ export class Strangers {
   }
 
   /** Whether one may come in from this address. It stays until `leave`. */
-  admit(guest: Guest, address: string): boolean {
+  admit(caller: Caller, address: string): boolean {
     const source = this.#sourceOf(canonical(address));
     // Whoever comes too often takes nothing of what is there for all.
     if (!this.#bucketOf(source).take(this.#clock.now())) return false;
@@ -53,26 +53,26 @@ export class Strangers {
     const hers = [...this.#there].filter(([, from]) => from === source).map(([one]) => one);
     if (hers.length >= each) this.#dismissOne(hers);
     else if (this.#there.size >= all) this.#dismissOne([...this.#there.keys()]);
-    this.#there.set(guest, source);
+    this.#there.set(caller, source);
     return true;
   }
 
   /** It is greeted, or gone. */
-  leave(guest: Guest): void {
-    this.#there.delete(guest);
+  leave(caller: Caller): void {
+    this.#there.delete(caller);
   }
 
   /** Everyone goes. */
   dismissAll(): void {
-    for (const guest of [...this.#there.keys()]) this.#dismissOne([guest]);
+    for (const caller of [...this.#there.keys()]) this.#dismissOne([caller]);
   }
 
   /** Whoever fills the room cannot choose who goes. */
-  #dismissOne(guests: readonly Guest[]): void {
-    const guest = guests[Math.floor(this.#random() * guests.length)];
-    if (guest === undefined) return;
-    this.#there.delete(guest);
-    guest.destroy();
+  #dismissOne(callers: readonly Caller[]): void {
+    const caller = callers[Math.floor(this.#random() * callers.length)];
+    if (caller === undefined) return;
+    this.#there.delete(caller);
+    caller.destroy();
   }
 
   #bucketOf(source: string): Bucket {
@@ -97,7 +97,7 @@ export class Strangers {
 }
 
 /** What can be shown out. */
-interface Guest {
+interface Caller {
   destroy(): unknown;
 }
 

@@ -479,6 +479,20 @@ describe.each([['in a terminal'], ['in plain mode']])('ten wrong codes, %s', (ho
     await unlockBy(stage);
   });
 
+  test('are not unlocked by what was meant for a question that is gone', async () => {
+    await using stage = await Stage.open('receive', ...plain);
+    await stage.report('ready');
+    await stage.cue({ tell: READY }, locked, { locked: true }, { ask: REQUEST });
+    await stage.screen.waitFor(/Accept\? \[y\/N\]/);
+    await stage.cue({ gone: true });
+    stage.screen.type(ENTER);
+    await stage.screen.waitFor(/"Bob" no longer asks\./);
+    stage.screen.type(`y${ENTER}`);
+    await sleep(300);
+    expect(stage.reported('unlocked')).toBe(false);
+    await unlockBy(stage);
+  });
+
   test('keep no known device from being asked about, and its answer unlocks nothing', async () => {
     await using stage = await Stage.open('receive', ...plain);
     await stage.report('ready');

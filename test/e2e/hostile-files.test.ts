@@ -19,12 +19,12 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { roomIn } from '../../src/disk/inbox.ts';
-import { concat, u32, utf8 } from '../../src/protocol/bytes.ts';
 import { MAX_BATCH, MAX_OPEN_ENTRIES, MAX_ROOT_UNITS, MAX_ROOTS } from '../../src/limits.ts';
+import { concat, u32, utf8 } from '../../src/protocol/bytes.ts';
 import type { Entry } from '../../src/protocol/manifest.ts';
 import { Besieged, delivered, MARK } from '../support/besieged.ts';
-import { file, folder, KIND, Rogue, sha256, type Talk } from '../support/rogue-peer.ts';
 import { PATIENCE } from '../support/process.ts';
+import { file, folder, KIND, Rogue, sha256, type Talk } from '../support/rogue-peer.ts';
 import { describeWith } from '../support/skip.ts';
 
 const MiB = 1024 * 1024;

@@ -258,8 +258,8 @@ const DOORS = [
   {
     name: 'who is blocked cannot pair',
     file: 'src/visit.ts',
-    from: 'guard: blocked ? undefined : ((known && guards.get(peer)) ?? guard),',
-    to: 'guard: (known && guards.get(peer)) ?? guard,',
+    from: 'guard: blocked ? undefined : ((known && guardsApart.get(peer)) ?? guard),',
+    to: 'guard: (known && guardsApart.get(peer)) ?? guard,',
     test: visit('is let in by nothing'),
   },
   {
@@ -279,7 +279,7 @@ const DOORS = [
   {
     name: 'nobody else locks out a known device',
     file: 'src/visit.ts',
-    from: '((known && guards.get(peer)) ?? guard)',
+    from: '((known && guardsApart.get(peer)) ?? guard)',
     to: 'guard',
     test: visit('is not locked out by the wrong PINs of others'),
   },

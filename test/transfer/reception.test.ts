@@ -754,7 +754,7 @@ describe('two connections of one transfer', () => {
       const channel = new Channel('announcer', pipe);
       const visit = { channel, connection: { silence: 0 } };
       const peer = { id, name: id };
-      let transfer = this.transfers.begin(id, () => new Progress(peer, () => {}));
+      let transfer = this.transfers.begin(id, true, () => new Progress(peer, () => {}));
       const host: Host = {
         freely: false,
         reception: async (continues) => {
