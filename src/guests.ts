@@ -77,6 +77,37 @@ export class Patience {
   }
 }
 
+/** Calls `end` when nothing stirs for so many milliseconds, pauses not counted. */
+export class Idle {
+  readonly #limit: number;
+  readonly #end: () => void;
+  #paused = false;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(limit: number, end: () => void) {
+    this.#limit = limit;
+    this.#end = end;
+    this.stir();
+  }
+
+  stir(): void {
+    if (this.#paused) return;
+    if (this.#timer === undefined) this.#timer = setTimeout(this.#end, this.#limit);
+    else this.#timer.refresh();
+  }
+
+  pause(): void {
+    this.#paused = true;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.stir();
+  }
+}
+
 /** How much is taken of devices that nobody vouches for: it counts what they offer. */
 export class Allowance {
   #entries = OPEN_ENTRIES_IN_ALL;

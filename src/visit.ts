@@ -4,7 +4,7 @@ import type { Mark } from './disk/mark.ts';
 import type { Stagings } from './disk/staging.ts';
 import { DropError, type ErrorCode } from './errors.ts';
 import type { Device, Extent, PeerId, ReceiveEvent } from './events.ts';
-import type { Allowance, Guests, Patience } from './guests.ts';
+import { type Allowance, type Guests, Idle, type Patience } from './guests.ts';
 import { STRANGER_IDLE } from './limits.ts';
 import { exchangeNames, keepAlive, remember } from './meet.ts';
 import { keepLine } from './net/line.ts';
@@ -232,7 +232,7 @@ async function takeIn(
   );
   // There are few places for those whom nobody vouches for, and anyone can take one.
   const showOut = (): void => {
-    const message = 'It moved nothing for 30 seconds, so it was shown out.';
+    const message = `It moved nothing for ${STRANGER_IDLE / 1000} seconds, so it was shown out.`;
     current.channel.fail(new DropError('refused', { message, hint: undefined }));
   };
   const idle = known ? undefined : new Idle(STRANGER_IDLE, showOut);
@@ -324,37 +324,6 @@ async function stopTransfer(
 
 function deviceOf({ id, name }: Guest): Device {
   return { id, name };
-}
-
-/** Calls `end` when nothing stirs for so many milliseconds that it is not paused. */
-class Idle {
-  readonly #limit: number;
-  readonly #end: () => void;
-  #paused = false;
-  #timer: NodeJS.Timeout | undefined;
-
-  constructor(limit: number, end: () => void) {
-    this.#limit = limit;
-    this.#end = end;
-    this.stir();
-  }
-
-  stir(): void {
-    if (this.#paused) return;
-    if (this.#timer === undefined) this.#timer = setTimeout(this.#end, this.#limit);
-    else this.#timer.refresh();
-  }
-
-  pause(): void {
-    this.#paused = true;
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-  }
-
-  resume(): void {
-    this.#paused = false;
-    this.stir();
-  }
 }
 
 /** An event names at most so many roots. */

@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
-import { describe, expect, test } from 'vitest';
-import { Allowance, Guests, Patience } from '../src/guests.ts';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { Allowance, Guests, Idle, Patience } from '../src/guests.ts';
 import { OPEN_BYTES, OPEN_ENTRIES, OPEN_ENTRIES_IN_ALL } from '../src/limits.ts';
 
 const MINUTE = 60_000;
@@ -76,6 +76,25 @@ describe('a person who is asked', () => {
       for (const how of ['declined', 'declined'] as const) patience.noted(`${n}`, how, n);
     expect(patience.isSpent('4999', 5_000)).toBe(true);
     expect(patience.isSpent('0', 5_000)).toBe(false);
+  });
+});
+
+describe('who moves nothing', () => {
+  test('is shown out, but not for what stirs during a pause', () => {
+    vi.useFakeTimers();
+    onTestFinished(() => void vi.useRealTimers());
+    const end = vi.fn();
+    const idle = new Idle(1000, end);
+    vi.advanceTimersByTime(999);
+    idle.stir();
+    vi.advanceTimersByTime(999);
+    idle.pause();
+    idle.stir();
+    vi.advanceTimersByTime(MINUTE);
+    expect(end).not.toHaveBeenCalled();
+    idle.resume();
+    vi.advanceTimersByTime(1000);
+    expect(end).toHaveBeenCalledOnce();
   });
 });
 

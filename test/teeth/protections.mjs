@@ -34,6 +34,7 @@ const resume = test('disk/resume');
 const mark = test('disk/mark');
 const faces = test('cli/faces');
 const doors = test('e2e/doors');
+const awake = test('awake');
 
 /** The code and the PIN. */
 const CODE = [
@@ -953,6 +954,76 @@ const GUESTS = [
     from: "if (!isPeerId(id)) throw new TypeError('not a peer id');",
     to: '',
     test: trust('may not be a path'),
+  },
+  {
+    name: 'strangers push out no transfer of a known device',
+    file: 'src/transfers.ts',
+    from: ' && transfer.known === known',
+    to: '',
+    test: transfers('push out none'),
+  },
+  {
+    name: 'who moves nothing is shown out',
+    file: 'src/guests.ts',
+    from: 'if (this.#timer === undefined) this.#timer = setTimeout(this.#end, this.#limit);',
+    to: 'if (this.#timer === undefined) return;',
+    test: visit('ends when nothing moves'),
+  },
+  {
+    name: 'nobody is shown out while a question about it stands',
+    file: 'src/visit.ts',
+    from: '        idle?.pause();\n        const answer',
+    to: '        const answer',
+    test: visit('ends when nothing moves'),
+  },
+  {
+    name: 'nor by what stirs meanwhile',
+    file: 'src/guests.ts',
+    from: 'if (this.#paused) return;',
+    to: '',
+    test: guests('what stirs during a pause'),
+  },
+  {
+    name: 'names that hold nothing are bounded, too',
+    file: 'src/guests.ts',
+    from: 'more > this.#entries || ',
+    to: '',
+    test: guests('so many entries in all'),
+  },
+  {
+    name: 'a known device is as welcome as everyone',
+    file: 'src/visit.ts',
+    from: "options.open === 'capped' && !free && (!known || options.accept === undefined)",
+    to: "options.open === 'capped' && !known",
+    test: visit('an open receiver takes a hundred files'),
+  },
+  {
+    name: 'a yes is for a mode',
+    file: 'src/transfer/reception.ts',
+    from: 'entry.mode}',
+    to: '0}',
+    test: reception('when anything that matters has changed'),
+  },
+  {
+    name: 'a yes is for the target of a link',
+    file: 'src/transfer/reception.ts',
+    from: 'JSON.stringify(entry.target)',
+    to: '0',
+    test: reception('when anything that matters has changed'),
+  },
+  {
+    name: 'what was meant for a question that is gone lets nobody in',
+    file: 'src/cli/receive.ts',
+    from: 'if (this.#unlocking) await this.#drain(stops.signal, AFTER_A_QUESTION).catch(() => {});',
+    to: '',
+    test: prompts('meant for a question that is gone'),
+  },
+  {
+    name: 'other programs learn no code',
+    file: 'src/awake.ts',
+    from: 'env: withoutSecrets(process.env),',
+    to: '',
+    test: awake('until it is released'),
   },
   {
     name: 'nothing is sent through a folder that became a link',
