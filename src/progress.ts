@@ -195,9 +195,10 @@ export class Progress {
     this.#begun.set(path, from);
     if (kind === 'stream') this.#streams.add(path);
     this.#there(from);
-    const bytes = this.#reached();
-    if (!this.#told && from > 0) this.#say({ event: 'resuming', bytes, total: this.#bytesInAll });
-    this.#told ||= from > 0;
+    if (!this.#told && from > 0) {
+      this.#told = true;
+      this.#say({ event: 'resuming', bytes: this.#reached(), total: this.#bytesInAll });
+    }
     this.#tick();
   }
 

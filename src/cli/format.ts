@@ -144,7 +144,9 @@ export function formatTable(
  * the signs that turn the direction of writing as they are, here they are escaped.
  */
 export function jsonLine(value: object): string {
-  return JSON.stringify(value).replace(UNSEEN, (sign) =>
+  const line = JSON.stringify(value);
+  if (/^[ -~]*$/.test(line)) return line;
+  return line.replace(UNSEEN, (sign) =>
     Array.from({ length: sign.length }, (_, n) => escapeUnit(sign.charCodeAt(n))).join(''),
   );
 }

@@ -8,7 +8,7 @@ import {
   unlinkSync,
 } from 'node:fs';
 import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, sep } from 'node:path';
 import { DropError } from '../errors.ts';
 import type { FolderEntry } from '../protocol/manifest.ts';
 import { numbered } from '../protocol/names.ts';
@@ -130,10 +130,10 @@ export function replaced(path: string): DropError {
   });
 }
 
-export function pathOf(folder: Folder): string {
-  const names: string[] = [];
-  for (let at: Folder | undefined = folder; at !== undefined; at = at.parent) names.push(at.name);
-  return join(...names.reverse());
+export function pathOf({ parent, name }: Folder): string {
+  if (parent === undefined) return name;
+  const base = pathOf(parent);
+  return base.endsWith(sep) ? base + name : base + sep + name;
 }
 
 /** Gives a finished file its name; false if that is taken. Nothing is ever overwritten. */

@@ -29,7 +29,7 @@ import type { Mark } from './mark.ts';
 import { Part, PartPool, type Start, storedTime } from './part.ts';
 import { platformHere } from './platform.ts';
 import type { Staging, Stagings } from './staging.ts';
-import { FolderSync, syncFolder } from './sync.ts';
+import { isInMemory, Syncs, syncFolder } from './sync.ts';
 
 /** What becomes of a file whose name is taken by one of other content. */
 export type OnConflict = 'rename' | 'skip' | 'overwrite' | 'newer';
@@ -79,10 +79,10 @@ export async function openInbox(
     const target = await openTarget(folder);
     const staging = await stagings.claim(target.name, peer);
     const handles = new Handles();
-    const sync = new FolderSync(handles);
-    const landing = new Landing(target, staging, sync, { platform, umask, as, memory });
+    const syncs = new Syncs(handles, { inMemory: await isInMemory(target.name) });
+    const landing = new Landing(target, staging, syncs, { platform, umask, as, memory });
     const fresh = staging.isNew && !(await landing.isTaken(roots));
-    return new DiskInbox(target, staging, landing, sync, handles, {
+    return new DiskInbox(target, staging, landing, syncs, handles, {
       umask,
       checksum,
       onConflict,
@@ -132,7 +132,7 @@ class DiskInbox implements Inbox {
   readonly #target: Folder;
   readonly #staging: Staging;
   readonly #landing: Landing;
-  readonly #sync: FolderSync;
+  readonly #syncs: Syncs;
   readonly #umask: number;
   readonly #checksum: boolean;
   readonly #onConflict: OnConflict;
@@ -149,16 +149,16 @@ class DiskInbox implements Inbox {
     target: Folder,
     staging: Staging,
     landing: Landing,
-    sync: FolderSync,
+    syncs: Syncs,
     handles: Handles,
     { umask, checksum, onConflict, mark, fresh }: Settings,
   ) {
     this.#target = target;
     this.#staging = staging;
     this.#landing = landing;
-    this.#sync = sync;
+    this.#syncs = syncs;
     this.#digests = new Digests(handles);
-    this.#pool = new PartPool(handles);
+    this.#pool = new PartPool(handles, syncs);
     this.#umask = umask;
     this.#checksum = checksum;
     this.#onConflict = onConflict;
@@ -170,7 +170,10 @@ class DiskInbox implements Inbox {
     return roomIn(this.#target.name);
   }
 
-  async place(entry: Entry, digest: () => Promise<Uint8Array | null>): Promise<Placement> {
+  place(entry: Entry, digest: () => Promise<Uint8Array | null>): Placement | Promise<Placement> {
+    const explain = (error: unknown): never => {
+      throw diskFailure(error, entry.path, STORING);
+    };
     try {
       switch (entry.kind) {
         case 'folder':
@@ -181,10 +184,11 @@ class DiskInbox implements Inbox {
           return { want: 'placed' };
         default:
           this.#landing.placeFile(entry);
-          return await this.#placeData(entry, digest);
+          if (this.#isNew(entry)) return { want: 'all' };
+          return this.#placeData(entry, digest).catch(explain);
       }
     } catch (error) {
-      throw diskFailure(error, entry.path, STORING);
+      return explain(error);
     }
   }
 
@@ -226,6 +230,15 @@ class DiskInbox implements Inbox {
     await Promise.allSettled(this.#commits);
     await Promise.all(Array.from(this.#parts, (part) => this.#keep(part)));
     this.#staging.close();
+  }
+
+  /** Whether nothing of it can be here, nor anything in its way that would have to be looked at. */
+  #isNew(entry: DataEntry): boolean {
+    return (
+      (this.#onConflict === 'rename' || this.#onConflict === 'overwrite') &&
+      this.#landing.isNewGround(entry) &&
+      this.#staging.partsOf(entry).length === 0
+    );
   }
 
   async #placeData(entry: DataEntry, digest: () => Promise<Uint8Array | null>): Promise<Placement> {
@@ -342,7 +355,7 @@ class DiskInbox implements Inbox {
     this.#parts.delete(part);
     this.#staging.end(part.path, false);
     this.#staging.drop(entry); // Other broken transfers may have left the start of it, too.
-    await Promise.all([this.#sync.sync(dirname(path)), this.#landing.anchor(folder)]);
+    await Promise.all([this.#syncs.folder(dirname(path)), this.#landing.anchor(folder)]);
     return { path, renamed: this.#landing.isRenamed(path, entry) };
   }
 

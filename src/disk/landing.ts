@@ -37,7 +37,7 @@ import {
 import { setAttributes } from './part.ts';
 import { NO_FOLLOW } from './platform.ts';
 import type { Staging } from './staging.ts';
-import type { FolderSync } from './sync.ts';
+import type { Syncs } from './sync.ts';
 
 export interface LandingOptions {
   readonly platform: Platform;
@@ -56,7 +56,7 @@ export interface LandingOptions {
 export class Landing {
   readonly #target: Folder;
   readonly #staging: Staging;
-  readonly #sync: FolderSync;
+  readonly #syncs: Syncs;
   readonly #platform: Platform;
   readonly #umask: number;
   readonly #as: string | undefined;
@@ -76,11 +76,11 @@ export class Landing {
   /** What is left for folders and links, in bytes. */
   #memory: number;
 
-  constructor(target: Folder, staging: Staging, sync: FolderSync, options: LandingOptions) {
+  constructor(target: Folder, staging: Staging, syncs: Syncs, options: LandingOptions) {
     this.#target = target;
     this.#root = { folder: target, twin: undefined };
     this.#staging = staging;
-    this.#sync = sync;
+    this.#syncs = syncs;
     this.#platform = options.platform;
     this.#umask = options.umask;
     this.#as = options.as;
@@ -134,13 +134,19 @@ export class Landing {
     return folder && this.#look(folder, this.#nameIn(folder, entry))[0];
   }
 
+  /** Whether it goes into a folder that was not there before this transfer. */
+  isNewGround(entry: Entry): boolean {
+    const { folder, twin } = this.#placeOf(entry);
+    return folder?.isNew === true && twin === undefined;
+  }
+
   /**
    * What an earlier transfer of the same entry may have stored, the likeliest first: under its
    * name, and if that is taken, also under the numbered ones.
    */
   lookAround(entry: Entry, numbered = true): Found[] {
+    if (this.isNewGround(entry)) return [];
     const { folder, twin } = this.#placeOf(entry);
-    if (folder?.isNew && twin === undefined) return [];
     const found: Found[] = [];
     const upTo = numbered ? undefined : 1;
     const offered = this.#safe(nameOf(entry.path), false);
@@ -187,7 +193,7 @@ export class Landing {
     if (made === undefined || parent === undefined) return Promise.resolve();
     let anchor = this.#anchors.get(folder);
     if (anchor === undefined) {
-      const both = Promise.all([this.#sync.sync(pathOf(parent)), this.anchor(parent)]);
+      const both = Promise.all([this.#syncs.folder(pathOf(parent)), this.anchor(parent)]);
       anchor = both.then(() => {});
       this.#anchors.set(folder, anchor);
     }
@@ -227,9 +233,9 @@ export class Landing {
       for (const [folder, path] of ahead) {
         const { made } = folder;
         if (made !== undefined) await attempt(path, () => this.#finishFolder(folder, made));
-        await attempt(path, () => this.#sync.sync(pathOf(folder)));
+        await attempt(path, () => this.#syncs.folder(pathOf(folder)));
       }
-      for (const [base, path] of known) await attempt(path, () => this.#sync.sync(base));
+      for (const [base, path] of known) await attempt(path, () => this.#syncs.folder(base));
     };
     await Promise.all(Array.from({ length: FINISHING }, work));
     return Array.from(failures, ([path, code]) => ({ path, code }));

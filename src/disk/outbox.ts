@@ -27,7 +27,13 @@ import {
 } from '../protocol/manifest.ts';
 import type { Kept } from '../protocol/message.ts';
 import { numbered, type Platform } from '../protocol/names.ts';
-import { BLOCKS_IN_FLIGHT, type Block, type Outbox, type Unsendable } from '../transfer/sender.ts';
+import {
+  BLOCKS_IN_FLIGHT,
+  type Block,
+  type Outbox,
+  type Unsendable,
+  type Whole,
+} from '../transfer/sender.ts';
 import { diskFailure, isSystemError } from './failure.ts';
 import { NO_FOLLOW, NO_WAIT, platformHere } from './platform.ts';
 import { Stream } from './stream.ts';
@@ -66,12 +72,15 @@ export async function openOutbox(
 
 class DiskOutbox implements Outbox {
   readonly roots: readonly string[];
+  readonly small = 64 * 1024;
   /** Where each root lies. */
   readonly #sources: ReadonlyMap<string, string>;
   readonly #stream: Stream | undefined;
   readonly #platform: Platform;
   /** The rings that no read is using. */
   readonly #rings: Ring[] = [];
+  /** For small files. */
+  readonly #wholes = new Ring(MAX_CHUNK);
 
   constructor(
     sources: ReadonlyMap<string, string>,
@@ -107,6 +116,23 @@ class DiskOutbox implements Outbox {
   ): AsyncGenerator<Block, Uint8Array, undefined> {
     if (entry.kind === 'file') return this.#readFile(entry, kept, signal);
     return this.#streamOf(entry).read(kept, signal);
+  }
+
+  readTogether(files: readonly FileEntry[]): (Whole | DropError)[] {
+    const { block } = this.#wholes;
+    this.#wholes.turn();
+    let filled = 0;
+    return files.map((entry) => {
+      try {
+        const bytes = this.#readAtOnce(entry, block.subarray(filled));
+        filled += bytes.length;
+        return { bytes, digest: sha256().update(bytes).digest() };
+      } catch (error) {
+        const failure = diskFailure(error, entry.path, READING);
+        if (failure instanceof DropError) return failure;
+        throw failure;
+      }
+    });
   }
 
   arrived(entry: DataEntry, offset: number): void {
@@ -188,7 +214,7 @@ class DiskOutbox implements Outbox {
     kept: Kept | undefined,
     signal: AbortSignal,
   ): AsyncGenerator<Block, Uint8Array, undefined> {
-    const ring = this.#rings.pop() ?? new Ring();
+    const ring = this.#rings.pop() ?? new Ring(PIECE);
     try {
       if (entry.size <= MAX_CHUNK) return yield* this.#readSmall(entry, kept, ring);
       return yield* this.#readLarge(entry, kept, ring, signal);
@@ -250,12 +276,13 @@ class DiskOutbox implements Outbox {
         hash = sha256();
         offset = 0;
       }
-      while (offset < entry.size) {
-        const bytes = await readBlock(entry, file, ring.block, offset, entry.size);
+      for await (const bytes of readAhead(entry, file, ring, offset)) {
         hash.update(bytes);
-        ring.turn();
-        yield { offset, bytes };
-        offset += bytes.length;
+        for (let at = 0; at < bytes.length; at += MAX_CHUNK) {
+          const block = bytes.subarray(at, at + MAX_CHUNK);
+          yield { offset, bytes: block };
+          offset += block.length;
+        }
       }
       ensureOffered(entry, await file.stat());
       return hash.digest();
@@ -285,21 +312,60 @@ class DiskOutbox implements Outbox {
 }
 
 /**
- * Blocks to read into, one after the other; each is used again after `BLOCKS_IN_FLIGHT` turns.
- * A read turns it only when it hands a block out, and the next read goes on where it stopped.
+ * Memory to read into, piece after piece. A piece is used again when two others were: one of these is
+ * being read into, and of the other more than `BLOCKS_IN_FLIGHT` blocks were asked for.
  */
 class Ring {
-  readonly #blocks: Buffer[] = [];
+  readonly #pieces: Buffer[] = [];
+  readonly #size: number;
   #turns = 0;
 
+  constructor(size: number) {
+    this.#size = size;
+  }
+
   get block(): Buffer {
-    const place = this.#turns % BLOCKS_IN_FLIGHT;
-    this.#blocks[place] ??= Buffer.allocUnsafeSlow(MAX_CHUNK);
-    return this.#blocks[place];
+    const place = this.#turns % PIECES;
+    this.#pieces[place] ??= Buffer.allocUnsafeSlow(this.#size);
+    return this.#pieces[place];
   }
 
   turn(): void {
     this.#turns += 1;
+  }
+}
+
+const PIECES = 3;
+
+/** Bytes that are read at once: what a system reads ahead, and few times to wait for another thread. */
+const PIECE = (BLOCKS_IN_FLIGHT + 1) * MAX_CHUNK;
+
+/** The bytes from `offset` on. While one piece is used, the next is read. */
+async function* readAhead(
+  entry: FileEntry,
+  file: FileHandle,
+  ring: Ring,
+  offset: number,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const read = (at: number): Promise<Uint8Array> | undefined => {
+    if (at >= entry.size) return undefined;
+    const reading = readBlock(entry, file, ring.block, at, entry.size);
+    ring.turn();
+    reading.catch(() => {}); // It is awaited below.
+    return reading;
+  };
+  let at = offset;
+  let next = read(at);
+  try {
+    while (next !== undefined) {
+      const bytes = await next;
+      at += bytes.length;
+      next = read(at);
+      yield bytes;
+    }
+  } finally {
+    // Nobody else may use its memory before.
+    await next?.catch(() => {});
   }
 }
 

@@ -4,7 +4,6 @@ import {
   constants,
   fchmodSync,
   fstatSync,
-  fsync,
   ftruncateSync,
   futimesSync,
   openSync,
@@ -20,6 +19,7 @@ import type { Handles } from './handles.ts';
 import type { Mark } from './mark.ts';
 import { openOwn } from './own.ts';
 import { NO_FOLLOW } from './platform.ts';
+import type { Syncs } from './sync.ts';
 
 /** What a file or a folder has beside its bytes and its name. */
 export interface Attributes {
@@ -144,7 +144,7 @@ export class Part {
     await mark?.(this.path);
     setAttributes(file, attributes);
     this.#doubtful = true;
-    await syncFile(file);
+    await this.#pool.syncs.file(file);
     this.#doubtful = false;
     this.#close();
     return true;
@@ -202,10 +202,12 @@ export class Part {
 /** What the parts of one inbox share. */
 export class PartPool {
   readonly handles: Handles;
+  readonly syncs: Syncs;
   readonly #spare: Buffer[] = [];
 
-  constructor(handles: Handles) {
+  constructor(handles: Handles, syncs: Syncs) {
     this.handles = handles;
+    this.syncs = syncs;
   }
 
   takeSlot(): Buffer {
@@ -244,7 +246,6 @@ async function writeAll(file: number, bytes: Buffer, offset: number): Promise<vo
 }
 
 const writeSome = promisify(write);
-const syncFile = promisify(fsync);
 
 /** Bytes that are gathered before they are written: few system calls, little memory. */
 const SLOT = 1024 * 1024;

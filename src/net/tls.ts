@@ -1,5 +1,5 @@
 import { constants } from 'node:crypto';
-import { createServer, type Server, type Socket } from 'node:net';
+import { createServer, type OnReadOpts, type Server, type Socket } from 'node:net';
 import {
   connect,
   createSecureContext,
@@ -21,6 +21,8 @@ import { concat } from '../protocol/bytes.ts';
 import { type Card, decodeCard, encodeCard, type Part } from '../protocol/card.ts';
 import type { Pipe } from '../transfer/channel.ts';
 import { type Address, formatAddress } from './addresses.ts';
+import { Intake } from './intake.ts';
+import { Outflow } from './outflow.ts';
 import { Strangers } from './strangers.ts';
 import type { ProvenCard } from './watch.ts';
 
@@ -72,9 +74,6 @@ export interface Listener {
   close(): void;
 }
 
-/** Written bytes that are put together into one write, if they come at once. */
-const MAX_CORKED = 256 * 1024;
-
 /** What is spoken to whoever listens; a line is not taken for a call, nor a porch for a receiver. */
 const ALPN: Readonly<Record<Part, string>> = { announcer: 'drop/1', chooser: 'drop/1 line' };
 
@@ -94,10 +93,29 @@ export function dial(
   part: Part = 'announcer',
 ): Promise<Connection> {
   const context = createSecureContext(profile(credentials));
-  return handshake(address, context, ALPN[part], signal, (socket) => {
-    const limit = new Limit(socket);
-    return new Wire(socket, socket, ALPN[part], limit);
-  });
+  let wire: Wire | undefined;
+  const intake = new Intake();
+  // Without it each record of 16 KiB would be memory of its own. A socket that was accepted cannot
+  // do so: Node takes `onread` only where it makes the connection itself.
+  const onread = {
+    buffer: () => intake.space(),
+    callback(count: number): boolean {
+      intake.filled(count);
+      wire?.received();
+      return true;
+    },
+  };
+  return handshake(
+    address,
+    context,
+    ALPN[part],
+    signal,
+    (socket) => {
+      wire = new Wire(socket, socket, ALPN[part], new Limit(socket), intake);
+      return wire;
+    },
+    onread,
+  );
 }
 
 /** Asks for a card, and for the proof of its key, without telling who asks. */
@@ -196,11 +214,13 @@ function handshake<T>(
   alpn: string,
   signal: AbortSignal,
   use: (socket: TLSSocket) => T | Promise<T>,
+  onread?: OnReadOpts,
 ): Promise<T> {
   return new Promise((resolve, reject) => {
     const socket = connect({
       host,
       port,
+      ...(onread && { onread }),
       secureContext,
       servername: '',
       ALPNProtocols: [alpn],
@@ -283,10 +303,10 @@ class Wire implements Connection {
   readonly over: Promise<void>;
   readonly #socket: TLSSocket;
   readonly #limit: Limit;
-  readonly #received: Uint8Array[] = [];
-  #buffered = 0;
-  /** Bytes that are held back to be written together; undefined when none are. */
-  #corked: number | undefined;
+  readonly #intake: Intake;
+  /** Whether whoever reads is about to be told that something came. */
+  #waking = false;
+  readonly #outflow: Outflow;
   #ended = false;
   #failure: DropError | undefined;
   #wake = (): void => {};
@@ -297,7 +317,8 @@ class Wire implements Connection {
   #writtenAt = 0;
   #watch: NodeJS.Timeout | undefined;
 
-  constructor(socket: TLSSocket, raw: Socket, alpn: string, limit: Limit) {
+  /** `intake`: what gets the bytes from the socket, which is not asked for them then. */
+  constructor(socket: TLSSocket, raw: Socket, alpn: string, limit: Limit, intake?: Intake) {
     this.peer = proven(socket, alpn);
     this.binding = socket.exportKeyingMaterial(32, BINDING, Buffer.alloc(0));
     this.remote = raw.remoteAddress ?? '';
@@ -307,14 +328,13 @@ class Wire implements Connection {
     });
     this.#socket = socket;
     this.#limit = limit;
-    socket.on('data', (bytes: Uint8Array) => {
-      if (this.#ending !== undefined) return;
-      this.#heardAt = performance.now();
-      this.#received.push(bytes);
-      this.#buffered += bytes.length;
-      if (this.#buffered > MAX_BUFFERED) socket.pause();
-      this.#wake();
-    });
+    this.#intake = intake ?? new Intake();
+    this.#outflow = new Outflow(socket);
+    if (intake === undefined)
+      socket.on('data', (bytes: Buffer) => {
+        this.#intake.add(bytes);
+        this.received();
+      });
     socket.on('end', () => {
       this.#ended = true;
       this.#wake();
@@ -323,8 +343,22 @@ class Wire implements Connection {
     socket.on('close', () => this.#fail(new DropError('disconnected')));
   }
 
+  /** The intake has got something from the socket. */
+  received(): void {
+    if (this.#ending !== undefined) this.#intake.clear(); // Nobody hears it any more.
+    this.#heardAt = performance.now();
+    if (this.#intake.length > MAX_BUFFERED) this.#socket.pause();
+    if (this.#waking) return;
+    this.#waking = true;
+    // What else has come by then is heard with it.
+    setImmediate(() => {
+      this.#waking = false;
+      this.#wake();
+    });
+  }
+
   get unheard(): number {
-    return this.#buffered;
+    return this.#intake.length;
   }
 
   get silence(): number {
@@ -355,26 +389,16 @@ class Wire implements Connection {
   }
 
   write(...parts: Uint8Array[]): Promise<void> {
-    const socket = this.#socket;
     if (this.#failure !== undefined || this.#ending !== undefined)
       return Promise.reject(this.#failure ?? new DropError('disconnected'));
-    if (this.#corked === undefined) {
-      this.#corked = 0;
-      socket.cork();
-      setImmediate(() => this.#uncork());
-    }
-    this.#corked += parts.reduce((sum, part) => sum + part.length, 0);
     if (this.#waiting++ === 0) this.#writtenAt = performance.now();
     return new Promise((resolve, reject) => {
-      const written = (cause: Error | null | undefined): void => {
+      this.#outflow.write(parts, (cause) => {
         this.#waiting -= 1;
         this.#writtenAt = performance.now();
         if (cause) reject(this.#failure ?? new DropError('disconnected', { cause }));
         else resolve();
-      };
-      for (const [i, part] of parts.entries())
-        socket.write(part, i === parts.length - 1 ? written : undefined);
-      if ((this.#corked ?? 0) >= MAX_CORKED) this.#uncork();
+      });
     });
   }
 
@@ -395,17 +419,11 @@ class Wire implements Connection {
         clearTimeout(limit);
         resolve();
       });
-      this.#uncork();
+      this.#outflow.flush();
       this.#socket.end();
       // Nobody reads any more, and an end is only seen by who reads.
       this.#socket.resume();
     });
-  }
-
-  #uncork(): void {
-    if (this.#corked === undefined) return;
-    this.#corked = undefined;
-    this.#socket.uncork();
   }
 
   #fail(error: DropError): void {
@@ -416,10 +434,10 @@ class Wire implements Connection {
 
   async *#read(): AsyncGenerator<Uint8Array, void> {
     for (;;) {
-      const bytes = this.#received.shift();
+      const bytes = this.#intake.take();
       if (bytes !== undefined) {
-        this.#buffered -= bytes.length;
-        if (this.#socket.isPaused() && this.#buffered < MAX_BUFFERED / 2) this.#socket.resume();
+        if (this.#socket.isPaused() && this.#intake.length < MAX_BUFFERED / 2)
+          this.#socket.resume();
         yield bytes;
       } else if (this.#ended) return;
       else if (this.#failure) throw this.#failure;

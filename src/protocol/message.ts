@@ -4,7 +4,7 @@ import { MAX_BATCH, MAX_DEVICE_NAME } from '../limits.ts';
 import { concat, fromHex, toHex, u32, utf8, view } from './bytes.ts';
 import { type Card, decodeCard, encodeCard } from './card.ts';
 import { DATA, DATA_HEAD, encodeFrame, type Piece } from './frame.ts';
-import { type Entry, EntrySchema, isName } from './manifest.ts';
+import { type Entry, isEntry, isName } from './manifest.ts';
 
 /** The newest version of the protocol that we speak, and the oldest that we still understand. */
 export const NEWEST = 1;
@@ -226,7 +226,7 @@ const CODECS: { readonly [T in Exclude<MessageType, 'chunk'>]: Codec<MessageOf<T
     0x12,
     'offer',
     v.strictObject({
-      entries: v.pipe(v.array(EntrySchema), v.maxLength(MAX_BATCH)),
+      entries: v.pipe(v.array(v.custom<Entry>(isEntry)), v.maxLength(MAX_BATCH)),
       files: Count,
       bytes: Count,
       final: v.boolean(),

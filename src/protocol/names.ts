@@ -25,6 +25,7 @@ const MAX_EXTENSION = 32;
  * already: `safeName` of it is the same.
  */
 export function safeName(name: string, place: Place): string {
+  if (PLAIN.test(name) && place.platform !== 'windows') return name;
   // One repair may call for another: what is left of a cut name may end in a dot.
   for (let safe = name; ; ) {
     const before = safe;
@@ -32,6 +33,9 @@ export function safeName(name: string, place: Place): string {
     if (safe === before) return safe;
   }
 }
+
+/** A name in which nothing can be wrong but to Windows; nearly all are. */
+const PLAIN = /^[A-Za-z0-9_][\w.+ -]{0,63}$/;
 
 /** The name to try instead, if `name` is taken: `report.pdf`, 1 -> `report (1).pdf`. */
 export function numbered(name: string, n: number): string {

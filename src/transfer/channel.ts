@@ -5,7 +5,10 @@ import { Session } from '../protocol/session.ts';
 
 /** Ordered, secret bytes to and from one peer: TLS today, anything tomorrow. */
 export interface Pipe {
-  /** Ends where the peer ended it; throws `disconnected` where it broke. */
+  /**
+   * Ends where the peer ended it; throws `disconnected` where it broke. What it gives may be
+   * overwritten when the next is asked for.
+   */
   readonly incoming: AsyncIterable<Uint8Array>;
   /** Resolves when the bytes are on their way and may be overwritten. */
   write(...parts: Uint8Array[]): Promise<void>;
@@ -16,27 +19,34 @@ export interface Pipe {
 /** A session held over a pipe. */
 export class Channel {
   readonly #pipe: Pipe;
-  readonly #messages: AsyncGenerator<Message, void>;
+  readonly #incoming: AsyncIterator<Uint8Array>;
+  /** What the bytes say that came last. */
+  #heard: Iterator<Message, void> = [][Symbol.iterator]();
   #interrupt: (error: unknown) => void = () => {};
   #failure: { readonly error: unknown } | undefined;
   readonly session: Session;
 
   constructor(part: Part, pipe: Pipe) {
     this.#pipe = pipe;
+    this.#incoming = pipe.incoming[Symbol.asyncIterator]();
     this.session = new Session(part);
-    this.#messages = this.#listen();
   }
 
-  /** Resolves when the message is on its way; what it carries may be overwritten then. */
-  async say(message: Message): Promise<void> {
-    await this.#pipe.write(...this.session.say(message));
+  /** Resolves when the messages are on their way; what they carry may be overwritten then. */
+  async say(...messages: Message[]): Promise<void> {
+    await this.#pipe.write(...messages.flatMap((message) => this.session.say(message)));
   }
 
   /** The peer's next message, which must be of one of these types. */
   async hear<T extends MessageType>(...types: T[]): Promise<MessageOf<T>> {
     for (;;) {
-      const { value: message, done } = await this.#next();
-      if (done) throw new DropError('disconnected');
+      if (this.#failure) throw this.#failure.error;
+      // Many messages come at once: only the next bytes have to be waited for.
+      const { value: message, done } = this.#heard.next();
+      if (done) {
+        this.#heard = this.session.hear(await this.#more());
+        continue;
+      }
       if (message.type === 'alive') continue;
       if (message.type === 'cancel') throw new DropError(message.code);
       if (!types.some((type) => type === message.type))
@@ -57,15 +67,13 @@ export class Channel {
     void this.#pipe.end();
   }
 
-  #next(): Promise<IteratorResult<Message, void>> {
-    if (this.#failure) return Promise.reject(this.#failure.error);
+  #more(): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
       this.#interrupt = reject;
-      this.#messages.next().then(resolve, reject);
+      this.#incoming.next().then(({ value, done }) => {
+        if (done) reject(new DropError('disconnected'));
+        else resolve(value);
+      }, reject);
     });
-  }
-
-  async *#listen(): AsyncGenerator<Message, void> {
-    for await (const bytes of this.#pipe.incoming) yield* this.session.hear(bytes);
   }
 }

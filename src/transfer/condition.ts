@@ -5,7 +5,7 @@ import type { Channel } from './channel.ts';
  * `changed` says that it is worth looking again.
  */
 export class Condition {
-  #waiting: (() => void)[] = [];
+  readonly #waiting = new Set<{ readonly isMet: () => boolean; readonly wake: () => void }>();
   #failure: { readonly error: unknown } | undefined;
   readonly #failed = new AbortController();
 
@@ -14,18 +14,21 @@ export class Condition {
     return this.#failed.signal;
   }
 
-  async until(condition: () => boolean): Promise<void> {
+  async until(isMet: () => boolean): Promise<void> {
     for (;;) {
       if (this.#failure) throw this.#failure.error;
-      if (condition()) return;
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+      if (isMet()) return;
+      await new Promise<void>((wake) => this.#waiting.add({ isMet, wake }));
     }
   }
 
   changed(): void {
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const resolve of waiting) resolve();
+    // It is said for every single message: nobody is woken in vain.
+    for (const waiting of this.#waiting) {
+      if (this.#failure === undefined && !waiting.isMet()) continue;
+      this.#waiting.delete(waiting);
+      waiting.wake();
+    }
   }
 
   /** Whoever waits gets this error, now and from now on. */

@@ -21,11 +21,12 @@ export interface Inbox {
   /**
    * Decides where an offered entry goes. A folder is made at once, a link is remembered for
    * `finish`; for a file it says what is wanted of it. Entries come in the order in which they
-   * were offered, each folder before what it holds; but several files may be placed at once.
+   * were offered, each folder before what it holds; but several files may be placed at once. It
+   * says it at once where nothing has to be waited for, as for each of a million new files.
    * `digest` asks the sender for the SHA-256 of the file, null if it cannot tell. Throws a
    * `DropError` if this entry cannot be placed; the others are not concerned.
    */
-  place(entry: Entry, digest: () => Promise<Uint8Array | null>): Promise<Placement>;
+  place(entry: Entry, digest: () => Promise<Uint8Array | null>): Placement | Promise<Placement>;
 
   /** Begins a file, or goes on after the `from` bytes that `place` has said to be kept of it. */
   open(entry: DataEntry, from: number): Promise<IncomingFile>;
@@ -229,35 +230,39 @@ export async function runReceiver(
 
   /** Where each entry of a batch goes. Files are looked at together, as they may be compared. */
   async function placeAll(batch: readonly Entry[], inbox: Inbox): Promise<Placed[]> {
-    const placed: Promise<Placed>[] = [];
+    const placed: (Placed | Promise<Placed>)[] = [];
     try {
       for (const [i, entry] of batch.entries()) {
         const before = reception.outcomeOf(entry);
-        const placing = before
-          ? Promise.resolve(asBefore(before))
-          : place(entry, decided + i, inbox);
-        placing.catch(() => {}); // It is awaited below, with the others.
+        const placing = before ? asBefore(before) : place(entry, decided + i, inbox);
         placed.push(placing);
+        if (!(placing instanceof Promise)) continue;
+        placing.catch(() => {}); // It is awaited below, with the others.
         // What lies in a folder can only be placed once that is there.
         if (!hasData(entry)) await placing;
       }
     } finally {
       // None may still be looking when another connection asks for the same.
-      await Promise.allSettled(placed);
+      await Promise.allSettled(placed.filter((one) => one instanceof Promise));
     }
     return Promise.all(placed);
   }
 
-  async function place(entry: Entry, number: number, inbox: Inbox): Promise<Placed> {
+  function place(entry: Entry, number: number, inbox: Inbox): Placed | Promise<Placed> {
     const lost = reception.lostAbove(entry);
     if (lost !== undefined) return { placement: { want: 'placed' }, code: lost };
-    try {
-      return { placement: await inbox.place(entry, () => digestOf(number)) };
-    } catch (error) {
+    const fail = (error: unknown): Placed => {
       const code = faultOf(error);
       // An inbox that is full of folders answers for what is in them itself.
       if (entry.kind === 'folder' && code !== 'too-many') reception.lost.set(entry.path, code);
       return { placement: { want: 'placed' }, code };
+    };
+    try {
+      const placing = inbox.place(entry, () => digestOf(number));
+      if (!(placing instanceof Promise)) return { placement: placing };
+      return placing.then((placement) => ({ placement }), fail);
+    } catch (error) {
+      return fail(error);
     }
   }
 
@@ -353,9 +358,12 @@ export async function runReceiver(
         broken ??= { error };
         progress.fail(error);
       })
-      .finally(() => commits.delete(commit));
+      .finally(() => {
+        commits.delete(commit);
+        progress.changed();
+      });
     commits.add(commit);
-    if (commits.size >= COMMITS) await Promise.race(commits);
+    if (commits.size >= COMMITS) await progress.until(() => commits.size < COMMITS);
   }
 
   async function commitJob(number: number, job: Job, digest: Uint8Array): Promise<void> {

@@ -38,10 +38,10 @@ export class Reception {
   /** What speaks against it. */
   readonly risks: Risks;
   /**
-   * What was settled, what was told last in the end. The sender has at most so many entries open,
+   * What was settled, what was told last in the end. The sender has at most `MAX_OPEN_ENTRIES` open,
    * and hears us in order, so it can have missed no others.
    */
-  readonly #settled = new Map<string, Outcome>();
+  #settled: (readonly [Entry, Outcome])[] = [];
   /** What was settled before this connection. */
   #before = new Map<string, Outcome>();
   /** Offered in this connection and not settled, and whether the yes was found to cover it. */
@@ -58,7 +58,8 @@ export class Reception {
 
   /** A connection begins; before the first there is nothing to it. */
   connected(): void {
-    this.#before = new Map(this.#settled);
+    const last = this.#settled.slice(-MAX_OPEN_ENTRIES);
+    this.#before = new Map(last.map(([entry, outcome]) => [keyOf(entry), outcome]));
   }
 
   /** The connection is over. What was not settled will be offered again, and counted then. */
@@ -74,7 +75,7 @@ export class Reception {
 
   hearOffer(entries: readonly Entry[]): void {
     for (const entry of entries) {
-      if (this.#before.has(keyOf(entry))) continue;
+      if (this.#isBefore(entry)) continue;
       this.#open.set(entry, false);
       this.#count(entry, 1);
     }
@@ -90,33 +91,38 @@ export class Reception {
 
   /** Whether the yes covers an entry; if so, it is taken off, but for each only once. */
   covers(entry: Entry): boolean {
-    const key = keyOf(entry);
-    if (this.#before.has(key)) return true;
-    if (!this.#covered.delete(key) && !this.grant.takes(entry)) return false;
+    if (this.#isBefore(entry)) return true;
+    const covered = this.#covered.size > 0 && this.#covered.delete(keyOf(entry));
+    if (!covered && !this.grant.takes(entry)) return false;
     this.#open.set(entry, true);
     return true;
   }
 
   /** What became of an entry before the connection broke, if it was settled; it is told again. */
   outcomeOf(entry: Entry): Outcome | undefined {
-    const outcome = this.#before.get(keyOf(entry));
+    const outcome = this.#before.size > 0 ? this.#before.get(keyOf(entry)) : undefined;
     if (outcome !== undefined) this.settle(entry, outcome);
     return outcome;
   }
 
   settle(entry: Entry, outcome: Outcome): void {
-    const key = keyOf(entry);
     this.#open.delete(entry);
-    this.#settled.delete(key);
-    this.#settled.set(key, outcome);
-    trim(this.#settled);
+    this.#settled.push([entry, outcome]);
+    if (this.#settled.length === 2 * MAX_OPEN_ENTRIES)
+      this.#settled = this.#settled.slice(MAX_OPEN_ENTRIES);
   }
 
   /** Why a folder that an entry lies in could not be made, if that is so. */
   lostAbove({ path }: Entry): ErrorCode | undefined {
+    if (this.lost.size === 0) return undefined;
     let folder = parentOf(path);
     while (folder !== '' && !this.lost.has(folder)) folder = parentOf(folder);
     return this.lost.get(folder);
+  }
+
+  /** Whether it was settled before this connection; in the first nothing was. */
+  #isBefore(entry: Entry): boolean {
+    return this.#before.size > 0 && this.#before.has(keyOf(entry));
   }
 
   #count(entry: Entry, by: 1 | -1): void {
@@ -129,8 +135,8 @@ export class Reception {
 }
 
 /** Forgets what was added first. An honest sender does not come back for it. */
-function trim(keys: Set<string> | Map<string, unknown>): void {
-  for (const oldest of keys.keys()) {
+function trim(keys: Set<string>): void {
+  for (const oldest of keys) {
     if (keys.size <= MAX_OPEN_ENTRIES) break;
     keys.delete(oldest);
   }

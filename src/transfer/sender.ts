@@ -1,5 +1,5 @@
 import { DropError, type ErrorCode } from '../errors.ts';
-import { MAX_OPEN_ENTRIES } from '../limits.ts';
+import { MAX_CHUNK, MAX_OPEN_ENTRIES } from '../limits.ts';
 import {
   type DataEntry,
   type Entry,
@@ -17,6 +17,9 @@ import type { Tell } from './report.ts';
 export interface Outbox {
   /** The names under which the things to send are offered, no two alike. */
   readonly roots: readonly string[];
+
+  /** Bytes up to which files are to be read together; at most `MAX_CHUNK`. */
+  readonly small: number;
 
   /**
    * Walks everything, each folder before what it holds, reading no further ahead than it is
@@ -39,6 +42,13 @@ export interface Outbox {
     signal: AbortSignal,
   ): AsyncGenerator<Block, Uint8Array, undefined>;
 
+  /**
+   * Small files, at most `MAX_CHUNK` bytes together, each whole with its SHA-256; or why one of them
+   * cannot be read, as `read` would throw it. For them it is the single wait, message and
+   * write that takes the time. The bytes are overwritten like a block.
+   */
+  readTogether(files: readonly FileEntry[]): readonly (Whole | DropError)[];
+
   /** The receiver has so much of a stream, and will not ask for it again. */
   arrived(entry: DataEntry, offset: number): void;
 
@@ -53,6 +63,12 @@ export interface Outbox {
 export interface Block {
   readonly offset: number;
   readonly bytes: Uint8Array;
+}
+
+/** All bytes of a file. */
+export interface Whole {
+  readonly bytes: Uint8Array;
+  readonly digest: Uint8Array;
 }
 
 /** Something found on the walk that will not be sent, and why. */
@@ -156,6 +172,11 @@ export async function runSender(channel: Channel, delivery: Delivery, tell: Tell
   async function sendAll(): Promise<void> {
     for (;;) {
       await progress.until(() => toSend.length > 0 || session.sent);
+      const small = takeSmall();
+      if (small.length > 0) {
+        await sendTogether(small);
+        continue;
+      }
       const job = toSend.shift();
       if (job === undefined) break;
       await sendFile(job);
@@ -165,28 +186,63 @@ export async function runSender(channel: Channel, delivery: Delivery, tell: Tell
     await channel.say({ type: 'done' });
   }
 
+  /** The small files that come next, as many as go out together. */
+  function takeSmall(): PlainJob[] {
+    let room = MAX_CHUNK;
+    const isNext = (job: Job | undefined): job is PlainJob =>
+      job !== undefined && isPlain(job) && job.entry.size <= Math.min(outbox.small, room);
+    const taken: PlainJob[] = [];
+    for (let job = toSend[0]; isNext(job) && taken.length < TOGETHER; job = toSend[taken.length]) {
+      room -= job.entry.size;
+      taken.push(job);
+    }
+    toSend.splice(0, taken.length);
+    return taken;
+  }
+
+  async function sendTogether(small: readonly PlainJob[]): Promise<void> {
+    const contents = outbox.readTogether(small.map(({ entry }) => entry));
+    const messages = small.flatMap((job, i): Message[] => {
+      const content = contents[i] as Whole | DropError;
+      if (content instanceof DropError) return [close(job, ofOneFile(content))];
+      const { bytes, digest } = content;
+      const { number: entry } = job;
+      start(job, 0);
+      job.at = bytes.length;
+      tell({ type: 'moved', bytes: bytes.length });
+      const end = close(job, digest);
+      return bytes.length > 0 ? [{ type: 'chunk', entry, offset: 0, bytes }, end] : [end];
+    });
+    await pass(...messages);
+  }
+
   async function sendFile(job: Job): Promise<void> {
+    await pass(close(job, job.failedBefore ?? (await sendBlocks(job))));
+  }
+
+  /** Nothing more is sent of a file: all of it was, as its digest says, or it cannot be. */
+  function close(job: Job, result: Uint8Array | ErrorCode): Message {
     const { number, entry } = job;
-    const result = job.failedBefore ?? (await sendBlocks(job));
     if (typeof result !== 'string') {
       job.closed = { digest: result, size: job.at };
-      return pass({ type: 'end', entry: number, digest: result });
+      return { type: 'end', entry: number, digest: result };
     }
     if (!job.rejected && !job.failedBefore)
       tell({ type: 'failed', path: entry.path, code: result });
     job.closed = result;
-    return pass({ type: 'failed', entry: number, code: result });
+    return { type: 'failed', entry: number, code: result };
+  }
+
+  function start(job: Job, from: number): void {
+    if (job.begun) return;
+    job.begun = true;
+    job.at = from;
+    tell({ type: 'started', entry: job.entry, from });
   }
 
   /** Sends the bytes of a file. Returns the digest of all of them, or why it could not. */
   async function sendBlocks(job: Job): Promise<Uint8Array | ErrorCode> {
     const { number, entry, kept } = job;
-    const start = (from: number): void => {
-      if (job.begun) return;
-      job.begun = true;
-      job.at = from;
-      tell({ type: 'started', entry, from });
-    };
     let blocks: ReturnType<Outbox['read']> | undefined;
     try {
       blocks = outbox.read(entry, kept, signalFor(job));
@@ -195,18 +251,17 @@ export async function runSender(channel: Channel, delivery: Delivery, tell: Tell
         const { value, done } = await blocks.next();
         // Where no block comes, there is nothing to it, or all of it was kept.
         if (done) {
-          start(kept?.size ?? 0);
+          start(job, kept?.size ?? 0);
           return value;
         }
-        start(value.offset);
+        start(job, value.offset);
         job.at += value.bytes.length;
         await pass({ type: 'chunk', entry: number, ...value });
         tell({ type: 'moved', bytes: value.bytes.length });
       }
     } catch (error) {
       if (job.rejected) return 'cancelled';
-      if (error instanceof DropError && OF_ONE_FILE.has(error.code)) return error.code;
-      throw error;
+      return ofOneFile(error);
     } finally {
       await blocks?.return(new Uint8Array(0));
     }
@@ -217,8 +272,8 @@ export async function runSender(channel: Channel, delivery: Delivery, tell: Tell
   }
 
   /** Says it without waiting until it is on its way, unless too much is waiting already. */
-  async function pass(message: Message): Promise<void> {
-    const said = channel.say(message);
+  async function pass(...messages: readonly Message[]): Promise<void> {
+    const said = channel.say(...messages);
     said.catch(() => {}); // It is awaited when its turn comes.
     if (inFlight.push(said) >= BLOCKS_IN_FLIGHT) await inFlight.shift();
   }
@@ -230,8 +285,8 @@ export async function runSender(channel: Channel, delivery: Delivery, tell: Tell
       if (next === undefined) return;
       // One that cannot be read fails when it is wanted.
       const digest = await outbox.digest(next.file, progress.signal).catch((error: unknown) => {
-        if (error instanceof DropError && OF_ONE_FILE.has(error.code)) return null;
-        throw error;
+        ofOneFile(error);
+        return null;
       });
       await channel.say({ type: 'digest', entry: next.number, digest });
     }
@@ -332,6 +387,22 @@ export async function runSender(channel: Channel, delivery: Delivery, tell: Tell
     } else if (typeof closed === 'object') tell({ type: 'stored', entry, ...closed });
   }
 }
+
+/** The code of a failure that concerns one file; anything else is not for here. */
+function ofOneFile(error: unknown): ErrorCode {
+  if (error instanceof DropError && OF_ONE_FILE.has(error.code)) return error.code;
+  throw error;
+}
+
+/** A file that goes out together with others: all of it is wanted, and nothing is wrong so far. */
+function isPlain(job: Job): job is PlainJob {
+  return job.entry.kind === 'file' && !job.kept && !job.failedBefore && !job.rejected;
+}
+
+type PlainJob = Job & { readonly entry: FileEntry };
+
+/** How many small files go out together at most. */
+const TOGETHER = 64;
 
 /** One file that the receiver wants. */
 interface Job {

@@ -25,6 +25,7 @@ import {
   newFolder,
   newFolderOfUser,
   type Offered,
+  place,
   receiveAll,
   tree,
   unasked,
@@ -90,7 +91,7 @@ describe('a file that is sent again', () => {
     const lost = async (): Promise<never> => {
       throw new Error('lost');
     };
-    expect(await failureOf(inbox.place(fileOf('x', 'content').entry, lost))).toMatchObject({
+    expect(await failureOf(place(inbox, fileOf('x', 'content').entry, lost))).toMatchObject({
       message: 'lost',
     });
     await inbox.close();

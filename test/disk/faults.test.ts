@@ -29,8 +29,9 @@ import {
   inboxIn,
   newFolder,
   newFolderOfUser,
-  PEER,
   partsIn,
+  PEER,
+  place,
   put,
   receiveAll,
   tree,
@@ -110,7 +111,7 @@ describe('the folder to save into', () => {
       await big.keep();
       for (const path of ['small', 'f/small'])
         expect(await failureOf(put(inbox, file(path, 1), 'x'))).toMatchObject({ code: 'disk' });
-      expect(await failureOf(inbox.place(folder('g'), unasked))).toMatchObject({ code: 'disk' });
+      expect(await failureOf(place(inbox, folder('g'), unasked))).toMatchObject({ code: 'disk' });
       expect((await inbox.finish()).map(({ code }) => code)).toEqual(['disk']);
       await inbox.close();
       expect(openHandles()).toBe(before);

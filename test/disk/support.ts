@@ -79,6 +79,11 @@ export async function unasked(): Promise<never> {
   throw new Error('asked for a digest');
 }
 
+/** What an inbox says of an entry, in its own time. */
+export async function place(inbox: Inbox, ...args: Parameters<Inbox['place']>): Promise<Placement> {
+  return inbox.place(...args);
+}
+
 /** What a failing promise fails with. */
 export async function failureOf(promise: Promise<unknown>): Promise<unknown> {
   return promise.then(

@@ -11,7 +11,7 @@ import {
 import type { Kept } from '../../src/protocol/message.ts';
 import type { Pipe } from '../../src/transfer/channel.ts';
 import type { Inbox, IncomingFile, Placement, Stored } from '../../src/transfer/receiver.ts';
-import type { Block, Outbox, Unsendable } from '../../src/transfer/sender.ts';
+import type { Block, Outbox, Unsendable, Whole } from '../../src/transfer/sender.ts';
 
 export function sha256(bytes: Uint8Array): Uint8Array {
   return new Uint8Array(createHash('sha256').update(bytes).digest());
@@ -109,6 +109,7 @@ export class MemoryOutbox implements Outbox {
   readonly #also: readonly Unsendable[];
   readonly #block: number;
   readonly roots: string[];
+  readonly small = 5;
 
   constructor(
     tree: Tree,
@@ -153,6 +154,14 @@ export class MemoryOutbox implements Outbox {
     }
     if (after <= content.length) throw new DropError(code);
     return sha256(content);
+  }
+
+  readTogether(files: readonly FileEntry[]): (Whole | DropError)[] {
+    return files.map(({ path }) => {
+      const bytes = this.#content(path);
+      const { after, code } = this.#spoil[path] ?? { after: bytes.length + 1, code: 'changed' };
+      return after <= bytes.length ? new DropError(code) : { bytes, digest: sha256(bytes) };
+    });
   }
 
   arrived(): void {}

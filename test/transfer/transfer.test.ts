@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { DropError, type ErrorCode } from '../../src/errors.ts';
 import type { PeerId } from '../../src/events.ts';
 import { MAX_OPEN_ENTRIES } from '../../src/limits.ts';
-import { type DataEntry, type Entry, sizeOf } from '../../src/protocol/manifest.ts';
+import { type DataEntry, type Entry, type FileEntry, sizeOf } from '../../src/protocol/manifest.ts';
 import { encode, type Message } from '../../src/protocol/message.ts';
 import { Channel, type Pipe } from '../../src/transfer/channel.ts';
 import { Delivery } from '../../src/transfer/delivery.ts';
@@ -11,7 +11,7 @@ import { greetAsChooser } from '../../src/transfer/greeting.ts';
 import { type Host, runReceiver } from '../../src/transfer/receiver.ts';
 import { Reception } from '../../src/transfer/reception.ts';
 import type { Report } from '../../src/transfer/report.ts';
-import { type Block, type Outbox, runSender } from '../../src/transfer/sender.ts';
+import { type Block, type Outbox, runSender, type Whole } from '../../src/transfer/sender.ts';
 import { withGreeting } from '../support/greeted.ts';
 import {
   type Cable,
@@ -479,6 +479,9 @@ describe('a large offer', () => {
       const content = bytes(sizeOf(entry));
       if (content.length > 0) yield { offset: 0, bytes: content };
       return sha256(content);
+    }
+    override readTogether(files: readonly FileEntry[]): Whole[] {
+      return files.map(({ size }) => ({ bytes: bytes(size), digest: sha256(bytes(size)) }));
     }
   }
 
