@@ -1,12 +1,13 @@
 import { Awake } from './awake.ts';
 import { Contact } from './contact.ts';
+import { Crossing } from './crossing.ts';
 import { openOutbox } from './disk/outbox.ts';
 import { DropError } from './errors.ts';
 import type { Peer, SendEvent, SilentPeer, Summary } from './events.ts';
 import type { Meeting, Trusting } from './meet.ts';
 import { Progress } from './progress.ts';
 import type { Target } from './reach.ts';
-import { type LookOptions, openSelf } from './self.ts';
+import { type LookOptions, openSelf, type Self } from './self.ts';
 import { Delivery } from './transfer/delivery.ts';
 import { follow } from './transfer/follow.ts';
 import type { Tell } from './transfer/report.ts';
@@ -71,7 +72,7 @@ async function sendAll(
     const awake = new Awake();
     try {
       for (;;) {
-        const loss = await deliver(delivery, meeting, awake, signal, (report) => {
+        const loss = await deliver(delivery, self, meeting, awake, signal, (report) => {
           if (/moved|stored|skipped/.test(report.type)) contact.held();
           // Somebody may be asked there as for any other transfer.
           if (report.type === 'restarted') emit({ event: 'waiting', ...peer });
@@ -100,6 +101,7 @@ async function sendAll(
 /** Delivers what one connection can. Returns how that was lost, if it was. */
 async function deliver(
   delivery: Delivery,
+  self: Self,
   { channel, connection, keepAlive }: Meeting,
   awake: Awake,
   signal: AbortSignal,
@@ -109,10 +111,14 @@ async function deliver(
   const stop = (): void => channel.fail(new DropError('cancelled'));
   signal.addEventListener('abort', stop, { once: true });
   if (signal.aborted) stop();
+  const crossing = new Crossing(self, channel, connection);
   let rest: (() => void) | undefined;
   try {
     await runSender(channel, delivery, (report) => {
-      if (report.type === 'moved') rest ??= awake.hold();
+      if (report.type === 'moved') {
+        rest ??= awake.hold();
+        crossing.moved(report.bytes);
+      }
       tell(report);
     });
     return undefined;
@@ -124,6 +130,7 @@ async function deliver(
     signal.removeEventListener('abort', stop);
     rest?.();
     stopBeating();
-    await connection.end();
+    crossing.end();
+    await channel.end();
   }
 }

@@ -8,6 +8,7 @@ import { type Allowance, type Guests, Idle, type Patience } from './guests.ts';
 import { STRANGER_IDLE } from './limits.ts';
 import { exchangeNames, keepAlive, remember } from './meet.ts';
 import { keepLine } from './net/line.ts';
+import { dialForData } from './net/data.ts';
 import { isOwnAddress } from './net/links.ts';
 import { DEFAULT_PORT } from './net/ports.ts';
 import type { Connection } from './net/tls.ts';
@@ -99,7 +100,7 @@ export async function host(
     house.showGuard();
     signal.removeEventListener('abort', stop);
     house.enough.removeEventListener('abort', dismiss);
-    await connection.end();
+    await channel.end();
   }
   return channel.session.opened;
 }
@@ -214,7 +215,7 @@ async function welcome(
 /** Receives over one connection; `onAccepted` hears of the transfer that it belongs to. */
 async function takeIn(
   house: House,
-  current: Visit & { readonly connection: Connection },
+  current: Visit & { connection: Connection },
   guest: Guest,
   onAccepted: (transfer: Transfer) => void,
 ): Promise<void> {
@@ -276,6 +277,18 @@ async function takeIn(
         return answer;
       };
       return asks ? patience.inTurn(who, settle) : settle();
+    },
+    dial(port) {
+      // Whom nobody vouches for shall not choose where we knock.
+      if (!known) return;
+      const dialling = dialForData(current.connection, port, self.identity);
+      current.channel.expect(dialling);
+      dialling.then(
+        (connection) => {
+          current.connection = connection;
+        },
+        () => {}, // Then it stays on this one.
+      );
     },
     async open({ roots, checksum }) {
       await transfers.giveWay(transfer, roots);

@@ -127,6 +127,7 @@ describe('whoever answers', () => {
     const connection: Connection = {
       ...left,
       peer: bob.identity.id,
+      dialled: true,
       remote: '192.0.2.7',
       binding: new Uint8Array(32),
       silence: 0,

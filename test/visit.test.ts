@@ -70,6 +70,7 @@ function come(peer: PeerId, remote = FAR): { channel: Channel; over: Promise<unk
     ...right,
     peer,
     remote,
+    dialled: false,
     binding: HERE,
     silence: 0,
     unheard: 0,

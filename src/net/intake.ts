@@ -46,11 +46,6 @@ export class Intake {
     this.#length += slab.length;
   }
 
-  /** Forgets what waits: nobody will hear it. */
-  clear(): void {
-    while (this.take() !== undefined);
-  }
-
   /** The bytes that came first, if any wait. Those of the call before may be overwritten now. */
   take(): Uint8Array | undefined {
     const before = this.#heard;

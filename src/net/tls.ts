@@ -39,6 +39,8 @@ export interface Connection extends Pipe {
   readonly binding: Uint8Array;
   /** The address at the other end, without port. */
   readonly remote: string;
+  /** Whether we have dialled it. */
+  readonly dialled: boolean;
   /** For how many milliseconds nothing came; a greeted peer says `alive` every few seconds. */
   readonly silence: number;
   /** Bytes that came and that nobody has heard yet. */
@@ -57,16 +59,16 @@ export interface Connection extends Pipe {
 }
 
 export interface ListenOptions {
-  /** What it says of itself to whoever asks. */
-  readonly card: Card;
+  /** What it says of itself to whoever asks; without one, only connections for data are taken. */
+  readonly card?: Card | undefined;
   /** Gets each connection that has proven a key. */
   readonly onConnection: (connection: Connection) => void;
   /** Hears that somebody asked for the card, and from which address. */
   readonly onAsked?: ((remote: string) => void) | undefined;
   /** What those may take of us who are not greeted yet. */
   readonly limits?: StrangerLimits | undefined;
-  /** May turn away those who come to some address of ours. */
-  readonly admits?: ((localAddress: string) => boolean) | undefined;
+  /** May turn away those who come to some address of ours, or from some address. */
+  readonly admits?: ((local: string, remote: string) => boolean) | undefined;
 }
 
 export interface Listener {
@@ -74,8 +76,12 @@ export interface Listener {
   close(): void;
 }
 
-/** What is spoken to whoever listens; a line is not taken for a call, nor a porch for a receiver. */
-const ALPN: Readonly<Record<Part, string>> = { announcer: 'drop/1', chooser: 'drop/1 line' };
+/** What is spoken to whoever listens: no connection is taken for one of another kind. */
+const ALPN: Readonly<Record<Part | 'data', string>> = {
+  announcer: 'drop/1',
+  chooser: 'drop/1 line',
+  data: 'drop/1 data',
+};
 
 /** Who asks for this wants the card alone, and shows no certificate. */
 const ALPN_CARD = 'drop/1 card';
@@ -85,12 +91,12 @@ const BINDING = 'EXPORTER-drop-v1-cpace';
 /** Made once: it takes as long as half a handshake, and a list asks for many cards. */
 const ANONYMOUS = createSecureContext(profile({}));
 
-/** Connects to a listener of this part, and proves who both are. Does not look at who the peer is. */
+/** Connects to a listener, and proves who both are. Does not look at who the peer is. */
 export function dial(
   address: Address,
   credentials: Credentials,
   signal: AbortSignal,
-  part: Part = 'announcer',
+  as: Part | 'data' = 'announcer',
 ): Promise<Connection> {
   const context = createSecureContext(profile(credentials));
   let wire: Wire | undefined;
@@ -100,18 +106,18 @@ export function dial(
   const onread = {
     buffer: () => intake.space(),
     callback(count: number): boolean {
-      intake.filled(count);
-      wire?.received();
+      if (wire === undefined) intake.filled(count);
+      else wire.hear(() => intake.filled(count));
       return true;
     },
   };
   return handshake(
     address,
     context,
-    ALPN[part],
+    ALPN[as],
     signal,
     (socket) => {
-      wire = new Wire(socket, socket, ALPN[part], new Limit(socket), intake);
+      wire = new Wire(socket, socket, ALPN[as], new Limit(socket), intake);
       return wire;
     },
     onread,
@@ -146,34 +152,36 @@ export async function listen(
   credentials: Credentials,
   { card, onConnection, onAsked, limits, admits = () => true }: ListenOptions,
 ): Promise<Listener> {
+  const alpn = ALPN[card?.part ?? 'data'];
   const secureContext = createSecureContext({
     ...profile(credentials),
     // A resumed session would skip the proof of the key.
     secureOptions: constants.SSL_OP_NO_TICKET,
-    sessionIdContext: ALPN[card.part],
+    sessionIdContext: alpn,
   });
   const strangers = new Strangers({ limits });
   const server = createServer({ noDelay: true }, (raw) => {
     raw.on('error', () => raw.destroy());
-    if (!admits(raw.localAddress ?? '')) return void raw.destroy();
-    if (!strangers.admit(raw, raw.remoteAddress ?? '')) return void raw.destroy();
+    const remote = raw.remoteAddress ?? '';
+    if (!admits(raw.localAddress ?? '', remote)) return void raw.destroy();
+    if (!strangers.admit(raw, remote)) return void raw.destroy();
     const limit = new Limit(raw, () => strangers.leave(raw));
     const socket = new TLSSocket(raw, {
       isServer: true,
       secureContext,
       requestCert: true,
       rejectUnauthorized: false, // There is no authority; `proven` is the authentication.
-      ALPNProtocols: [ALPN[card.part], ALPN_CARD],
+      ALPNProtocols: card ? [alpn, ALPN_CARD] : [alpn],
     });
     socket.on('error', () => raw.destroy());
     socket.once('secure', () => {
-      if (socket.alpnProtocol === ALPN_CARD) {
+      if (card && socket.alpnProtocol === ALPN_CARD) {
         socket.end(encodeCard(card));
-        onAsked?.(raw.remoteAddress ?? '');
+        onAsked?.(remote);
         return;
       }
       try {
-        onConnection(new Wire(socket, raw, ALPN[card.part], limit));
+        onConnection(new Wire(socket, raw, alpn, limit));
       } catch {
         raw.destroy();
       }
@@ -299,6 +307,7 @@ class Wire implements Connection {
   readonly peer: PeerId;
   readonly binding: Uint8Array;
   readonly remote: string;
+  readonly dialled: boolean;
   readonly incoming: AsyncIterable<Uint8Array>;
   readonly over: Promise<void>;
   readonly #socket: TLSSocket;
@@ -322,6 +331,7 @@ class Wire implements Connection {
     this.peer = proven(socket, alpn);
     this.binding = socket.exportKeyingMaterial(32, BINDING, Buffer.alloc(0));
     this.remote = raw.remoteAddress ?? '';
+    this.dialled = intake !== undefined;
     this.incoming = this.#read();
     this.over = new Promise((resolve) => {
       socket.once('end', resolve).once('close', resolve);
@@ -331,10 +341,7 @@ class Wire implements Connection {
     this.#intake = intake ?? new Intake();
     this.#outflow = new Outflow(socket);
     if (intake === undefined)
-      socket.on('data', (bytes: Buffer) => {
-        this.#intake.add(bytes);
-        this.received();
-      });
+      socket.on('data', (bytes: Buffer) => this.hear(() => this.#intake.add(bytes)));
     socket.on('end', () => {
       this.#ended = true;
       this.#wake();
@@ -343,9 +350,10 @@ class Wire implements Connection {
     socket.on('close', () => this.#fail(new DropError('disconnected')));
   }
 
-  /** The intake has got something from the socket. */
-  received(): void {
-    if (this.#ending !== undefined) this.#intake.clear(); // Nobody hears it any more.
+  /** Something came, and is to be taken in. */
+  hear(takeIn: () => void): void {
+    if (this.#ending !== undefined) return; // Nobody listens any more.
+    takeIn();
     this.#heardAt = performance.now();
     if (this.#intake.length > MAX_BUFFERED) this.#socket.pause();
     if (this.#waking) return;

@@ -88,6 +88,10 @@ export type Message =
   | { readonly type: 'arrived'; readonly entry: number; readonly offset: number }
   | { readonly type: 'stored'; readonly entry: number }
   | { readonly type: 'failed'; readonly entry: number; readonly code: ErrorCode }
+  /** Dial me at this port, at the address that this connection comes from. */
+  | { readonly type: 'dial'; readonly port: number }
+  /** From here on I speak over the connection that you dialled. */
+  | { readonly type: 'moved' }
   | { readonly type: 'done' }
   /** With how many links and times of folders could not be kept. */
   | { readonly type: 'complete'; readonly missed: number }
@@ -143,6 +147,7 @@ const SHARE = 32;
 const TAG = 64;
 const DIGEST = 32;
 const OFFSET = 8;
+const MIN_DIALLED = 1024;
 
 const EntryNumber = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(0xffff_ffff));
 const Count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
@@ -302,6 +307,21 @@ const CODECS: { readonly [T in Exclude<MessageType, 'chunk'>]: Codec<MessageOf<T
       };
     },
   },
+  dial: {
+    kind: 0x29,
+    encode({ port }) {
+      const body = new Uint8Array(2);
+      view(body).setUint16(0, port);
+      return body;
+    },
+    decode(body) {
+      const port = view(exactly(body, 2)).getUint16(0);
+      // Below are services of a machine that have nothing to do with us.
+      if (port < MIN_DIALLED) throw malformed();
+      return { type: 'dial', port };
+    },
+  },
+  moved: bare(0x2a, 'moved'),
   done: bare(0x24, 'done'),
   complete: {
     kind: 0x25,
@@ -329,7 +349,10 @@ const TYPES = new Map(
 );
 
 /** A message that says all by being said. */
-function bare<T extends 'accept' | 'alive' | 'done'>(kind: number, type: T): Codec<{ type: T }> {
+function bare<T extends 'accept' | 'alive' | 'done' | 'moved'>(
+  kind: number,
+  type: T,
+): Codec<{ type: T }> {
   return {
     kind,
     encode: () => new Uint8Array(0),

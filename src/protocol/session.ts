@@ -40,12 +40,16 @@ const RULES: Record<
       chunk: 'offering',
       end: 'offering',
       failed: 'offering',
+      dial: 'offering',
+      moved: 'offering',
     },
     sending: {
       digest: 'sending',
       chunk: 'sending',
       end: 'sending',
       failed: 'sending',
+      dial: 'sending',
+      moved: 'sending',
       done: 'done',
     },
     done: {},
@@ -60,6 +64,7 @@ const RULES: Record<
       arrived: 'accepted',
       stored: 'accepted',
       failed: 'accepted',
+      moved: 'accepted',
       complete: 'over',
     },
     over: {},
@@ -83,6 +88,9 @@ export class Session {
   readonly #state: Record<Role, string> = { sender: 'start', receiver: 'start' };
   /** Whether the sender wants to go on with a transfer, which the receiver must answer first. */
   #continues = false;
+  /** Whether the sender asked to be dialled, and who speaks over that connection by now. */
+  #dialled = false;
+  readonly #moved = new Set<Role>();
   #over = false;
 
   constructor(part: Part) {
@@ -124,6 +132,11 @@ export class Session {
   /** Hello and welcome as they were said, which the pairing is bound to. */
   get transcript(): readonly Uint8Array[] {
     return this.#transcript;
+  }
+
+  /** Whether the sender has still something to send, so that another connection may be worth it. */
+  get sending(): boolean {
+    return !this.#over && /offering|sending/.test(this.#state.sender);
   }
 
   /** How many entries are offered and not yet settled; never more than `MAX_OPEN_ENTRIES`. */
@@ -222,6 +235,15 @@ export class Session {
         break;
       case 'stored':
         ledger.stored(message);
+        break;
+      case 'dial':
+        ensure(!this.#dialled, 'a second wish to be dialled');
+        this.#dialled = true;
+        break;
+      case 'moved':
+        ensure(this.#dialled && !this.#moved.has(role), 'moved without a reason');
+        ensure(role === 'sender' || this.#moved.has('sender'), 'the receiver moved first');
+        this.#moved.add(role);
         break;
       case 'done':
         ensure(this.sent, 'done too early');

@@ -18,8 +18,12 @@ export interface Pipe {
 
 /** A session held over a pipe. */
 export class Channel {
-  readonly #pipe: Pipe;
-  readonly #incoming: AsyncIterator<Uint8Array>;
+  /** Over which we speak, and over which we hear: for a while they may be two. */
+  #out: Pipe;
+  #in: Pipe;
+  /** The one that takes over. */
+  #next: Promise<Pipe> | undefined;
+  #incoming: AsyncIterator<Uint8Array>;
   /** What the bytes say that came last. */
   #heard: Iterator<Message, void> = [][Symbol.iterator]();
   #interrupt: (error: unknown) => void = () => {};
@@ -27,14 +31,14 @@ export class Channel {
   readonly session: Session;
 
   constructor(part: Part, pipe: Pipe) {
-    this.#pipe = pipe;
+    this.#out = this.#in = pipe;
     this.#incoming = pipe.incoming[Symbol.asyncIterator]();
     this.session = new Session(part);
   }
 
   /** Resolves when the messages are on their way; what they carry may be overwritten then. */
   async say(...messages: Message[]): Promise<void> {
-    await this.#pipe.write(...messages.flatMap((message) => this.session.say(message)));
+    await this.#out.write(...messages.flatMap((message) => this.session.say(message)));
   }
 
   /** The peer's next message, which must be of one of these types. */
@@ -48,11 +52,38 @@ export class Channel {
         continue;
       }
       if (message.type === 'alive') continue;
+      if (message.type === 'moved') {
+        await this.#follow();
+        continue;
+      }
       if (message.type === 'cancel') throw new DropError(message.code);
       if (!types.some((type) => type === message.type))
         throw new DropError('protocol', { message: `"${message.type}" came unexpectedly.` });
       return message as MessageOf<T>;
     }
+  }
+
+  /**
+   * From now on we speak over another pipe to the same peer, which has asked for it; and hear over
+   * it as soon as the peer does so, too.
+   */
+  moveTo(pipe: Pipe): void {
+    this.#next = Promise.resolve(pipe);
+    this.say({ type: 'moved' }).catch(() => {}); // Whoever says something next learns of it.
+    this.#out = pipe;
+  }
+
+  /** If the peer moves, it will be to this pipe. */
+  expect(pipe: Promise<Pipe>): void {
+    this.#next = pipe;
+    pipe.catch(() => {}); // Then it does not move.
+  }
+
+  /** Ends all pipes; resolves when that is done. */
+  async end(): Promise<void> {
+    // One that is still being made is nobody's business any more.
+    void this.#next?.then((pipe) => pipe.end()).catch(() => {});
+    await Promise.all([this.#out.end(), this.#in.end()]);
   }
 
   /**
@@ -64,7 +95,17 @@ export class Channel {
     this.#interrupt(error);
     const code: ErrorCode = error instanceof DropError ? error.code : 'cancelled';
     if (!this.session.over) this.say({ type: 'cancel', code }).catch(() => {});
-    void this.#pipe.end();
+    void this.end();
+  }
+
+  async #follow(): Promise<void> {
+    const before = this.#in;
+    const pipe = await this.#next;
+    if (pipe === undefined || !this.#heard.next().done) throw new DropError('protocol');
+    if (this.#out !== pipe) this.moveTo(pipe);
+    this.#in = pipe;
+    this.#incoming = pipe.incoming[Symbol.asyncIterator]();
+    void before.end();
   }
 
   #more(): Promise<Uint8Array> {

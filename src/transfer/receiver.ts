@@ -91,6 +91,8 @@ export interface Host {
   ask(extent: Extent, signal: AbortSignal): Promise<'yes' | ErrorCode>;
   /** Whether so much may be offered at all; without it, anything may. */
   admits?(offered: Offered): boolean;
+  /** The sender can be dialled at this port, and would move there. */
+  dial?(port: number): void;
 }
 
 /** What was offered so far: files, folders and links, and bytes, or of a stream at least so many. */
@@ -110,7 +112,7 @@ const ARRIVED_EVERY = 4 * 1024 * 1024;
  */
 export async function runReceiver(
   channel: Channel,
-  { freely, reception: find, ask, open, admits = () => true }: Host,
+  { freely, reception: find, ask, open, admits = () => true, dial }: Host,
   tell: Tell,
 ): Promise<void> {
   const progress = new Condition();
@@ -278,7 +280,15 @@ export async function runReceiver(
   async function hearAll(): Promise<void> {
     await hearRoots();
     for (;;) {
-      const message = await channel.hear('offer', 'digest', 'chunk', 'end', 'failed', 'done');
+      const message = await channel.hear(
+        'offer',
+        'digest',
+        'chunk',
+        'end',
+        'failed',
+        'dial',
+        'done',
+      );
       switch (message.type) {
         case 'offer':
           hearOffer(message);
@@ -295,6 +305,9 @@ export async function runReceiver(
           break;
         case 'failed':
           await abandon(message);
+          break;
+        case 'dial':
+          dial?.(message.port);
           break;
         case 'done':
           return finish();

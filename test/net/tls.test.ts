@@ -66,7 +66,7 @@ async function until(condition: () => boolean): Promise<void> {
 
 async function readAll({ incoming }: Connection): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
-  for await (const bytes of incoming) parts.push(bytes.slice());
+  for await (const bytes of incoming) parts.push(new Uint8Array(bytes));
   return concat(...parts);
 }
 
