@@ -177,7 +177,7 @@ export type TransferEvent = OfTransfer &
         /** The receiver: where it lies. The sender: as it was offered. */
         readonly path: string;
         readonly bytes: number;
-        /** `sha256:` and 64 hex digits. */
+        /** `sha256:` or `blake3:` and 64 hex digits. */
         readonly digest: string;
         /** The receiver only: as it was offered, where the name had to be another one. */
         readonly offered?: string;

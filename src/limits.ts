@@ -37,6 +37,10 @@ export const MAX_OPEN_ENTRIES = 8192;
 /** What a link points to. POSIX systems take no longer one. */
 export const MAX_TARGET = 4096;
 
+/** Digests that a sender offers to tell files by, and the UTF-16 units of a name. There are two. */
+export const MAX_DIGESTS = 16;
+export const MAX_DIGEST_NAME = 16;
+
 /** A device's name as it introduces itself; what DNS-SD allows for an instance (RFC 6763, 4.1.1). */
 export const MAX_DEVICE_NAME = 63;
 

@@ -209,7 +209,7 @@ export class Progress {
     this.#resumed += bytes - moved;
   }
 
-  #stored({ entry, size, digest, where }: Report & { type: 'stored' }): void {
+  #stored({ entry, size, digest, algorithm, where }: Report & { type: 'stored' }): void {
     this.#files += 1;
     this.#bytes += size;
     this.#forget(entry.path);
@@ -217,7 +217,7 @@ export class Progress {
       event: 'saved',
       path: where?.path ?? entry.path,
       bytes: size,
-      digest: `sha256:${toHex(digest)}`,
+      digest: `${algorithm}:${toHex(digest)}`,
       ...(where?.renamed ? { offered: entry.path } : {}),
     });
   }

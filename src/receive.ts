@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Awake } from './awake.ts';
+import { Hashers } from './disk/hashers.ts';
 import { defaultDownloads } from './disk/home.ts';
 import { checkTarget, type OnConflict } from './disk/inbox.ts';
 import { markHere } from './disk/mark.ts';
@@ -112,6 +113,7 @@ async function receiveAll(
     patience: new Patience(),
     allowance: new Allowance(),
     stagings,
+    hashers: new Hashers(),
     transfers,
     awake: new Awake(),
     mark: markHere(),

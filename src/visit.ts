@@ -1,4 +1,5 @@
 import type { Awake } from './awake.ts';
+import type { Hashers } from './disk/hashers.ts';
 import { type OnConflict, openInbox } from './disk/inbox.ts';
 import type { Mark } from './disk/mark.ts';
 import type { Stagings } from './disk/staging.ts';
@@ -44,6 +45,7 @@ export interface House {
   readonly patience: Patience;
   readonly allowance: Allowance;
   readonly stagings: Stagings;
+  readonly hashers: Hashers;
   readonly transfers: Transfers;
   readonly awake: Awake;
   /** Marks what came as something of somebody else. */
@@ -219,7 +221,7 @@ async function takeIn(
   guest: Guest,
   onAccepted: (transfer: Transfer) => void,
 ): Promise<void> {
-  const { self, options, stagings, transfers, awake, patience, allowance, emit } = house;
+  const { self, options, stagings, hashers, transfers, awake, patience, allowance, emit } = house;
   const peer = deviceOf(guest);
   const { id, known, free } = guest;
   // Where nobody can be asked, whoever is known is taken within the same limits as everyone.
@@ -242,6 +244,7 @@ async function takeIn(
   let rest: (() => void) | undefined;
   const host: Host = {
     freely: free,
+    digests: hashers.names,
     async reception(continues) {
       const before = continues && (await transfers.takeUp(id, continues, current));
       if (before) onAccepted(before);
@@ -295,7 +298,8 @@ async function takeIn(
       const { into, as, onConflict } = options;
       // What comes from this very computer was here before.
       const mark = id === self.identity.id ? undefined : house.mark;
-      return openInbox(into, { peer: id, stagings, roots, as, checksum, onConflict, mark });
+      const how = { as, checksum, onConflict, mark, hashers };
+      return openInbox(into, { peer: id, stagings, roots, ...how });
     },
   };
   const note = (answer: 'yes' | ErrorCode): void => {

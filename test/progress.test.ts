@@ -7,7 +7,12 @@ import { BOB } from './cli/fake.ts';
 
 describe('what is kept of files that are not whole', () => {
   const file = (path: string): DataEntry => ({ kind: 'file', path, size: 1000, mtime: 0 });
-  const stored = (path: string) => ({ entry: file(path), size: 1000, digest: new Uint8Array(32) });
+  const stored = (path: string) => ({
+    entry: file(path),
+    size: 1000,
+    digest: new Uint8Array(32),
+    algorithm: 'sha256' as const,
+  });
 
   /** What a receiver sums up after this, when the sender has stopped it. */
   function summaryAfter(work: (progress: Progress) => void, keeps = true): Summary {

@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { Awake } from '../src/awake.ts';
+import { Hashers } from '../src/disk/hashers.ts';
 import { openStagings } from '../src/disk/staging.ts';
 import { DropError } from '../src/errors.ts';
 import type { PeerId, ReceiveEvent } from '../src/events.ts';
@@ -53,6 +54,7 @@ async function open({ accept, open: to, pin = false }: Manner): Promise<House> {
     patience: new Patience(),
     allowance: new Allowance(),
     stagings: await openStagings(home.state),
+    hashers: new Hashers(),
     transfers: new Transfers(),
     awake: new Awake(),
     mark: undefined,
@@ -102,7 +104,7 @@ async function bob(chosen: Partial<Chosen> = {}): Promise<Channel> {
 async function offer(channel: Channel, ...names: string[]): Promise<string> {
   const entries = names.map((path): FileEntry => ({ kind: 'file', path, size: 0, mtime: 0 }));
   try {
-    await channel.say({ type: 'begin', continues: null, checksum: false });
+    await channel.say({ type: 'begin', continues: null, checksum: false, digests: ['sha256'] });
     await channel.say({ type: 'roots', names, final: true });
     await channel.say({ type: 'offer', entries, files: names.length, bytes: 0, final: true });
     await channel.hear('begun');

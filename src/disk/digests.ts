@@ -1,10 +1,11 @@
-import { createHash, type Hash } from 'node:crypto';
 import { type BigIntStats, closeSync, constants, fstatSync, openSync, read } from 'node:fs';
 import { promisify } from 'node:util';
 import { DropError } from '../errors.ts';
+import type { DigestName } from '../protocol/message.ts';
 import { isSystemError } from './failure.ts';
 import { Gate } from './gate.ts';
 import type { Handles } from './handles.ts';
+import type { Hasher, Hashers } from './hashers.ts';
 import { openOwn } from './own.ts';
 import type { Start } from './part.ts';
 import { NO_FOLLOW, NO_WAIT } from './platform.ts';
@@ -16,29 +17,32 @@ import { NO_FOLLOW, NO_WAIT } from './platform.ts';
 export class Digests {
   readonly #gate = new Gate(READ_AT_ONCE);
   readonly #handles: Handles;
+  readonly #hashers: Hashers;
   /** What is known already, the oldest first. */
   readonly #known = new Map<string, Uint8Array>();
 
-  constructor(handles: Handles) {
+  constructor(handles: Handles, hashers: Hashers) {
     this.#handles = handles;
+    this.#hashers = hashers;
   }
 
-  /** SHA-256 of a regular file; undefined if it is none, cannot be read, or changes meanwhile. */
-  of(path: string): Promise<Uint8Array | undefined> {
+  /** Of a regular file; undefined if it is none, cannot be read, or changes meanwhile. */
+  of(path: string, name: DigestName): Promise<Uint8Array | undefined> {
     const flags = constants.O_RDONLY | NO_FOLLOW | NO_WAIT;
     return this.#opened(
       () => openSync(path, flags),
-      (file) => this.#read(file),
+      (file) => this.#read(file, name),
     );
   }
 
   /** What lies in a part that we made earlier; undefined if that is nothing to go on with. */
-  startOf(path: string, most: number): Promise<Start | undefined> {
+  startOf(path: string, most: number, name: DigestName): Promise<Start | undefined> {
     return this.#opened(
       () => openOwn(path, constants.O_RDONLY),
       async (file) => {
         const { size } = fstatSync(file);
-        const hash = size > most ? undefined : await hashStart(file, size);
+        const hash =
+          size > most ? undefined : await hashStart(file, size, this.#hashers.begin(name));
         return hash && { size, hash };
       },
     );
@@ -62,30 +66,30 @@ export class Digests {
     }
   }
 
-  async #read(file: number): Promise<Uint8Array | undefined> {
+  async #read(file: number, name: DigestName): Promise<Uint8Array | undefined> {
     const before = fstatSync(file, { bigint: true });
     if (!before.isFile()) return undefined;
     const version = versionOf(before);
-    const known = this.#known.get(version);
+    const key = [name, version].join();
+    const known = this.#known.get(key);
     if (known !== undefined) return known;
-    const hash = await hashStart(file, Number(before.size));
+    const hash = await hashStart(file, Number(before.size), this.#hashers.begin(name));
     if (hash === undefined || versionOf(fstatSync(file, { bigint: true })) !== version)
       return undefined;
     const digest = new Uint8Array(hash.digest());
-    this.#remember(version, digest);
+    this.#remember(key, digest);
     return digest;
   }
 
-  #remember(version: string, digest: Uint8Array): void {
-    this.#known.set(version, digest);
+  #remember(key: string, digest: Uint8Array): void {
+    this.#known.set(key, digest);
     if (this.#known.size <= REMEMBERED) return;
     const oldest = this.#known.keys().next();
     if (!oldest.done) this.#known.delete(oldest.value);
   }
 }
 
-async function hashStart(file: number, size: number): Promise<Hash | undefined> {
-  const hash = createHash('sha256');
+async function hashStart(file: number, size: number, hash: Hasher): Promise<Hasher | undefined> {
   const block = Buffer.allocUnsafeSlow(Math.min(BLOCK, Math.max(1, size)));
   for (let at = 0; at < size; ) {
     const length = Math.min(block.length, size - at);

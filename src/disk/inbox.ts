@@ -6,6 +6,7 @@ import type { PeerId } from '../events.ts';
 import { INBOX_MEMORY, MAX_COMPARED, RESERVE, RESERVED_SHARE } from '../limits.ts';
 import { equal } from '../protocol/bytes.ts';
 import { type DataEntry, type Entry, type FileEntry, isName } from '../protocol/manifest.ts';
+import type { DigestName } from '../protocol/message.ts';
 import { type Platform, safeName } from '../protocol/names.ts';
 import type { Inbox, IncomingFile, Placement, Stored } from '../transfer/receiver.ts';
 import { Digests } from './digests.ts';
@@ -24,6 +25,7 @@ import {
   unlessTaken,
 } from './folder.ts';
 import { Handles } from './handles.ts';
+import { Hashers } from './hashers.ts';
 import { isNamed, Landing } from './landing.ts';
 import type { Mark } from './mark.ts';
 import { Part, PartPool, type Start, storedTime } from './part.ts';
@@ -52,6 +54,7 @@ export interface InboxOptions {
   readonly mark?: Mark | undefined;
   /** Memory for folders and links, in bytes. */
   readonly memory?: number | undefined;
+  readonly hashers?: Hashers | undefined;
 }
 
 /**
@@ -71,6 +74,7 @@ export async function openInbox(
     as,
     mark,
     memory = INBOX_MEMORY,
+    hashers = new Hashers(),
   }: InboxOptions,
 ): Promise<Inbox> {
   if (as !== undefined && !(isName(as) && safeName(as, { platform, top: false }) === as))
@@ -88,6 +92,7 @@ export async function openInbox(
       onConflict,
       mark,
       fresh,
+      hashers,
     });
   } catch (error) {
     throw diskFailure(error, folder);
@@ -125,6 +130,7 @@ interface Settings {
   readonly onConflict: OnConflict;
   readonly mark: Mark | undefined;
   readonly fresh: boolean;
+  readonly hashers: Hashers;
 }
 
 class DiskInbox implements Inbox {
@@ -137,12 +143,14 @@ class DiskInbox implements Inbox {
   readonly #checksum: boolean;
   readonly #onConflict: OnConflict;
   readonly #mark: Mark | undefined;
+  readonly #hashers: Hashers;
   readonly #digests: Digests;
   readonly #pool: PartPool;
   readonly #parts = new Set<Part>();
   /** What is in the parts that were read, or left by this transfer. */
   readonly #starts = new Map<string, Start>();
   readonly #commits = new Set<Promise<unknown>>();
+  #digest: DigestName = 'sha256';
   #closing: Promise<void> | undefined;
 
   constructor(
@@ -151,19 +159,26 @@ class DiskInbox implements Inbox {
     landing: Landing,
     syncs: Syncs,
     handles: Handles,
-    { umask, checksum, onConflict, mark, fresh }: Settings,
+    { umask, checksum, onConflict, mark, fresh, hashers }: Settings,
   ) {
     this.#target = target;
     this.#staging = staging;
     this.#landing = landing;
     this.#syncs = syncs;
-    this.#digests = new Digests(handles);
+    this.#hashers = hashers;
+    this.#digests = new Digests(handles, hashers);
     this.#pool = new PartPool(handles, syncs);
     this.#umask = umask;
     this.#checksum = checksum;
     this.#onConflict = onConflict;
     this.#mark = mark;
     this.fresh = fresh;
+  }
+
+  connected(digest: DigestName): void {
+    // Hashes of another kind cannot go on; what they were of is read again.
+    if (digest !== this.#digest) this.#starts.clear();
+    this.#digest = digest;
   }
 
   async room(): Promise<number> {
@@ -250,7 +265,7 @@ class DiskInbox implements Inbox {
     if (this.#isConflict(entry)) return { want: 'nothing', reason: 'conflict' };
     const start = await this.#startOf(entry);
     if (start === undefined) return { want: 'all' };
-    return { want: 'rest', size: start.size, digest: start.hash.copy().digest() };
+    return { want: 'rest', size: start.size, digest: start.hash.soFar() };
   }
 
   /**
@@ -275,7 +290,7 @@ class DiskInbox implements Inbox {
       return 'unchanged';
     }
     const alike = [...sameTime, ...others].slice(0, MAX_COMPARED);
-    const ours = alike.map(({ path }) => this.#digests.of(path));
+    const ours = alike.map(({ path }) => this.#digests.of(path, this.#digest));
     const [theirs, ...digests] = await Promise.all([digest(), ...ours]);
     const same = alike.find((_, i) => {
       const found = digests[i];
@@ -303,7 +318,8 @@ class DiskInbox implements Inbox {
   async #startOf(entry: DataEntry): Promise<Start | undefined> {
     const most = entry.kind === 'file' ? entry.size : Number.POSITIVE_INFINITY;
     for (const path of this.#staging.partsOf(entry)) {
-      const start = this.#starts.get(path) ?? (await this.#digests.startOf(path, most));
+      const start =
+        this.#starts.get(path) ?? (await this.#digests.startOf(path, most, this.#digest));
       if (start === undefined) continue;
       this.#starts.set(path, start);
       return start;
@@ -314,7 +330,7 @@ class DiskInbox implements Inbox {
   #begin(entry: DataEntry): Part {
     const path = this.#staging.begin(entry);
     this.#starts.delete(path);
-    return new Part(path, this.#pool);
+    return new Part(path, this.#pool, { size: 0, hash: this.#hashers.begin(this.#digest) });
   }
 
   #goOn(entry: DataEntry, from: number): Part {
@@ -419,7 +435,7 @@ class DiskInbox implements Inbox {
           !this.#landing.isClaimed(found.path, entry),
       )?.path;
       if (next === undefined || compared.size === MAX_COMPARED) return { free };
-      const found = await this.#digests.of(next);
+      const found = await this.#digests.of(next, this.#digest);
       if (found && equal(found, digest)) return { same: next, free };
       compared.add(next);
     }

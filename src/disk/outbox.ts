@@ -1,4 +1,3 @@
-import { createHash, type Hash } from 'node:crypto';
 import {
   closeSync,
   constants,
@@ -25,7 +24,7 @@ import {
   type StreamEntry,
   staysInside,
 } from '../protocol/manifest.ts';
-import type { Kept } from '../protocol/message.ts';
+import type { DigestName, Kept } from '../protocol/message.ts';
 import { numbered, type Platform } from '../protocol/names.ts';
 import {
   BLOCKS_IN_FLIGHT,
@@ -35,6 +34,7 @@ import {
   type Whole,
 } from '../transfer/sender.ts';
 import { diskFailure, isSystemError } from './failure.ts';
+import { type Hasher, Hashers } from './hashers.ts';
 import { NO_FOLLOW, NO_WAIT, platformHere } from './platform.ts';
 import { Stream } from './stream.ts';
 
@@ -44,6 +44,7 @@ export interface OutboxOptions {
   readonly stream?:
     | { readonly name: string; readonly source: AsyncIterable<Uint8Array> }
     | undefined;
+  readonly hashers?: Hashers | undefined;
 }
 
 /**
@@ -52,7 +53,7 @@ export interface OutboxOptions {
  */
 export async function openOutbox(
   paths: readonly string[],
-  { platform = platformHere(), stream }: OutboxOptions = {},
+  { platform = platformHere(), stream, hashers = new Hashers() }: OutboxOptions = {},
 ): Promise<Outbox> {
   if (stream !== undefined && !isName(stream.name))
     throw new DropError('usage', {
@@ -65,9 +66,9 @@ export async function openOutbox(
     const name = offered(given || NAME_OF_THE_DISK, platform);
     sources.set(freeName(sources, name), source);
   }
-  if (stream === undefined) return new DiskOutbox(sources, undefined, platform);
+  if (stream === undefined) return new DiskOutbox(sources, undefined, platform, hashers);
   const name = freeName(sources, offered(stream.name, platform));
-  return new DiskOutbox(sources, new Stream(name, stream.source), platform);
+  return new DiskOutbox(sources, new Stream(name, stream.source), platform, hashers);
 }
 
 class DiskOutbox implements Outbox {
@@ -77,6 +78,8 @@ class DiskOutbox implements Outbox {
   readonly #sources: ReadonlyMap<string, string>;
   readonly #stream: Stream | undefined;
   readonly #platform: Platform;
+  readonly #hashers: Hashers;
+  #digest: DigestName = 'sha256';
   /** The rings that no read is using. */
   readonly #rings: Ring[] = [];
   /** For small files. */
@@ -86,11 +89,22 @@ class DiskOutbox implements Outbox {
     sources: ReadonlyMap<string, string>,
     stream: Stream | undefined,
     platform: Platform,
+    hashers: Hashers,
   ) {
     this.roots = [...sources.keys(), ...(stream ? [stream.path] : [])];
     this.#sources = sources;
     this.#stream = stream;
     this.#platform = platform;
+    this.#hashers = hashers;
+  }
+
+  get digests(): readonly DigestName[] {
+    // A stream is hashed once for all connections, and by what can be copied on the way.
+    return this.#stream ? ['sha256'] : this.#hashers.names;
+  }
+
+  connected(digest: DigestName): void {
+    this.#digest = digest;
   }
 
   async *entries(): AsyncGenerator<Entry | Unsendable, void, undefined> {
@@ -126,7 +140,7 @@ class DiskOutbox implements Outbox {
       try {
         const bytes = this.#readAtOnce(entry, block.subarray(filled));
         filled += bytes.length;
-        return { bytes, digest: sha256().update(bytes).digest() };
+        return { bytes, digest: this.#hashers.of(this.#digest, bytes) };
       } catch (error) {
         const failure = diskFailure(error, entry.path, READING);
         if (failure instanceof DropError) return failure;
@@ -143,12 +157,14 @@ class DiskOutbox implements Outbox {
     // Not a ring's block: files may be read meanwhile.
     const block = Buffer.allocUnsafe(Math.min(entry.size, MAX_CHUNK));
     try {
-      if (entry.size <= MAX_CHUNK) return sha256().update(this.#readAtOnce(entry, block)).digest();
+      if (entry.size <= MAX_CHUNK)
+        return this.#hashers.of(this.#digest, this.#readAtOnce(entry, block));
       const file = await open(this.#sourceOf(entry.path), FLAGS);
       try {
         ensureOffered(entry, await file.stat());
         this.#ensureInside(entry.path);
-        const hash = await hashStart(entry, entry.size, file, block, signal);
+        const hash = this.#hashers.begin(this.#digest);
+        await hashStart(hash, entry, entry.size, file, block, signal);
         ensureOffered(entry, await file.stat());
         return hash.digest();
       } finally {
@@ -231,14 +247,18 @@ class DiskOutbox implements Outbox {
     ring: Ring,
   ): AsyncGenerator<Block, Uint8Array, undefined> {
     const all = this.#readAtOnce(entry, ring.block);
-    const hash = sha256().update(all.subarray(0, kept?.size ?? 0));
-    const offset = kept && isDigest(hash.copy(), kept) ? kept.size : 0;
-    const digest = hash.update(all.subarray(kept?.size ?? 0)).digest();
+    const digest = this.#hashers.of(this.#digest, all);
+    const offset = kept && this.#isKept(all.subarray(0, kept.size), kept) ? kept.size : 0;
     if (offset < all.length) {
       ring.turn();
       yield { offset, bytes: all.subarray(offset) };
     }
     return digest;
+  }
+
+  /** Whether a start of this length is what the receiver kept. */
+  #isKept(start: Uint8Array, { digest }: Kept): boolean {
+    return equal(this.#hashers.of(this.#digest, start), digest);
   }
 
   /** Without another thread, as in `#look`. */
@@ -270,10 +290,11 @@ class DiskOutbox implements Outbox {
     try {
       ensureOffered(entry, await file.stat());
       this.#ensureInside(entry.path);
-      let hash = await hashStart(entry, kept?.size ?? 0, file, ring.block, signal);
+      let hash = this.#hashers.begin(this.#digest);
       let offset = kept?.size ?? 0;
-      if (kept !== undefined && !isDigest(hash.copy(), kept)) {
-        hash = sha256();
+      await hashStart(hash, entry, offset, file, ring.block, signal);
+      if (kept !== undefined && !equal(hash.soFar(), kept.digest)) {
+        hash = this.#hashers.begin(this.#digest);
         offset = 0;
       }
       for await (const bytes of readAhead(entry, file, ring, offset)) {
@@ -411,22 +432,21 @@ function timeOf({ mtimeMs }: Stats): number {
   return Math.round(mtimeMs);
 }
 
-/** A hash of the first `size` bytes that can go on. */
+/** Hashes the first `size` bytes. */
 async function hashStart(
+  hash: Hasher,
   entry: FileEntry,
   size: number,
   file: FileHandle,
   block: Buffer,
   signal: AbortSignal,
-): Promise<Hash> {
-  const hash = sha256();
+): Promise<void> {
   for (let offset = 0; offset < size; ) {
     signal.throwIfAborted();
     const bytes = await readBlock(entry, file, block, offset, size);
     hash.update(bytes);
     offset += bytes.length;
   }
-  return hash;
 }
 
 async function readBlock(
@@ -440,15 +460,6 @@ async function readBlock(
   const { bytesRead } = await file.read(block, 0, length, offset);
   if (bytesRead === 0) throw changed(entry);
   return block.subarray(0, bytesRead);
-}
-
-/** Whether what was hashed is what the receiver kept. */
-function isDigest(hash: Hash, { digest }: Kept): boolean {
-  return equal(hash.digest(), digest);
-}
-
-function sha256(): Hash {
-  return createHash('sha256');
 }
 
 function ensureOffered(entry: FileEntry, found: Stats): void {

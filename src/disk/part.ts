@@ -1,4 +1,3 @@
-import { createHash, type Hash } from 'node:crypto';
 import {
   closeSync,
   constants,
@@ -16,6 +15,7 @@ import { DropError } from '../errors.ts';
 import { equal } from '../protocol/bytes.ts';
 import { isSystemError } from './failure.ts';
 import type { Handles } from './handles.ts';
+import type { Hasher } from './hashers.ts';
 import type { Mark } from './mark.ts';
 import { openOwn } from './own.ts';
 import { NO_FOLLOW } from './platform.ts';
@@ -32,7 +32,7 @@ export interface Attributes {
 /** The start of a file that lies in a part, and the state of its hash after these bytes. */
 export interface Start {
   readonly size: number;
-  readonly hash: Hash;
+  readonly hash: Hasher;
 }
 
 /**
@@ -44,7 +44,7 @@ export class Part {
   readonly #pool: PartPool;
   /** What lay in it when it began. */
   readonly #from: number;
-  readonly #hash: Hash;
+  readonly #hash: Hasher;
   #file: number | undefined;
   /** The slot that is being filled, how far, and where in the file it will lie. */
   #slot: Buffer | undefined;
@@ -58,11 +58,11 @@ export class Part {
   #ended = false;
 
   /** A new one, or one that goes on after what lies in it. */
-  constructor(path: string, pool: PartPool, start?: Start) {
+  constructor(path: string, pool: PartPool, { size, hash }: Start) {
     this.path = path;
     this.#pool = pool;
-    this.#from = start?.size ?? 0;
-    this.#hash = start?.hash ?? createHash('sha256');
+    this.#from = size;
+    this.#hash = hash;
     this.#offset = this.#from;
     this.#written = this.#from;
   }

@@ -15,40 +15,53 @@ export async function dialForData(
   port: number,
   credentials: Credentials,
 ): Promise<Connection> {
-  const limit = AbortSignal.timeout(DATA_LIMIT);
-  const connection = await dial({ host: remote, port }, credentials, limit, 'data');
-  if (connection.peer !== peer) {
+  const limit = new AbortController();
+  const timer = setTimeout(() => limit.abort(), DATA_LIMIT);
+  try {
+    const connection = await dial({ host: remote, port }, credentials, limit.signal, 'data');
+    if (connection.peer === peer) {
+      connection.greeted();
+      return connection;
+    }
     connection.destroy();
     throw new DropError('wrong-peer');
+  } finally {
+    clearTimeout(timer);
   }
-  connection.greeted();
-  return connection;
 }
 
-/** Waits at a port of its own until the peer of a connection dials it. */
+/**
+ * Waits at a port of its own until the peer of a connection dials it. The promise rejects with
+ * `unreachable` if it does not, or the signal is aborted before.
+ */
 export async function awaitForData(
   { peer, remote }: Connection,
   credentials: Credentials,
   signal: AbortSignal,
 ): Promise<{ readonly port: number; readonly connection: Promise<Connection> }> {
-  const limited = AbortSignal.any([signal, AbortSignal.timeout(DATA_LIMIT)]);
-  let found: ((connection: Connection) => void) | undefined;
+  let settle = (_: Connection | undefined): void => {};
   const connection = new Promise<Connection>((resolve, reject) => {
-    found = resolve;
-    if (limited.aborted) reject(limited.reason);
-    limited.addEventListener('abort', () => reject(limited.reason), { once: true });
+    settle = (found) => (found ? resolve(found) : reject(new DropError('unreachable')));
   });
   connection.catch(() => {}); // Whoever waits for it learns of that.
+  const end = (found?: Connection): void => {
+    clearTimeout(limit);
+    signal.removeEventListener('abort', giveUp);
+    listener.close();
+    settle(found);
+  };
+  const giveUp = (): void => end();
   const listener = await listen([0], credentials, {
     admits: (_, from) => canonical(from) === canonical(remote),
     onConnection(arrived) {
-      if (arrived.peer !== peer || found === undefined) return arrived.destroy();
+      if (arrived.peer !== peer) return arrived.destroy();
       arrived.greeted();
-      found(arrived);
-      found = undefined;
+      end(arrived);
     },
   });
-  void connection.finally(() => listener.close()).catch(() => {});
+  const limit = setTimeout(giveUp, DATA_LIMIT);
+  signal.addEventListener('abort', giveUp, { once: true });
+  if (signal.aborted) giveUp();
   return { port: listener.port, connection };
 }
 

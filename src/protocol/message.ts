@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { DropError, type ErrorCode, fromWire, toWire } from '../errors.ts';
-import { MAX_BATCH, MAX_DEVICE_NAME } from '../limits.ts';
+import { MAX_BATCH, MAX_DEVICE_NAME, MAX_DIGEST_NAME, MAX_DIGESTS } from '../limits.ts';
 import { concat, fromHex, toHex, u32, utf8, view } from './bytes.ts';
 import { type Card, decodeCard, encodeCard } from './card.ts';
 import { DATA, DATA_HEAD, encodeFrame, type Piece } from './frame.ts';
@@ -9,6 +9,9 @@ import { type Entry, isEntry, isName } from './manifest.ts';
 /** The newest version of the protocol that we speak, and the oldest that we still understand. */
 export const NEWEST = 1;
 export const OLDEST = 1;
+
+/** What is in a file can be told by these, 32 bytes each. Everybody knows SHA-256. */
+export type DigestName = 'sha256' | 'blake3';
 
 /** Why the chooser calls: only to ask on what terms it is let in, to send, or to receive. */
 export type Intent = 'look' | 'send' | 'get';
@@ -50,9 +53,16 @@ export type Message =
       readonly continues: string | null;
       /** Whether files are compared by their content, whatever their sizes and times say. */
       readonly checksum: boolean;
+      /** What the sender can tell files by, best first. Later versions may know others. */
+      readonly digests: readonly string[];
     }
-  /** The transfer that this is: if it is not the one that was to go on, everything is offered anew. */
-  | { readonly type: 'begun'; readonly transfer: string }
+  | {
+      readonly type: 'begun';
+      /** The transfer that this is: if not the one that was to go on, everything is offered anew. */
+      readonly transfer: string;
+      /** What files are told by in this connection, one of those that the sender can. */
+      readonly digest: DigestName;
+    }
   | { readonly type: 'roots'; readonly names: readonly string[]; readonly final: boolean }
   | {
       readonly type: 'offer';
@@ -112,7 +122,7 @@ export type SkipReason = 'unchanged' | 'identical' | 'conflict' | 'stored';
 export interface Kept {
   readonly entry: number;
   readonly size: number;
-  /** SHA-256 of these bytes. */
+  /** Of these bytes. */
   readonly digest: Uint8Array;
 }
 
@@ -148,6 +158,7 @@ const TAG = 64;
 const DIGEST = 32;
 const OFFSET = 8;
 const MIN_DIALLED = 1024;
+const DIGESTS: readonly DigestName[] = ['sha256', 'blake3'];
 
 const EntryNumber = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(0xffff_ffff));
 const Count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
@@ -158,6 +169,11 @@ const DeviceName = v.pipe(
   v.check((name) => utf8(name).length <= MAX_DEVICE_NAME),
 );
 const Digest = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/), v.transform(fromHex));
+const DigestNames = v.pipe(
+  v.array(v.pipe(v.string(), v.maxLength(MAX_DIGEST_NAME))),
+  v.maxLength(MAX_DIGESTS),
+  v.includes('sha256' satisfies DigestName),
+);
 const TransferId = v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/));
 const Wire = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(255), v.transform(fromWire));
 
@@ -261,9 +277,13 @@ const CODECS: { readonly [T in Exclude<MessageType, 'chunk'>]: Codec<MessageOf<T
   begin: json(
     0x15,
     'begin',
-    v.strictObject({ continues: v.nullable(TransferId), checksum: v.boolean() }),
+    v.strictObject({
+      continues: v.nullable(TransferId),
+      checksum: v.boolean(),
+      digests: DigestNames,
+    }),
   ),
-  begun: json(0x16, 'begun', v.strictObject({ transfer: TransferId })),
+  begun: json(0x16, 'begun', v.strictObject({ transfer: TransferId, digest: v.picklist(DIGESTS) })),
   compare: {
     kind: 0x17,
     encode: ({ entry }) => u32(entry),

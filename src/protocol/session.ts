@@ -91,6 +91,8 @@ export class Session {
   /** Whether the sender asked to be dialled, and who speaks over that connection by now. */
   #dialled = false;
   readonly #moved = new Set<Role>();
+  /** What the sender can tell files by. */
+  #digests: readonly string[] = [];
   #over = false;
 
   constructor(part: Part) {
@@ -197,9 +199,11 @@ export class Session {
     switch (message.type) {
       case 'begin':
         this.#continues = message.continues !== null;
+        this.#digests = message.digests;
         break;
       case 'begun':
         ensure(!/start|named/.test(this.#state.sender), 'an answer before the question');
+        ensure(this.#digests.includes(message.digest), 'a digest that the sender cannot tell');
         this.#continues = false;
         break;
       case 'roots':

@@ -1,6 +1,7 @@
 import type { ErrorCode } from '../errors.ts';
 import { MAX_BATCH, MAX_CONTROL } from '../limits.ts';
 import { type Entry, hasData, sizeOf } from '../protocol/manifest.ts';
+import type { DigestName } from '../protocol/message.ts';
 import type { Outbox, Unsendable } from './sender.ts';
 
 /**
@@ -12,6 +13,8 @@ export class Delivery {
   readonly checksum: boolean;
   /** The receiver's name for it, once that is known. */
   transfer: string | null = null;
+  /** What its files are told by in this connection. */
+  algorithm: DigestName = 'sha256';
   #walk: AsyncIterator<Entry | Unsendable>;
   #walked = false;
   /** What is to be offered next. */
@@ -85,6 +88,7 @@ export class Delivery {
 /** A file that went out as a whole. */
 export interface Sent {
   readonly digest: Uint8Array;
+  readonly algorithm: DigestName;
   /** Bytes. */
   readonly size: number;
 }

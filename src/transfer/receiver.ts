@@ -3,7 +3,7 @@ import type { Extent } from '../events.ts';
 import { MAX_BATCH, MAX_OPEN_ENTRIES } from '../limits.ts';
 import { equal } from '../protocol/bytes.ts';
 import { type DataEntry, type Entry, hasData, sizeOf } from '../protocol/manifest.ts';
-import type { Kept, MessageOf, SkipReason } from '../protocol/message.ts';
+import type { DigestName, Kept, MessageOf, SkipReason } from '../protocol/message.ts';
 import type { Channel } from './channel.ts';
 import { Condition, together } from './condition.ts';
 import { EVERYTHING } from './grant.ts';
@@ -15,6 +15,9 @@ export interface Inbox {
   /** Whether nothing that was offered can be here already, as a whole or in part. */
   readonly fresh: boolean;
 
+  /** A connection begins, in which files are told by this; before the first by SHA-256. */
+  connected(digest: DigestName): void;
+
   /** Bytes that may still be stored here, the reserve already taken off. */
   room(): Promise<number>;
 
@@ -23,7 +26,7 @@ export interface Inbox {
    * `finish`; for a file it says what is wanted of it. Entries come in the order in which they
    * were offered, each folder before what it holds; but several files may be placed at once. It
    * says it at once where nothing has to be waited for, as for each of a million new files.
-   * `digest` asks the sender for the SHA-256 of the file, null if it cannot tell. Throws a
+   * `digest` asks the sender for the digest of the file, null if it cannot tell. Throws a
    * `DropError` if this entry cannot be placed; the others are not concerned.
    */
   place(entry: Entry, digest: () => Promise<Uint8Array | null>): Placement | Promise<Placement>;
@@ -80,6 +83,8 @@ export interface Stored {
 export interface Host {
   /** Whether everything is taken without a question; `ask` only hears of it, at once. */
   readonly freely: boolean;
+  /** What files can be told by here; SHA-256 is among it. */
+  readonly digests: readonly DigestName[];
   /** The reception that `continues` names, if it may go on; else a new one. */
   reception(continues: string | null): Promise<Reception>;
   /** Opens the inbox: only after a yes does anything appear on the disk. */
@@ -112,7 +117,7 @@ const ARRIVED_EVERY = 4 * 1024 * 1024;
  */
 export async function runReceiver(
   channel: Channel,
-  { freely, reception: find, ask, open, admits = () => true, dial }: Host,
+  { freely, digests: ours, reception: find, ask, open, admits = () => true, dial }: Host,
   tell: Tell,
 ): Promise<void> {
   const progress = new Condition();
@@ -130,7 +135,8 @@ export async function runReceiver(
   /** What the sender said of files that were compared. */
   const digests = new Map<number, Uint8Array | null>();
 
-  const { continues, checksum } = await channel.hear('begin');
+  const { continues, checksum, digests: theirs } = await channel.hear('begin');
+  const algorithm = choose(theirs, ours);
   const reception = await find(continues);
   const continued = reception.roots !== undefined;
   reception.connected();
@@ -150,11 +156,12 @@ export async function runReceiver(
 
   async function decideAll(): Promise<void> {
     const { transfer } = reception;
-    await channel.say({ type: 'begun', transfer });
+    await channel.say({ type: 'begun', transfer, digest: algorithm });
     if (continued) await progress.until(() => introduced);
     else await askForYes();
     reception.inbox ??= await open({ roots, checksum });
     const { inbox } = reception;
+    inbox.connected(algorithm);
     if (inbox.fresh && !continued && offered.final && offered.bytes > (await inbox.room()))
       throw new DropError('disk-full');
     await channel.say({ type: 'accept' });
@@ -388,7 +395,7 @@ export async function runReceiver(
       const where = await file.commit(digest);
       jobs.delete(number);
       reception.settle(entry, 'stored');
-      tell({ type: 'stored', entry, size: job.at, digest, where });
+      tell({ type: 'stored', entry, size: job.at, digest, algorithm, where });
     } catch (error) {
       jobs.delete(number);
       return reject(number, job, error);
@@ -458,6 +465,15 @@ export async function runReceiver(
     await reception.inbox?.close();
     await channel.say({ type: 'complete', missed: missed.length });
   }
+}
+
+/** What both can tell files by, as the sender likes best. It says SHA-256, or we have not heard it. */
+function choose(theirs: readonly string[], ours: readonly DigestName[]): DigestName {
+  for (const name of theirs) {
+    const known = ours.find((one) => one === name);
+    if (known !== undefined) return known;
+  }
+  throw new DropError('protocol');
 }
 
 /** One file on its way. */

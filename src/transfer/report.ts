@@ -1,6 +1,6 @@
 import type { ErrorCode } from '../errors.ts';
 import type { DataEntry } from '../protocol/manifest.ts';
-import type { SkipReason } from '../protocol/message.ts';
+import type { DigestName, SkipReason } from '../protocol/message.ts';
 
 /** What happens in a transfer, as both stories tell it to whoever holds them. */
 export type Report =
@@ -26,6 +26,7 @@ export type Report =
       /** Bytes. */
       readonly size: number;
       readonly digest: Uint8Array;
+      readonly algorithm: DigestName;
       /** The receiver knows where it lies, and whether it had to get another name. */
       readonly where?: { readonly path: string; readonly renamed: boolean };
     }

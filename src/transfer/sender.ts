@@ -7,7 +7,7 @@ import {
   hasData,
   sizeOf,
 } from '../protocol/manifest.ts';
-import type { Kept, Message, MessageOf, SkipReason } from '../protocol/message.ts';
+import type { DigestName, Kept, Message, MessageOf, SkipReason } from '../protocol/message.ts';
 import type { Channel } from './channel.ts';
 import { Condition, together } from './condition.ts';
 import { batchOf, type Delivery, type Sent } from './delivery.ts';
@@ -21,6 +21,12 @@ export interface Outbox {
   /** Bytes up to which files are to be read together; at most `MAX_CHUNK`. */
   readonly small: number;
 
+  /** What it can tell files by, best first; SHA-256 is among it. */
+  readonly digests: readonly DigestName[];
+
+  /** A connection begins, in which files are told by this; before the first by SHA-256. */
+  connected(digest: DigestName): void;
+
   /**
    * Walks everything, each folder before what it holds, reading no further ahead than it is
    * asked. What cannot be offered comes as `Unsendable` and never ends the walk. It may be
@@ -30,7 +36,7 @@ export interface Outbox {
 
   /**
    * The bytes of a file in blocks of at most `MAX_CHUNK`: those after what the receiver kept, if
-   * that is the start of it, else all; in the end the SHA-256 of the whole file. A block may be
+   * that is the start of it, else all; in the end the digest of the whole file. A block may be
    * overwritten once `BLOCKS_IN_FLIGHT` further ones were asked for. Throws `changed` if the file
    * is not the one that was offered or is written to meanwhile, `missing` or `unreadable`
    * otherwise; `unrepeatable` if a stream would have to be read twice. The signal ends what may
@@ -43,7 +49,7 @@ export interface Outbox {
   ): AsyncGenerator<Block, Uint8Array, undefined>;
 
   /**
-   * Small files, at most `MAX_CHUNK` bytes together, each whole with its SHA-256; or why one of them
+   * Small files, at most `MAX_CHUNK` bytes together, each whole with its digest; or why one of them
    * cannot be read, as `read` would throw it. For them it is the single wait, message and
    * write that takes the time. The bytes are overwritten like a block.
    */
@@ -52,7 +58,7 @@ export interface Outbox {
   /** The receiver has so much of a stream, and will not ask for it again. */
   arrived(entry: DataEntry, offset: number): void;
 
-  /** The SHA-256 of a whole file. Throws like `read`. */
+  /** The digest of a whole file. Throws like `read`. */
   digest(entry: FileEntry, signal: AbortSignal): Promise<Uint8Array>;
 
   /** Ends it: what is still open is closed. */
@@ -124,7 +130,7 @@ export async function runSender(channel: Channel, delivery: Delivery, tell: Tell
 
   async function begin(): Promise<void> {
     const { transfer: continues, checksum } = delivery;
-    await channel.say({ type: 'begin', continues, checksum });
+    await channel.say({ type: 'begin', continues, checksum, digests: outbox.digests });
     // Nobody waits for the answer where nothing is to go on.
     if (continues === null) return;
     await hearBegun();
@@ -134,7 +140,10 @@ export async function runSender(channel: Channel, delivery: Delivery, tell: Tell
   }
 
   async function hearBegun(): Promise<void> {
-    delivery.transfer = (await channel.hear('begun')).transfer;
+    const { transfer, digest } = await channel.hear('begun');
+    delivery.transfer = transfer;
+    delivery.algorithm = digest;
+    outbox.connected(digest);
     begun = true;
   }
 
@@ -224,7 +233,7 @@ export async function runSender(channel: Channel, delivery: Delivery, tell: Tell
   function close(job: Job, result: Uint8Array | ErrorCode): Message {
     const { number, entry } = job;
     if (typeof result !== 'string') {
-      job.closed = { digest: result, size: job.at };
+      job.closed = { digest: result, algorithm: delivery.algorithm, size: job.at };
       return { type: 'end', entry: number, digest: result };
     }
     if (!job.rejected && !job.failedBefore)

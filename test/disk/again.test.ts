@@ -13,9 +13,11 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { InboxOptions, OnConflict } from '../../src/disk/inbox.ts';
-import { sha256 } from '../support/memory.ts';
+import type { FileEntry } from '../../src/protocol/manifest.ts';
+import { digestOf, sha256 } from '../support/memory.ts';
 import {
   asUser,
+  DIGESTS,
   failureOf,
   fileOf,
   folder,
@@ -53,6 +55,21 @@ function own(path: string, content: string, mtime = MTIME): void {
 const HOUR = 3_600_000;
 
 describe('a file that is sent again', () => {
+  test('is compared by what each connection agreed on', async () => {
+    const target = newFolder();
+    own(join(target, 'x'), 'same');
+    const inbox = await inboxIn(target, { checksum: true });
+    for (const name of [...DIGESTS, ...DIGESTS]) {
+      inbox.connected(name);
+      const { entry, content } = fileOf(`as ${name}`, 'same', MTIME + HOUR);
+      const placing = inbox.place({ ...entry, path: 'x' } as FileEntry, async () =>
+        digestOf(name, content as Buffer),
+      );
+      expect(await placing).toEqual({ want: 'nothing', reason: 'identical' });
+    }
+    await inbox.close();
+  });
+
   test('is known by its size and time, without a look into it', async () => {
     const target = newFolder();
     own(join(target, 'x'), 'mine');

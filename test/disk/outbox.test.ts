@@ -20,15 +20,17 @@ import { basename, dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { Hashers } from '../../src/disk/hashers.ts';
 import { openOutbox } from '../../src/disk/outbox.ts';
 import { DropError } from '../../src/errors.ts';
 import { MAX_CHUNK } from '../../src/limits.ts';
 import type { DataEntry, Entry, FileEntry, StreamEntry } from '../../src/protocol/manifest.ts';
-import type { Kept } from '../../src/protocol/message.ts';
+import type { DigestName, Kept } from '../../src/protocol/message.ts';
 import { BLOCKS_IN_FLIGHT, type Outbox, type Unsendable } from '../../src/transfer/sender.ts';
 import { openHandles, withoutHandles } from '../support/handles.ts';
+import { digestOf } from '../support/memory.ts';
 import { describeWith } from '../support/skip.ts';
-import { asUser, failureOf, newFolder, newFolderOfUser, UNSTOPPED } from './support.ts';
+import { asUser, DIGESTS, failureOf, newFolder, newFolderOfUser, UNSTOPPED } from './support.ts';
 
 async function walk(outbox: Outbox): Promise<(Entry | Unsendable)[]> {
   const found: (Entry | Unsendable)[] = [];
@@ -80,8 +82,8 @@ function overwrite(path: string, at: number): void {
 }
 
 /** What a receiver says that has these bytes. */
-function keptOf(bytes: Uint8Array): Kept {
-  return { entry: 0, size: bytes.length, digest: sha256(bytes) };
+function keptOf(bytes: Uint8Array, digest: DigestName = 'sha256'): Kept {
+  return { entry: 0, size: bytes.length, digest: digestOf(digest, bytes) };
 }
 
 const sha256 = (bytes: Uint8Array): Buffer => createHash('sha256').update(bytes).digest();
@@ -348,40 +350,49 @@ describe('the walk', () => {
 describe('a file', () => {
   const sizes = [0, 1, MAX_CHUNK - 1, MAX_CHUNK, MAX_CHUNK + 1, 3 * MAX_CHUNK, 5 * MAX_CHUNK + 7];
 
-  test.each(sizes)('of %d bytes is read whole, with its digest', async (size) => {
+  const ofDigests = sizes.flatMap((size) => DIGESTS.map((name) => [size, name] as const));
+
+  test.each(ofDigests)('of %d bytes is read whole, with its %s', async (size, name) => {
     const path = join(newFolder(), 'x');
     const content = randomBytes(size);
     writeFileSync(path, content);
     const outbox = await openOutbox([path]);
+    outbox.connected(name);
     const file = await fileIn(outbox, 'x');
     const read = await readAll(outbox, file);
     expect(read.from).toBe(size === 0 ? undefined : 0);
     expect(read.bytes.equals(content)).toBe(true);
-    expect(read.digest).toEqual(sha256(content));
-    expect(Buffer.from(await outbox.digest(file, UNSTOPPED))).toEqual(sha256(content));
+    const digest = Buffer.from(digestOf(name, content));
+    expect(read.digest).toEqual(digest);
+    expect(Buffer.from(await outbox.digest(file, UNSTOPPED))).toEqual(digest);
   });
 
-  test.each(sizes)('of %d bytes is read on from what was kept of it', async (size) => {
-    const path = join(newFolder(), 'x');
-    const content = randomBytes(size);
-    writeFileSync(path, content);
-    const outbox = await openOutbox([path]);
-    const file = await fileIn(outbox, 'x');
-    for (const from of new Set([0, Math.min(1, size), size >> 1, Math.max(0, size - 1), size])) {
-      const start = content.subarray(0, from);
-      const rest = await readAll(outbox, file, keptOf(start));
-      expect(rest.from).toBe(from === size ? undefined : from);
-      expect(rest.bytes.equals(content.subarray(from))).toBe(true);
-      expect(rest.digest).toEqual(sha256(content));
-      if (from === 0) continue;
-      const damaged = Buffer.from(start);
-      damaged[from - 1] = ~(damaged[from - 1] as number);
-      const all = await readAll(outbox, file, keptOf(damaged));
-      expect(all.from).toBe(0);
-      expect(all.bytes.equals(content)).toBe(true);
-      expect(all.digest).toEqual(sha256(content));
-    }
-  });
+  test.each(ofDigests)(
+    'of %d bytes is read on from what was kept of it: %s',
+    async (size, name) => {
+      const path = join(newFolder(), 'x');
+      const content = randomBytes(size);
+      writeFileSync(path, content);
+      const outbox = await openOutbox([path]);
+      outbox.connected(name);
+      const digest = Buffer.from(digestOf(name, content));
+      const file = await fileIn(outbox, 'x');
+      for (const from of new Set([0, Math.min(1, size), size >> 1, Math.max(0, size - 1), size])) {
+        const start = content.subarray(0, from);
+        const rest = await readAll(outbox, file, keptOf(start, name));
+        expect(rest.from).toBe(from === size ? undefined : from);
+        expect(rest.bytes.equals(content.subarray(from))).toBe(true);
+        expect(rest.digest).toEqual(digest);
+        if (from === 0) continue;
+        const damaged = Buffer.from(start);
+        damaged[from - 1] = ~(damaged[from - 1] as number);
+        const all = await readAll(outbox, file, keptOf(damaged, name));
+        expect(all.from).toBe(0);
+        expect(all.bytes.equals(content)).toBe(true);
+        expect(all.digest).toEqual(digest);
+      }
+    },
+  );
 
   test('that is large is hashed in many turns, so that others get theirs', async () => {
     const path = join(newFolder(), 'x');
@@ -683,6 +694,22 @@ describe('a stream', () => {
       digest: sha256(Buffer.from('stream')),
     });
     expect((await readAll(outbox, file as FileEntry)).bytes.toString()).toBe('file');
+  });
+
+  test('is told by SHA-256, whatever else could be', async () => {
+    const hashers = new Hashers(() => ({
+      Blake3Hasher: class {
+        update(): void {}
+        reset(): void {}
+        digestBuffer = () => new Uint8Array(32);
+      },
+      blake3: () => new Uint8Array(32),
+    }));
+    const path = join(newFolder(), 'x');
+    writeFileSync(path, 'file');
+    expect((await openOutbox([path], { hashers })).digests).toEqual(['blake3', 'sha256']);
+    const stream = { name: 'y', source: Readable.from([]) };
+    expect((await openOutbox([path], { hashers, stream })).digests).toEqual(['sha256']);
   });
 
   test('can be all there is, and goes on after what was kept', async () => {

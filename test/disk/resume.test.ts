@@ -19,11 +19,13 @@ import type { InboxOptions } from '../../src/disk/inbox.ts';
 import { openStagings, type Stagings } from '../../src/disk/staging.ts';
 import type { PeerId } from '../../src/events.ts';
 import type { DataEntry } from '../../src/protocol/manifest.ts';
+import type { DigestName } from '../../src/protocol/message.ts';
 import type { Inbox } from '../../src/transfer/receiver.ts';
 import { openHandles } from '../support/handles.ts';
-import { sha256 } from '../support/memory.ts';
+import { digestOf, sha256 } from '../support/memory.ts';
 import {
   asUser,
+  DIGESTS,
   failureOf,
   file,
   fileOf,
@@ -107,6 +109,51 @@ describe('what came of a file before a break', () => {
       expect(Math.round(statSync(join(target, 'x')).mtimeMs)).toBe(MTIME);
     },
   );
+
+  const changes = DIGESTS.flatMap((one) => DIGESTS.map((other) => [one, other] as const));
+
+  test.each(changes)(
+    'under %s is gone on with under %s, in another process',
+    async (one, other) => {
+      const content = bytes(3 * MiB + 5);
+      const { entry } = fileOf('x', content);
+      const first = await open();
+      first.connected(one);
+      await receiveStart(first, { entry, content }, 2 * MiB + 3);
+      await first.close();
+      await goOn(await open(), other, entry as DataEntry, content, 2 * MiB + 3);
+    },
+  );
+
+  test.each(changes)('under %s is gone on with under %s, by the same inbox', async (one, other) => {
+    const content = bytes(3 * MiB + 5);
+    const { entry } = fileOf('x', content);
+    const inbox = await open();
+    inbox.connected(one);
+    await receiveStart(inbox, { entry, content }, 2 * MiB + 3);
+    await goOn(inbox, other, entry as DataEntry, content, 2 * MiB + 3);
+  });
+
+  /** The second connection: what is kept is told by this, and so is the whole. */
+  async function goOn(
+    inbox: Inbox,
+    name: DigestName,
+    entry: DataEntry,
+    content: Buffer,
+    size: number,
+  ): Promise<void> {
+    inbox.connected(name);
+    const placement = await inbox.place(entry, unasked);
+    if (placement.want !== 'rest') throw new Error(placement.want);
+    expect(placement.size).toBe(size);
+    const start = digestOf(name, content.subarray(0, size));
+    expect(Buffer.from(placement.digest).equals(start)).toBe(true);
+    const incoming = await inbox.open(entry, size);
+    await incoming.write(content.subarray(size));
+    await incoming.commit(digestOf(name, content));
+    await inbox.close();
+    expect(readFileSync(join(target, 'x')).equals(content)).toBe(true);
+  }
 
   test('may be all of it, without its name', async () => {
     const offered = fileOf('x', 'content');

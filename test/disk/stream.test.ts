@@ -490,6 +490,7 @@ describe('from a pipe to the disk', () => {
       const [delivery, inbox] = await Promise.all([this.#delivery, this.#inbox]);
       const host: Host = {
         freely: false,
+        digests: ['sha256'],
         reception: async () => this.#reception,
         ask: async () => 'yes',
         open: async () => inbox,

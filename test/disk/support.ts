@@ -23,6 +23,7 @@ import {
   hasData,
   type LinkEntry,
 } from '../../src/protocol/manifest.ts';
+import type { DigestName } from '../../src/protocol/message.ts';
 import type { Inbox, Placement, Stored } from '../../src/transfer/receiver.ts';
 import { sha256 } from '../support/memory.ts';
 
@@ -64,6 +65,14 @@ const ORDINARY = 65534;
 
 /** Who sends, if it does not matter. */
 export const PEER = 'a'.repeat(64) as PeerId;
+
+/** What files can be told by here: BLAKE3, too, where its library is made for. */
+export const DIGESTS: readonly DigestName[] =
+  /^(darwin-(arm64|x64)|linux-(arm64|x64)|win32-(arm64|ia32|x64))$/.test(
+    `${process.platform}-${process.arch}`,
+  )
+    ? ['sha256', 'blake3']
+    : ['sha256'];
 
 /** Opens an inbox for the first thing that this peer sends, unless something else is said. */
 export async function inboxIn(target: string, options: Partial<InboxOptions> = {}): Promise<Inbox> {

@@ -30,7 +30,7 @@ const hello: Message = { type: 'hello', newest: 1, oldest: 1, intent: 'send', kn
 /** The generator of the group: a share as good as any. */
 const point = fromHex('e2f2ae0a6abc4e71a884a961c500515f58e30b6aa582dd8db6a65945e08d2d76');
 const share: Message = { type: 'share', epoch: 1, point };
-const begin: Message = { type: 'begin', continues: null, checksum: false };
+const begin: Message = { type: 'begin', continues: null, checksum: false, digests: ['sha256'] };
 const roots: Message = { type: 'roots', names: ['x'], final: true };
 const chunk: Message = { type: 'chunk', entry: 0, offset: 0, bytes: new Uint8Array(4) };
 

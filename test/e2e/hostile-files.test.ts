@@ -192,7 +192,7 @@ describe('an entry', () => {
     ];
     for (const entry of offers) {
       const talk = await ana.call();
-      talk.say({ type: 'begin', continues: null, checksum: false });
+      talk.say({ type: 'begin', continues: null, checksum: false, digests: ['sha256'] });
       talk.say({ type: 'roots', names: ['in'], final: true });
       const count = entry.startsWith('"kind":"file"') ? 1 : 0;
       const entries = `[{"kind":"folder","path":"in","mtime":0},{${entry}}]`;
@@ -286,7 +286,7 @@ describe('a size', () => {
       const entries = each.map(
         (size, i) => `{"kind":"file","path":"in/${i}","size":${size},"mtime":0}`,
       );
-      talk.say({ type: 'begin', continues: null, checksum: false });
+      talk.say({ type: 'begin', continues: null, checksum: false, digests: ['sha256'] });
       talk.say({ type: 'roots', names: ['in'], final: true });
       talk.utter(
         KIND.offer,
@@ -386,7 +386,7 @@ describe('a size', () => {
     const room = await roomIn(ana.inbox);
     const share = Math.floor(0.6 * room);
     const more = await ana.call();
-    more.say({ type: 'begin', continues: null, checksum: false });
+    more.say({ type: 'begin', continues: null, checksum: false, digests: ['sha256'] });
     more.say({ type: 'roots', names: ['a', 'b', 'c', 'empty'], final: true });
     const entries = [claim('a', share), claim('b', share), claim('c', share), claim('empty', 0)];
     more.say({ type: 'offer', entries, files: 4, bytes: 3 * share, final: false });
@@ -405,7 +405,7 @@ describe('a size', () => {
     await using ana = await Besieged.make();
     const begun = async (roots: readonly string[] = ['in']): Promise<Talk> => {
       const talk = await ana.call();
-      talk.say({ type: 'begin', continues: null, checksum: false });
+      talk.say({ type: 'begin', continues: null, checksum: false, digests: ['sha256'] });
       for (let i = 0; i < roots.length; i += 50)
         talk.say({ type: 'roots', names: roots.slice(i, i + 50), final: false });
       return talk;
@@ -450,7 +450,7 @@ describe('a size', () => {
     await using ana = await Besieged.make();
     await ana.eve.befriend(ana.home, 'Eve', 'auto');
     const talk = await ana.call();
-    talk.say({ type: 'begin', continues: null, checksum: false });
+    talk.say({ type: 'begin', continues: null, checksum: false, digests: ['sha256'] });
     talk.say({ type: 'roots', names: ['in'], final: true });
     talk.say({ type: 'offer', entries: [folder('in').entry], files: 0, bytes: 0, final: false });
     expect((await talk.hear('want')).failed).toEqual([]);

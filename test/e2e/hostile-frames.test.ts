@@ -18,7 +18,7 @@ const share: Message = { type: 'share', epoch: 1, point: new Uint8Array(32).fill
 const confirm: Message = { type: 'confirm', tag: new Uint8Array(64) };
 const welcome: Message = { type: 'welcome', newest: 1, oldest: 1, terms: 'known', epoch: 0 };
 const intro: Message = { type: 'intro', name: 'Eve' };
-const begin: Message = { type: 'begin', continues: null, checksum: false };
+const begin: Message = { type: 'begin', continues: null, checksum: false, digests: ['sha256'] };
 const roots: Message = { type: 'roots', names: ['x'], final: true };
 const file = { kind: 'file', path: 'x', size: 4, mtime: 0 } as const;
 const offer: Message = { type: 'offer', entries: [file], files: 1, bytes: 4, final: true };
@@ -202,7 +202,7 @@ describe('of a device that was let in', () => {
     ]));
 
   const json = (text: string | Uint8Array): Said => [frame(0x15, text)];
-  const field = '"continues":null,"checksum":false';
+  const field = '"continues":null,"checksum":false,"digests":["sha256"]';
 
   test('JSON that is not what was agreed on ends the connection', () =>
     areRefused([
@@ -229,17 +229,19 @@ describe('of a device that was let in', () => {
         'named',
         json(`${'{"a":'.repeat(10_000)}1${'}'.repeat(10_000)}`),
       ],
-      ['a field that is missing', 'named', json('{"continues":null}')],
+      ['a field that is missing', 'named', json('{"continues":null,"checksum":false}')],
+      ['no digest in common', 'named', json(`{${field.replace('sha256', 'blake3')}}`)],
+      [
+        'more digests than there are',
+        'named',
+        json(`{${field.replace(']', `${',"x"'.repeat(16)}]`)}}`),
+      ],
       ['one more field', 'named', json(`{${field},"more":1}`)],
       ['as many fields as fit', 'named', json(`{${field}${manyFields(7000)}}`)],
       ['a field called __proto__', 'named', json(`{${field},"__proto__":{"checksum":true}}`)],
       ['a field called constructor', 'named', json(`{${field},"constructor":{}}`)],
       ['a field called toString', 'named', json(`{${field},"toString":1}`)],
-      [
-        '__proto__ instead of a field',
-        'named',
-        json('{"__proto__":{"continues":null,"checksum":false}}'),
-      ],
+      ['__proto__ instead of a field', 'named', json(`{"__proto__":{${field}}}`)],
       ['__proto__ in an entry', 'begun', [roots, offered(`"__proto__":{"path":"../y"}`)]],
       ['a field of another kind in an entry', 'begun', [roots, offered('"target":"../y"')]],
       [

@@ -64,7 +64,7 @@ describe('a path that leads elsewhere', () => {
     ];
     for (const entry of offers) {
       const talk = await ana.call();
-      talk.say({ type: 'begin', continues: null, checksum: false });
+      talk.say({ type: 'begin', continues: null, checksum: false, digests: ['sha256'] });
       talk.say({ type: 'roots', names: ['in'], final: true });
       const count = entry.kind === 'file' ? 1 : 0;
       const entries = [folder('in').entry, entry];
@@ -99,7 +99,7 @@ describe('a path that leads elsewhere', () => {
       null,
     ]) {
       const talk = await ana.call();
-      talk.say({ type: 'begin', continues: null, checksum: false });
+      talk.say({ type: 'begin', continues: null, checksum: false, digests: ['sha256'] });
       talk.utter(KIND.roots, { names, final: true });
       talk.more([file('in', 'x').entry]);
       expect([names, await talk.answer()]).toEqual([names, 'protocol']);

@@ -84,7 +84,7 @@ describe('a device that is known and hostile', () => {
   test('is stored nothing of that it did not offer, and ends with its own visit only', async () => {
     const channel = await call();
     await introduce(channel, 'Eve');
-    await channel.say({ type: 'begin', continues: null, checksum: false });
+    await channel.say({ type: 'begin', continues: null, checksum: false, digests: ['sha256'] });
     await channel.say({ type: 'roots', names: ['x'], final: true });
     await channel.say({
       type: 'offer',

@@ -64,6 +64,16 @@ function join(messages: readonly Message[]): Message[] {
   return joined;
 }
 
+test('digests that only later versions know are heard as they were said', () => {
+  const begin: Message = {
+    type: 'begin',
+    continues: null,
+    checksum: false,
+    digests: ['', 'sha3', 'x'.repeat(16), 'sha256'],
+  };
+  expect(hear(concat(...encode(begin)))).toEqual([begin]);
+});
+
 test('slicing the stream anywhere gives the same messages', () => {
   fc.assert(
     fc.property(
@@ -170,8 +180,16 @@ describe('whatever a peer sends is understood or a protocol error', () => {
     ['a link with .. in the middle', offer({ kind: 'link', path: 'a/b', target: 'c/../../d' })],
     ['an answer that says more', frame(0x13, '{}')],
     ['a beginning that says nothing', frame(0x15, '{"checksum":false}')],
-    ['a transfer without a name', frame(0x16, '{"transfer":null}')],
-    ['a transfer of another name', frame(0x16, `{"transfer":"${'G'.repeat(32)}"}`)],
+    ['a beginning without digests', begin([])],
+    ['a beginning without SHA-256', begin(['blake3'])],
+    ['a beginning with 17 digests', begin(Array(17).fill('sha256'))],
+    ['a digest of 17 letters', begin(['sha256', 'x'.repeat(17)])],
+    ['a digest that is a number', begin(['sha256', 3])],
+    ['a transfer without a name', begun(null, 'sha256')],
+    ['a transfer of another name', begun('G'.repeat(32), 'sha256')],
+    ['a transfer without a digest', frame(0x16, `{"transfer":"${'0'.repeat(32)}"}`)],
+    ['a digest that nobody knows', begun('0'.repeat(32), 'md5')],
+    ['a digest in capitals', begun('0'.repeat(32), 'SHA256')],
     ['a reason that is none', want({ skip: [{ entry: 0, reason: 'because' }] })],
     ['half a digest', '0000000c18000000010000000000000000'],
     ['a digest and more', `0000002518${'00'.repeat(37)}`],
@@ -185,6 +203,14 @@ describe('whatever a peer sends is understood or a protocol error', () => {
 
   function offer(entry: object): string {
     return frame(0x12, JSON.stringify({ entries: [entry], files: 1, bytes: 1, final: true }));
+  }
+
+  function begin(digests: unknown[]): string {
+    return frame(0x15, JSON.stringify({ continues: null, checksum: false, digests }));
+  }
+
+  function begun(transfer: string | null, digest: string): string {
+    return frame(0x16, JSON.stringify({ transfer, digest }));
   }
 
   function want(some: object): string {

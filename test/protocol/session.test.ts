@@ -19,9 +19,20 @@ const here: Message = {
   card: { part: 'announcer', run: '0123456789abcdef', name: 'Ana' },
 };
 const intro: Message = { type: 'intro', name: 'x' };
-const begin: Message = { type: 'begin', continues: null, checksum: false };
-const continues: Message = { type: 'begin', continues: '0'.repeat(32), checksum: false };
-const begun: Message = { type: 'begun', transfer: '0'.repeat(32) };
+const begin: Message = { type: 'begin', continues: null, checksum: false, digests: ['sha256'] };
+const continues: Message = {
+  type: 'begin',
+  continues: '0'.repeat(32),
+  checksum: false,
+  digests: ['sha256'],
+};
+const beginBest: Message = { ...begin, digests: ['later', 'blake3', 'sha256'] };
+const begunBest: Message = {
+  type: 'begun',
+  transfer: '0'.repeat(32),
+  digest: 'blake3',
+};
+const begun: Message = { type: 'begun', transfer: '0'.repeat(32), digest: 'sha256' };
 const roots: Message = { type: 'roots', names: ['a', 'b'], final: true };
 const moreRoots: Message = { type: 'roots', names: ['c'], final: false };
 const file = (path: string, size: number): Entry => ({ kind: 'file', path, size, mtime: 0 });
@@ -113,6 +124,8 @@ describe('a conversation that is allowed', () => {
       'a beginning that is answered late',
       [...named, ...c(begin, roots, offer), ...a(begun, accept)],
     ],
+    ['BLAKE3', [...named, ...c(beginBest), ...a(begunBest), ...c(roots)]],
+    ['SHA-256 where others were offered', [...named, ...c(beginBest), ...a(begun), ...c(roots)]],
     ['one that goes on', [...continuing, ...a(begun), ...c(roots), ...a(accept), ...c(offer)]],
     ['a file that goes on', [...accepted, ...a(kept(1, 3)), ...c(chunk(1, 3, 1), end(1))]],
     ['a file that is there as a whole', [...accepted, ...a(kept(1, 4)), ...c(end(1), end(2))]],
@@ -252,6 +265,8 @@ describe('a conversation that is not allowed, whoever says it', () => {
     ['a transfer named before either name', greeted, a(begun)],
     ['a transfer named by the sender', [...named, ...c(begin)], c(begun)],
     ['a transfer named twice', beginning, a(begun)],
+    ['a digest that was not offered', [...named, ...c(begin)], a(begunBest)],
+    ['a digest that was not offered to go on', continuing, a(begunBest)],
     ['roots before the name', greeted, c(roots)],
     ['roots before it begins', named, c(roots)],
     ['roots before it is known what goes on', continuing, c(roots)],

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { blake3 } from '@noble/hashes/blake3.js';
 import { DropError, type ErrorCode } from '../../src/errors.ts';
 import {
   type DataEntry,
@@ -8,13 +9,17 @@ import {
   parentOf,
   rootOf,
 } from '../../src/protocol/manifest.ts';
-import type { Kept } from '../../src/protocol/message.ts';
+import type { DigestName, Kept } from '../../src/protocol/message.ts';
 import type { Pipe } from '../../src/transfer/channel.ts';
 import type { Inbox, IncomingFile, Placement, Stored } from '../../src/transfer/receiver.ts';
 import type { Block, Outbox, Unsendable, Whole } from '../../src/transfer/sender.ts';
 
 export function sha256(bytes: Uint8Array): Uint8Array {
   return new Uint8Array(createHash('sha256').update(bytes).digest());
+}
+
+export function digestOf(name: DigestName, bytes: Uint8Array): Uint8Array {
+  return name === 'sha256' ? sha256(bytes) : blake3(bytes);
 }
 
 export interface Cable {
@@ -108,8 +113,10 @@ export class MemoryOutbox implements Outbox {
   readonly #spoil: Record<string, { after: number; code: ErrorCode }>;
   readonly #also: readonly Unsendable[];
   readonly #block: number;
+  #digest: DigestName = 'sha256';
   readonly roots: string[];
   readonly small = 5;
+  readonly digests: readonly DigestName[];
 
   constructor(
     tree: Tree,
@@ -117,17 +124,24 @@ export class MemoryOutbox implements Outbox {
       spoil = {},
       also = [],
       block = 7,
+      digests = ['sha256'],
     }: {
       spoil?: Record<string, { after: number; code: ErrorCode }>;
       also?: readonly Unsendable[];
       block?: number;
+      digests?: readonly DigestName[];
     } = {},
   ) {
     this.#tree = tree;
     this.#spoil = spoil;
     this.#also = also;
     this.#block = block;
+    this.digests = digests;
     this.roots = [...new Set(Object.keys(tree).map((path) => rootOf(path.replace(/\/$/, ''))))];
+  }
+
+  connected(digest: DigestName): void {
+    this.#digest = digest;
   }
 
   async *entries(): AsyncGenerator<Entry | Unsendable> {
@@ -147,27 +161,30 @@ export class MemoryOutbox implements Outbox {
       after: Number.POSITIVE_INFINITY,
       code: 'changed',
     };
-    const same = kept && Buffer.from(sha256(content.slice(0, kept.size))).equals(kept.digest);
+    const ofStart = digestOf(this.#digest, content.slice(0, kept?.size));
+    const same = kept && Buffer.from(ofStart).equals(kept.digest);
     for (let at = same ? kept.size : 0; at < content.length; at += this.#block) {
       if (at >= after) throw new DropError(code);
       yield { offset: at, bytes: content.slice(at, at + this.#block) };
     }
     if (after <= content.length) throw new DropError(code);
-    return sha256(content);
+    return digestOf(this.#digest, content);
   }
 
   readTogether(files: readonly FileEntry[]): (Whole | DropError)[] {
     return files.map(({ path }) => {
       const bytes = this.#content(path);
       const { after, code } = this.#spoil[path] ?? { after: bytes.length + 1, code: 'changed' };
-      return after <= bytes.length ? new DropError(code) : { bytes, digest: sha256(bytes) };
+      return after <= bytes.length
+        ? new DropError(code)
+        : { bytes, digest: digestOf(this.#digest, bytes) };
     });
   }
 
   arrived(): void {}
 
   async digest({ path }: FileEntry): Promise<Uint8Array> {
-    return sha256(this.#content(path));
+    return digestOf(this.#digest, this.#content(path));
   }
 
   async close(): Promise<void> {}
@@ -192,10 +209,16 @@ export class MemoryInbox implements Inbox {
   /** Whether files of one size are taken for the same, or are compared. */
   compares = false;
   readonly fresh: boolean = true;
+  /** What files are told by. */
+  digest: DigestName = 'sha256';
 
   constructor(before?: MemoryInbox) {
     this.stored = before?.stored ?? {};
     this.parts = before?.parts ?? new Map();
+  }
+
+  connected(digest: DigestName): void {
+    this.digest = digest;
   }
 
   async room(): Promise<number> {
@@ -213,17 +236,17 @@ export class MemoryInbox implements Inbox {
     if (entry.kind === 'file' && stored instanceof Uint8Array && stored.length === entry.size) {
       if (!this.compares) return { want: 'nothing', reason: 'unchanged' };
       const theirs = await digest();
-      if (theirs && Buffer.from(sha256(stored)).equals(theirs))
+      if (theirs && Buffer.from(digestOf(this.digest, stored)).equals(theirs))
         return { want: 'nothing', reason: 'identical' };
     }
     const part = this.parts.get(entry.path);
     if (part === undefined || (entry.kind === 'file' && part.length > entry.size))
       return { want: 'all' };
-    return { want: 'rest', size: part.length, digest: sha256(part) };
+    return { want: 'rest', size: part.length, digest: digestOf(this.digest, part) };
   }
 
   async open({ path }: DataEntry, from: number): Promise<IncomingFile> {
-    const { parts, stored } = this;
+    const { parts, stored, digest: algorithm } = this;
     const { after, code } = this.broken[path] ?? { after: Number.POSITIVE_INFINITY, code: 'disk' };
     parts.set(path, (parts.get(path) ?? new Uint8Array()).slice(0, from));
     const part = (): Uint8Array => parts.get(path) ?? new Uint8Array();
@@ -239,7 +262,8 @@ export class MemoryInbox implements Inbox {
         await new Promise((resolve) => setImmediate(resolve));
         const content = part();
         parts.delete(path);
-        if (!Buffer.from(sha256(content)).equals(digest)) throw new DropError('corrupt');
+        if (!Buffer.from(digestOf(algorithm, content)).equals(digest))
+          throw new DropError('corrupt');
         stored[path] = new Uint8Array(content);
         return { path: `/inbox/${path}`, renamed: false };
       },

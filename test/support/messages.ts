@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { ERRORS, type ErrorCode, fromWire, toWire } from '../../src/errors.ts';
+import { MAX_DIGEST_NAME, MAX_DIGESTS } from '../../src/limits.ts';
 import type { Card } from '../../src/protocol/card.ts';
 import { type Entry, isPath, staysInside } from '../../src/protocol/manifest.ts';
 import type { Message } from '../../src/protocol/message.ts';
@@ -89,8 +90,15 @@ export const anyMessage: fc.Arbitrary<Message> = fc.oneof(
     type: fc.constant('begin' as const),
     continues: fc.option(transfer),
     checksum: fc.boolean(),
+    digests: fc
+      .array(fc.string({ maxLength: MAX_DIGEST_NAME }), { maxLength: MAX_DIGESTS - 1 })
+      .map((others) => [...others, 'sha256']),
   }),
-  fc.record({ type: fc.constant('begun' as const), transfer }),
+  fc.record({
+    type: fc.constant('begun' as const),
+    transfer,
+    digest: fc.constantFrom('sha256' as const, 'blake3' as const),
+  }),
   fc.record({
     type: fc.constant('roots' as const),
     names: fc.array(anyName, { maxLength: 5 }),

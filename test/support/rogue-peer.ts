@@ -236,7 +236,7 @@ export class Talk {
 
   /** Offers like an honest device, up to the point where something is wanted of it. */
   offer(entries: readonly Entry[], roots = rootsOf(entries)): void {
-    this.say({ type: 'begin', continues: null, checksum: false });
+    this.say({ type: 'begin', continues: null, checksum: false, digests: ['sha256'] });
     this.say({ type: 'roots', names: roots, final: true });
     this.more(entries);
   }

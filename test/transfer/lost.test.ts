@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { DropError, type ErrorCode } from '../../src/errors.ts';
 import type { PeerId, Summary, TransferEvent } from '../../src/events.ts';
 import { Progress } from '../../src/progress.ts';
+import type { DigestName } from '../../src/protocol/message.ts';
 import { Channel } from '../../src/transfer/channel.ts';
 import { Delivery } from '../../src/transfer/delivery.ts';
 import { runReceiver } from '../../src/transfer/receiver.ts';
@@ -18,8 +19,8 @@ class SendingProcess {
   readonly delivery: Delivery;
   readonly progress = new Progress(PEER, (event) => this.events.push(event));
 
-  constructor(tree: Tree) {
-    this.delivery = new Delivery(new MemoryOutbox(tree));
+  constructor(tree: Tree, digests: Digests) {
+    this.delivery = new Delivery(new MemoryOutbox(tree, { digests }));
   }
 
   async run(channel: Channel): Promise<void> {
@@ -31,10 +32,12 @@ class SendingProcess {
 class ReceivingProcess {
   readonly events: TransferEvent[] = [];
   readonly inbox: MemoryInbox;
+  readonly digests: Digests;
   questions = 0;
   #accepted: { readonly reception: Reception; readonly progress: Progress } | undefined;
 
-  constructor(disk: MemoryInbox) {
+  constructor(disk: MemoryInbox, digests: Digests) {
+    this.digests = digests;
     this.inbox = new MemoryInbox(disk);
     this.inbox.compares = true;
   }
@@ -47,6 +50,7 @@ class ReceivingProcess {
     };
     const host = {
       freely: false,
+      digests: this.digests,
       reception: async (continues: string | null) => {
         if (continues !== null && this.#accepted?.reception.transfer === continues)
           current = this.#accepted;
@@ -77,12 +81,16 @@ class ReceivingProcess {
 
 const PEER = { id: 'p' as PeerId, name: 'Peer' };
 
+type Digests = readonly DigestName[];
+
 interface Trouble {
   /** After so many bytes in both directions. */
   readonly cutAfter: number;
   readonly killed: 'nobody' | 'sender' | 'receiver';
   /** A file that cannot be stored beyond this, while the connection holds. */
   readonly full: number | null;
+  /** What whoever is started next can tell files by. */
+  readonly digests: Digests;
 }
 
 const trees = fc
@@ -96,6 +104,7 @@ const trees = fc
       ...Object.fromEntries(Object.entries(files).map(([name, at]) => [`folder/${name}`, at])),
     }),
   );
+const digests = fc.constantFrom<Digests>(['sha256'], ['blake3', 'sha256']);
 const troubles: fc.Arbitrary<Trouble[]> = fc.array(
   fc.record({
     cutAfter: fc.integer({ min: 1, max: 3_000 }),
@@ -106,6 +115,7 @@ const troubles: fc.Arbitrary<Trouble[]> = fc.array(
       'receiver' as const,
     ),
     full: fc.option(fc.nat(200), { freq: 4 }),
+    digests,
   }),
   { maxLength: 6 },
 );
@@ -134,71 +144,86 @@ test('wherever cables are pulled, disks fail or processes die, the inbox ends up
     continued: 0,
     anew: 0,
     full: 0,
+    toldOtherwise: 0,
   };
   await fc.assert(
-    fc.asyncProperty(trees, troubles, fc.integer({ min: 1, max: 60 }), async (tree, all, slice) => {
-      const disk = new MemoryInbox();
-      let sender = new SendingProcess(tree);
-      let receiver = new ReceivingProcess(disk);
-      let deaths = 0;
-      let unknown = 0;
-      const noHalves = (): void => {
-        for (const [path, content] of Object.entries(disk.stored))
-          expect(tree[path]).toEqual(content);
-      };
-      for (const { cutAfter, killed, full } of all) {
-        const [victim] = Object.keys(tree).slice(-1);
-        if (full !== null && victim !== undefined)
-          receiver.inbox.broken[victim] = { after: full, code: 'disk-full' };
-        const code = await connect(sender, receiver, cable({ cutAfter, slice }));
-        delete receiver.inbox.broken[victim ?? ''];
-        visited.full += count(sender.events, 'error');
+    fc.asyncProperty(
+      trees,
+      troubles,
+      fc.integer({ min: 1, max: 60 }),
+      digests,
+      async (tree, all, slice, first) => {
+        const disk = new MemoryInbox();
+        let known: Digests = first;
+        let sender = new SendingProcess(tree, known);
+        let receiver = new ReceivingProcess(disk, known);
+        let used: DigestName | undefined;
+        let deaths = 0;
+        let unknown = 0;
+        const noHalves = (): void => {
+          for (const [path, content] of Object.entries(disk.stored))
+            expect(tree[path]).toEqual(content);
+        };
+        for (const { cutAfter, killed, full, digests: next } of all) {
+          const [victim] = Object.keys(tree).slice(-1);
+          if (full !== null && victim !== undefined)
+            receiver.inbox.broken[victim] = { after: full, code: 'disk-full' };
+          const halves = disk.parts.size;
+          const code = await connect(sender, receiver, cable({ cutAfter, slice }));
+          const { digest } = receiver.inbox;
+          if (halves > 0 && used !== undefined && digest !== used) visited.toldOtherwise += 1;
+          used = digest;
+          known = next;
+          delete receiver.inbox.broken[victim ?? ''];
+          visited.full += count(sender.events, 'error');
+          noHalves();
+          if (code === undefined) {
+            // The command has ended; whoever wants to, runs it again.
+            sender = new SendingProcess(tree, known);
+            deaths += 1;
+          }
+          expect([undefined, 'disconnected']).toContain(code);
+          if (code !== undefined) {
+            // The sender may not know yet what it is to go on with.
+            unknown += sender.delivery.transfer === null ? 1 : 0;
+            if (sender.delivery.transfer === null) visited.inGreeting += 1;
+            else if (disk.parts.size > 0) visited.inFile += 1;
+            else visited.betweenFiles += 1;
+            if (filesIn(disk.stored) > count(sender.events, 'saved')) visited.lastWordLost += 1;
+            sender.progress.lost('disconnected');
+          }
+          if (killed === 'sender') sender = new SendingProcess(tree, known);
+          if (killed === 'receiver') receiver = new ReceivingProcess(disk, known);
+          if (killed !== 'nobody') deaths += 1;
+        }
+
+        const before = sender.delivery.transfer;
+        expect(await connect(sender, receiver, cable({ slice }))).toBeUndefined();
         noHalves();
-        if (code === undefined) {
-          // The command has ended; whoever wants to, runs it again.
-          sender = new SendingProcess(tree);
-          deaths += 1;
-        }
-        expect([undefined, 'disconnected']).toContain(code);
-        if (code !== undefined) {
-          // The sender may not know yet what it is to go on with.
-          unknown += sender.delivery.transfer === null ? 1 : 0;
-          if (sender.delivery.transfer === null) visited.inGreeting += 1;
-          else if (disk.parts.size > 0) visited.inFile += 1;
-          else visited.betweenFiles += 1;
-          if (filesIn(disk.stored) > count(sender.events, 'saved')) visited.lastWordLost += 1;
-          sender.progress.lost('disconnected');
-        }
-        if (killed === 'sender') sender = new SendingProcess(tree);
-        if (killed === 'receiver') receiver = new ReceivingProcess(disk);
-        if (killed !== 'nobody') deaths += 1;
-      }
 
-      const before = sender.delivery.transfer;
-      expect(await connect(sender, receiver, cable({ slice }))).toBeUndefined();
-      noHalves();
-
-      const files = Object.entries(tree).filter(([, content]) => content instanceof Uint8Array);
-      const bytes = files.reduce((sum, [, content]) => sum + (content?.length ?? 0), 0);
-      const counted = { files: files.length, bytes, failed: expect.any(Number) };
-      const failed = count(sender.events, 'error');
-      if (failed === 0) {
-        expect(disk.stored).toEqual(tree);
-        expect(disk.parts.size).toBe(0);
-        expect(sender.progress.end()).toMatchObject({ ...counted, ok: true });
-        expect(receiver.summary).toMatchObject({ ...counted, ok: true });
-      }
-      // Nobody is asked again as long as both of them live.
-      if (deaths === 0) expect(receiver.questions).toBeLessThanOrEqual(1 + unknown);
-      if (deaths === 0 && failed === 0) {
-        const told = sender.events.flatMap((one) =>
-          one.event === 'saved' || one.event === 'skipped' ? [one.path] : [],
-        );
-        expect(told.sort()).toEqual(files.map(([path]) => path).sort());
-        expect(sender.events.some(({ event }) => event === 'skipped')).toBe(false);
-      }
-      if (before !== null) visited[sender.delivery.transfer === before ? 'continued' : 'anew'] += 1;
-    }),
+        const files = Object.entries(tree).filter(([, content]) => content instanceof Uint8Array);
+        const bytes = files.reduce((sum, [, content]) => sum + (content?.length ?? 0), 0);
+        const counted = { files: files.length, bytes, failed: expect.any(Number) };
+        const failed = count(sender.events, 'error');
+        if (failed === 0) {
+          expect(disk.stored).toEqual(tree);
+          expect(disk.parts.size).toBe(0);
+          expect(sender.progress.end()).toMatchObject({ ...counted, ok: true });
+          expect(receiver.summary).toMatchObject({ ...counted, ok: true });
+        }
+        // Nobody is asked again as long as both of them live.
+        if (deaths === 0) expect(receiver.questions).toBeLessThanOrEqual(1 + unknown);
+        if (deaths === 0 && failed === 0) {
+          const told = sender.events.flatMap((one) =>
+            one.event === 'saved' || one.event === 'skipped' ? [one.path] : [],
+          );
+          expect(told.sort()).toEqual(files.map(([path]) => path).sort());
+          expect(sender.events.some(({ event }) => event === 'skipped')).toBe(false);
+        }
+        if (before !== null)
+          visited[sender.delivery.transfer === before ? 'continued' : 'anew'] += 1;
+      },
+    ),
     // To shrink a failure takes minutes: run it again with its seed and path for that.
     { numRuns: 400, endOnFailure: true },
   );

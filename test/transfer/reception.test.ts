@@ -4,6 +4,7 @@ import { DropError, type ErrorCode } from '../../src/errors.ts';
 import type { Extent, PeerId } from '../../src/events.ts';
 import { MAX_BATCH, MAX_OPEN_ENTRIES } from '../../src/limits.ts';
 import { Progress } from '../../src/progress.ts';
+import { toHex } from '../../src/protocol/bytes.ts';
 import { FrameDecoder } from '../../src/protocol/frame.ts';
 import {
   type DataEntry,
@@ -12,7 +13,13 @@ import {
   hasData,
   sizeOf,
 } from '../../src/protocol/manifest.ts';
-import { decode, encode, type Kept, type Message } from '../../src/protocol/message.ts';
+import {
+  type DigestName,
+  decode,
+  encode,
+  type Kept,
+  type Message,
+} from '../../src/protocol/message.ts';
 import { Channel, type Pipe } from '../../src/transfer/channel.ts';
 import { Delivery } from '../../src/transfer/delivery.ts';
 import { type Host, runReceiver } from '../../src/transfer/receiver.ts';
@@ -21,7 +28,14 @@ import type { Report } from '../../src/transfer/report.ts';
 import { runSender } from '../../src/transfer/sender.ts';
 import { Transfers } from '../../src/transfers.ts';
 import { withGreeting } from '../support/greeted.ts';
-import { cable, MemoryInbox, MemoryOutbox, sha256, type Tree } from '../support/memory.ts';
+import {
+  cable,
+  digestOf,
+  MemoryInbox,
+  MemoryOutbox,
+  sha256,
+  type Tree,
+} from '../support/memory.ts';
 
 const TRANSFER = '00112233445566778899aabbccddeeff';
 const GIB = 1024 ** 3;
@@ -260,11 +274,13 @@ class Receiving {
   /** How it answers, and how much it was asked about. */
   answer: 'yes' | 'declined' = 'yes';
   readonly asked: Extent[] = [];
+  digests: readonly DigestName[] = ['sha256'];
   reception = new Reception(TRANSFER, 'posix');
 
   async run(pipe: Pipe): Promise<void> {
     const host: Host = {
       freely: false,
+      digests: this.digests,
       reception: async (continues) => {
         if (continues !== TRANSFER) this.reception = new Reception(TRANSFER, 'posix');
         return this.reception;
@@ -357,9 +373,9 @@ class Line {
 const HELLO: Message = { type: 'hello', newest: 1, oldest: 1, intent: 'send', knows: true };
 const WELCOME: Message = { type: 'welcome', newest: 1, oldest: 1, terms: 'known', epoch: 0 };
 const INTRO: Message = { type: 'intro', name: 'x' };
-const BEGIN: Message = { type: 'begin', continues: null, checksum: false };
-const AGAIN: Message = { type: 'begin', continues: TRANSFER, checksum: false };
-const BEGUN: Message = { type: 'begun', transfer: TRANSFER };
+const BEGIN: Message = { type: 'begin', continues: null, checksum: false, digests: ['sha256'] };
+const AGAIN: Message = { type: 'begin', continues: TRANSFER, checksum: false, digests: ['sha256'] };
+const BEGUN: Message = { type: 'begun', transfer: TRANSFER, digest: 'sha256' };
 const ACCEPT: Message = { type: 'accept' };
 const DONE: Message = { type: 'done' };
 const COMPLETE: Message = { type: 'complete', missed: 0 };
@@ -608,10 +624,17 @@ describe('a receiver', () => {
     expect(sender.reports.filter(isStored)).toEqual([]);
   });
 
+  test('breaks the protocol if it tells files by what the sender cannot', async () => {
+    const sender = new Sending(new MemoryOutbox(tree));
+    const { code } = await receive(sender, { ...BEGUN, digest: 'blake3' } as Message, ACCEPT);
+    expect(code).toBe('protocol');
+    expect(sender.delivery.transfer).toBeNull();
+  });
+
   test('that knows nothing of a transfer is offered everything anew', async () => {
     const sender = new Sending(new MemoryOutbox(tree));
     await receive(sender, BEGUN, ACCEPT, want(1));
-    const other: Message = { type: 'begun', transfer: 'f'.repeat(32) };
+    const other: Message = { type: 'begun', transfer: 'f'.repeat(32), digest: 'sha256' };
     const { heard, code } = await receive(sender, other, ACCEPT, stored);
     expect(heard[0]).toEqual(AGAIN);
     expect(heard).toContainEqual(expect.objectContaining({ type: 'offer', files: 1, bytes: 20 }));
@@ -646,6 +669,32 @@ describe('a receiver', () => {
     expect(code).toBe('protocol');
     expect(read).toEqual(['b', 'a']);
   });
+});
+
+test('a transfer goes on, wherever it broke, although files are told by something else', async () => {
+  const tree: Tree = { a: bytes(12), b: bytes(90, 2), c: bytes(3, 3) };
+  const told = { blake3: 0, sha256: 0, both: 0 };
+  for (let cutAfter = 1; ; cutAfter += 5) {
+    const sender = new Sending(new MemoryOutbox(tree, { digests: ['blake3', 'sha256'] }));
+    const receiver = new Receiving();
+    receiver.digests = ['blake3', 'sha256'];
+    const whole = (await connect(sender, receiver, cable({ cutAfter }))) === undefined;
+    receiver.digests = ['sha256'];
+    if (!whole) expect(await connect(sender, receiver)).toBeUndefined();
+    expect(receiver.inbox.stored).toEqual(tree);
+    for (const { reports } of [sender, receiver]) {
+      const stored = reports.flatMap((report) => (report.type === 'stored' ? [report] : []));
+      expect(stored.map(({ entry }) => entry.path).sort()).toEqual(['a', 'b', 'c']);
+      for (const { entry, algorithm, digest } of stored) {
+        const content = tree[entry.path] as Uint8Array;
+        expect(toHex(digest)).toBe(toHex(digestOf(algorithm, content)));
+        told[algorithm] += 1;
+      }
+      if (new Set(stored.map(({ algorithm }) => algorithm)).size > 1) told.both += 1;
+    }
+    if (whole) break;
+  }
+  expect(Math.min(...Object.values(told))).toBeGreaterThan(10);
 });
 
 describe('a lost word', () => {
@@ -757,6 +806,7 @@ describe('two connections of one transfer', () => {
       let transfer = this.transfers.begin(id, true, () => new Progress(peer, () => {}));
       const host: Host = {
         freely: false,
+        digests: ['sha256'],
         reception: async (continues) => {
           if (continues !== null)
             transfer = (await this.transfers.takeUp(id, continues, visit)) ?? transfer;
@@ -789,7 +839,12 @@ describe('two connections of one transfer', () => {
     const house = new House();
     const first = new Line(house.visitor('ana'));
     await first.say(HELLO, INTRO, BEGIN, roots('a'), ...offer(file('a', 5)), chunk(0, 0, bytes(2)));
-    const again: Message = { type: 'begin', continues: idIn(first), checksum: false };
+    const again: Message = {
+      type: 'begin',
+      continues: idIn(first),
+      checksum: false,
+      digests: ['sha256'],
+    };
 
     const second = new Line(house.visitor('ana'));
     await second.say(HELLO, INTRO, again, roots('a'), ...offer(file('a', 5)));
@@ -809,7 +864,12 @@ describe('two connections of one transfer', () => {
     const house = new House();
     const hers = new Line(house.visitor('ana'));
     await hers.say(HELLO, INTRO, BEGIN, roots('a'), ...offer(file('a', 5)), chunk(0, 0, bytes(2)));
-    const again: Message = { type: 'begin', continues: idIn(hers), checksum: false };
+    const again: Message = {
+      type: 'begin',
+      continues: idIn(hers),
+      checksum: false,
+      digests: ['sha256'],
+    };
 
     const his = new Line(house.visitor('mallory'));
     await his.say(HELLO, INTRO, again, roots('a'), ...offer(file('a', 5)));

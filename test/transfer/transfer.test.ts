@@ -4,7 +4,7 @@ import { DropError, type ErrorCode } from '../../src/errors.ts';
 import type { PeerId } from '../../src/events.ts';
 import { MAX_OPEN_ENTRIES } from '../../src/limits.ts';
 import { type DataEntry, type Entry, type FileEntry, sizeOf } from '../../src/protocol/manifest.ts';
-import { encode, type Message } from '../../src/protocol/message.ts';
+import { type DigestName, encode, type Message } from '../../src/protocol/message.ts';
 import { Channel, type Pipe } from '../../src/transfer/channel.ts';
 import { Delivery } from '../../src/transfer/delivery.ts';
 import { greetAsChooser } from '../../src/transfer/greeting.ts';
@@ -16,6 +16,7 @@ import { withGreeting } from '../support/greeted.ts';
 import {
   type Cable,
   cable,
+  digestOf,
   MemoryInbox,
   MemoryOutbox,
   sha256,
@@ -37,6 +38,7 @@ async function transfer(
   inbox: MemoryInbox,
   wire: Cable = cable(),
   ask: Host['ask'] = async () => 'yes',
+  digests: Host['digests'] = ['sha256'],
 ): Promise<Outcome> {
   const sent: Report[] = [];
   const received: Report[] = [];
@@ -45,7 +47,7 @@ async function transfer(
       runSender(channel, new Delivery(outbox), (report) => sent.push(report)),
     ).finally(wire.pull),
     withGreeting(new Channel('announcer', wire.right), (channel) =>
-      runReceiver(channel, { ...newcomer(inbox), ask }, (report) => received.push(report)),
+      runReceiver(channel, { ...newcomer(inbox), ask, digests }, (report) => received.push(report)),
     ),
   ]);
   return {
@@ -58,6 +60,7 @@ async function transfer(
 function newcomer(inbox: MemoryInbox): Omit<Host, 'ask'> {
   return {
     freely: false,
+    digests: ['sha256'],
     reception: async () => new Reception(TRANSFER, 'posix'),
     open: async () => inbox,
   };
@@ -109,6 +112,40 @@ test('everything arrives as it was sent, and both sides say so', async () => {
     expect(failures(reports)).toEqual([]);
   }
 });
+
+test.each<[DigestName, readonly string[], readonly DigestName[]]>([
+  ['blake3', ['blake3', 'sha256'], ['blake3', 'sha256']],
+  ['sha256', ['sha256', 'blake3'], ['blake3', 'sha256']],
+  ['sha256', ['blake3', 'sha256'], ['sha256']],
+  ['sha256', ['sha256'], ['blake3', 'sha256']],
+  ['blake3', ['later', 'blake3', 'sha256'], ['sha256', 'blake3']],
+])(
+  'files are told by %s where the sender offers %j and the receiver knows %j',
+  async (name, theirs, ours) => {
+    const inbox = new MemoryInbox();
+    inbox.parts.set('a.txt', bytes(20).subarray(0, 12));
+    inbox.stored.same = bytes(3);
+    inbox.compares = true;
+    const tree: Tree = { 'a.txt': bytes(20), same: bytes(3), new: bytes(9) };
+    const outbox = new MemoryOutbox(tree, { digests: theirs as DigestName[] });
+    const { sender, receiver } = await transfer(outbox, inbox, cable(), async () => 'yes', ours);
+    expect([sender.error, receiver.error]).toEqual([undefined, undefined]);
+    expect(inbox.stored).toEqual(tree);
+    expect(inbox.digest).toBe(name);
+    for (const { reports } of [sender, receiver]) {
+      expect(reports.flatMap((one) => (one.type === 'stored' ? [told(one)] : []))).toEqual(
+        ['a.txt', 'new'].map((path) => [path, name, digestOf(name, tree[path] as Uint8Array)]),
+      );
+      // What lay there was compared, and went on, by the same.
+      expect(reports).toContainEqual(expect.objectContaining({ type: 'skipped' }));
+      expect(reports).toContainEqual(expect.objectContaining({ type: 'started', from: 12 }));
+    }
+  },
+);
+
+function told({ entry, algorithm, digest }: Report & { type: 'stored' }): unknown[] {
+  return [entry.path, algorithm, new Uint8Array(digest)];
+}
 
 test('who is told that all is done finds the inbox closed', async () => {
   let closed = false;
@@ -398,7 +435,7 @@ describe('a peer that reads nothing', () => {
     const host = { ...newcomer(new MemoryInbox()), freely: true, ask: async () => 'yes' as const };
     const run = runReceiver(channel, host, () => {});
     pipe.hear(
-      { type: 'begin', continues: null, checksum: false },
+      { type: 'begin', continues: null, checksum: false, digests: ['sha256'] },
       { type: 'roots', names: ['a'], final: true },
       { type: 'offer', entries: [], files: 0, bytes: 0, final: true },
       { type: 'done' },

@@ -45,8 +45,8 @@ const wants = (count: number, some: object = {}): Message =>
 
 /** What is said until both know what is wanted. */
 const beginning = (continues: string | null, ...wanted: Message[]): Said[] => [
-  ...s({ type: 'begin', continues, checksum: false }),
-  ...r({ type: 'begun', transfer: TRANSFER }),
+  ...s({ type: 'begin', continues, checksum: false, digests: ['sha256'] }),
+  ...r({ type: 'begun', transfer: TRANSFER, digest: 'sha256' }),
   ...s({ type: 'roots', names: ['a', 'b', 'log'], final: true }),
   ...s({
     type: 'offer',
@@ -239,6 +239,7 @@ class Receiving {
   readonly run = async (pipe: Pipe): Promise<void> => {
     const host: Host = {
       freely: false,
+      digests: ['sha256'],
       reception: async (continues) => {
         if (continues !== TRANSFER) this.reception = new Reception(TRANSFER, 'posix');
         return this.reception;

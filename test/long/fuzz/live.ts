@@ -54,7 +54,7 @@ function peer(name: string): Turn[] {
     {
       say: [
         { type: 'intro', name: 'Eve' },
-        { type: 'begin', continues: null, checksum: false },
+        { type: 'begin', continues: null, checksum: false, digests: ['sha256'] },
       ],
       hear: 'begun',
     },
