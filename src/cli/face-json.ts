@@ -5,6 +5,8 @@ import type { Output } from './io.ts';
 /** The face for programs: the events as they are, one object a line. Says nothing on stderr. */
 export class JsonFace implements Face {
   readonly #stdout: Output;
+  /** What is to be written: a line for each of a million files is not a write for each. */
+  #lines = '';
 
   constructor(stdout: Output) {
     this.#stdout = stdout;
@@ -26,11 +28,19 @@ export class JsonFace implements Face {
     return question();
   }
 
-  close(): void {}
+  close(): void {
+    this.#flush();
+  }
 
   #write(object: ShownEvent | ({ readonly event: 'error' } & Failure)): void {
     // `v` and `event` come first, so that a person who looks at it finds them.
     const { event, ...rest } = object;
-    this.#stdout.write(`${jsonLine({ v: 1, event, ...rest })}\n`);
+    if (this.#lines === '') setImmediate(() => this.#flush());
+    this.#lines += `${jsonLine({ v: 1, event, ...rest })}\n`;
+  }
+
+  #flush(): void {
+    if (this.#lines !== '') this.#stdout.write(this.#lines);
+    this.#lines = '';
   }
 }

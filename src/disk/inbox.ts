@@ -143,7 +143,6 @@ class DiskInbox implements Inbox {
   readonly #checksum: boolean;
   readonly #onConflict: OnConflict;
   readonly #mark: Mark | undefined;
-  readonly #hashers: Hashers;
   readonly #digests: Digests;
   readonly #pool: PartPool;
   readonly #parts = new Set<Part>();
@@ -165,9 +164,8 @@ class DiskInbox implements Inbox {
     this.#staging = staging;
     this.#landing = landing;
     this.#syncs = syncs;
-    this.#hashers = hashers;
     this.#digests = new Digests(handles, hashers);
-    this.#pool = new PartPool(handles, syncs);
+    this.#pool = new PartPool(handles, syncs, hashers);
     this.#umask = umask;
     this.#checksum = checksum;
     this.#onConflict = onConflict;
@@ -330,7 +328,7 @@ class DiskInbox implements Inbox {
   #begin(entry: DataEntry): Part {
     const path = this.#staging.begin(entry);
     this.#starts.delete(path);
-    return new Part(path, this.#pool, { size: 0, hash: this.#hashers.begin(this.#digest) });
+    return new Part(path, this.#pool, this.#digest);
   }
 
   #goOn(entry: DataEntry, from: number): Part {
@@ -339,7 +337,7 @@ class DiskInbox implements Inbox {
       if (start?.size !== from) continue;
       this.#starts.delete(path);
       this.#staging.resume(path);
-      return new Part(path, this.#pool, start);
+      return new Part(path, this.#pool, this.#digest, start);
     }
     throw new DropError('protocol', { path: entry.path });
   }

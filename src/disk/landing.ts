@@ -8,7 +8,7 @@ import {
   readlinkSync,
   symlinkSync,
 } from 'node:fs';
-import { basename, dirname, join, relative, sep } from 'node:path';
+import { basename, dirname, join, sep } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { DropError, type ErrorCode } from '../errors.ts';
 import {
@@ -184,7 +184,9 @@ export class Landing {
 
   /** Whether a path is what was offered, and not another one that had to be taken instead. */
   isRenamed(path: string, entry: Entry): boolean {
-    return relative(this.#target.name, path) !== entry.path.replaceAll('/', sep);
+    const base = this.#target.name;
+    const offered = sep === '/' ? entry.path : entry.path.replaceAll('/', sep);
+    return path !== (base.endsWith(sep) ? base + offered : base + sep + offered);
   }
 
   /** A name in a folder that we made lasts only if the folder's own name does. */

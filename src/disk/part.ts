@@ -13,9 +13,10 @@ import { rm } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { DropError } from '../errors.ts';
 import { equal } from '../protocol/bytes.ts';
+import type { DigestName } from '../protocol/message.ts';
 import { isSystemError } from './failure.ts';
 import type { Handles } from './handles.ts';
-import type { Hasher } from './hashers.ts';
+import type { Hasher, Hashers } from './hashers.ts';
 import type { Mark } from './mark.ts';
 import { openOwn } from './own.ts';
 import { NO_FOLLOW } from './platform.ts';
@@ -44,7 +45,10 @@ export class Part {
   readonly #pool: PartPool;
   /** What lay in it when it began. */
   readonly #from: number;
-  readonly #hash: Hasher;
+  readonly #name: DigestName;
+  /** Of what was written, unless nothing was; or the digest at once, of what was written in one. */
+  #hash: Hasher | undefined;
+  #whole: Uint8Array | undefined;
   #file: number | undefined;
   /** The slot that is being filled, how far, and where in the file it will lie. */
   #slot: Buffer | undefined;
@@ -57,12 +61,13 @@ export class Part {
   #doubtful = false;
   #ended = false;
 
-  /** A new one, or one that goes on after what lies in it. */
-  constructor(path: string, pool: PartPool, { size, hash }: Start) {
+  /** A new one, or one that goes on after what lies in it. `name`: what it is told by. */
+  constructor(path: string, pool: PartPool, name: DigestName, start?: Start) {
     this.path = path;
     this.#pool = pool;
-    this.#from = size;
-    this.#hash = hash;
+    this.#name = name;
+    this.#from = start?.size ?? 0;
+    this.#hash = start?.hash;
     this.#offset = this.#from;
     this.#written = this.#from;
   }
@@ -104,7 +109,7 @@ export class Part {
     }
     const whole = this.#sealing === undefined && (await this.#isFlushed());
     await this.#end();
-    return whole ? { size: this.#written, hash: this.#hash } : undefined;
+    return whole ? { size: this.#written, hash: this.#hashed } : undefined;
   }
 
   /** Ends it, and removes the file if that can be. Safe to call twice. */
@@ -136,9 +141,9 @@ export class Part {
   }
 
   async #seal(digest: Uint8Array, attributes: Attributes, mark?: Mark): Promise<boolean> {
-    if (this.#filled > 0) await this.#flush();
+    if (this.#filled > 0) await this.#flush(true);
     await this.#writing;
-    if (!equal(this.#hash.digest(), digest)) return false;
+    if (!equal(this.#whole ?? this.#hashed.digest(), digest)) return false;
     const file = this.#file ?? (await this.#open());
     // First, as it may change the time of the file.
     await mark?.(this.path);
@@ -150,28 +155,37 @@ export class Part {
     return true;
   }
 
+  get #hashed(): Hasher {
+    this.#hash ??= this.#pool.hashers.begin(this.#name);
+    return this.#hash;
+  }
+
   /** Begins to write the slot, as soon as the one before it is written. */
-  async #flush(): Promise<void> {
+  async #flush(last = false): Promise<void> {
     await this.#writing;
     const slot = this.#slot as Buffer;
     const bytes = slot.subarray(0, this.#filled);
-    this.#writing = this.#append(bytes, this.#offset).finally(() => this.#pool.giveSlot(slot));
+    this.#writing = this.#append(bytes, this.#offset, last).finally(() =>
+      this.#pool.giveSlot(slot),
+    );
     this.#writing.catch(() => {}); // Whoever needs the next one written, awaits it.
     this.#offset += bytes.length;
     this.#slot = undefined;
     this.#filled = 0;
   }
 
-  async #append(bytes: Buffer, offset: number): Promise<void> {
+  async #append(bytes: Buffer, offset: number, last: boolean): Promise<void> {
     const file = this.#file ?? (await this.#open());
     if (bytes.length <= SMALL) {
       // Handing so little to another thread takes longer than writing it.
       for (let at = 0; at < bytes.length; )
         at += writeSync(file, bytes, at, bytes.length - at, offset + at);
-      this.#hash.update(bytes);
+      // Most files are small: to begin and to end a hash takes as long as to hash one.
+      if (last && offset === 0) this.#whole = this.#pool.hashers.of(this.#name, bytes);
+      else this.#hashed.update(bytes);
     } else {
       const written = writeAll(file, bytes, offset);
-      this.#hash.update(bytes); // At the same time.
+      this.#hashed.update(bytes); // At the same time.
       await written;
     }
     this.#written = offset + bytes.length;
@@ -203,11 +217,13 @@ export class Part {
 export class PartPool {
   readonly handles: Handles;
   readonly syncs: Syncs;
+  readonly hashers: Hashers;
   readonly #spare: Buffer[] = [];
 
-  constructor(handles: Handles, syncs: Syncs) {
+  constructor(handles: Handles, syncs: Syncs, hashers: Hashers) {
     this.handles = handles;
     this.syncs = syncs;
+    this.hashers = hashers;
   }
 
   takeSlot(): Buffer {

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import {
   closeSync,
   constants,
@@ -413,7 +413,7 @@ function startOf(pid: number): string | undefined {
 
 /** What a path is called here. */
 function keyOf(path: string): string {
-  return createHash('sha256').update(path).digest('hex').slice(0, 32);
+  return hash('sha256', path, 'hex').slice(0, 32);
 }
 
 /** What a part is called: it is of one path, and one version of it. */

@@ -177,11 +177,16 @@ export async function runReceiver(
     }
   }
 
-  /** Asks when there is something to show: the whole offer, or as much as a sender may offer. */
+  /**
+   * Asks when there is something to show: the whole offer, or as much as a sender may offer; or
+   * once more when all is settled that the yes before was for.
+   */
   async function askForYes(): Promise<void> {
     const full = MAX_OPEN_ENTRIES - MAX_BATCH;
+    const again = reception.roots !== undefined;
+    const ready = (): boolean => freely || (again && jobs.size === 0);
     await progress.until(
-      () => offered.final || channel.session.open > full || (freely && undecided.length > 0),
+      () => offered.final || channel.session.open > full || (undecided.length > 0 && ready()),
     );
     const shown = reception.newIn(undecided);
     const risks = reception.risks.list;

@@ -110,6 +110,8 @@ export async function runSender(channel: Channel, delivery: Delivery, tell: Tell
   const { outbox } = delivery;
   const progress = new Condition();
   let begun = false;
+  /** How many entries may be open: as many as a person can be shown, and then fewer in memory. */
+  let ahead = MAX_OPEN_ENTRIES;
   /** What is offered and not yet decided, and the number of the first of it. */
   const undecided: Entry[] = [];
   let decided = 0;
@@ -160,7 +162,7 @@ export async function runSender(channel: Channel, delivery: Delivery, tell: Tell
     let bytes = 0;
     do {
       const count = await delivery.look(tellUnsendable);
-      await progress.until(() => session.open + count <= MAX_OPEN_ENTRIES);
+      await progress.until(() => session.open + count <= ahead);
       const entries = delivery.take(count);
       undecided.push(...entries);
       files += entries.filter(hasData).length;
@@ -305,6 +307,7 @@ export async function runSender(channel: Channel, delivery: Delivery, tell: Tell
     if (!begun) await hearBegun();
     await channel.hear('accept');
     tell({ type: 'accepted', transfer: delivery.transfer ?? '' });
+    ahead = AHEAD;
     progress.changed();
     for (;;) {
       const message = await channel.hear(
@@ -409,6 +412,9 @@ function isPlain(job: Job): job is PlainJob {
 }
 
 type PlainJob = Job & { readonly entry: FileEntry };
+
+/** Entries that are open at once when the receiver takes them: many for every wire. */
+const AHEAD = 2048;
 
 /** How many small files go out together at most. */
 const TOGETHER = 64;

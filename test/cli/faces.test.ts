@@ -504,6 +504,7 @@ describe('JSON', () => {
     face.fail({ code: 'usage', message: 'No.', hint: 'Yes.' });
     face.say('nothing');
     face.busy('nothing');
+    face.close();
     const text = said.out();
     expect(text).toMatch(/^\{"v":1,"event":"ready",/);
     expect(jsonLines(text)).toEqual([
