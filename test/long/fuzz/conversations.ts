@@ -45,7 +45,7 @@ const wants = (count: number, some: object = {}): Message =>
 
 /** What is said until both know what is wanted. */
 const beginning = (continues: string | null, ...wanted: Message[]): Said[] => [
-  ...s({ type: 'begin', continues, checksum: false, digests: ['sha256'] }),
+  ...s({ type: 'begin', continues, checksum: false, digests: ['later', 'blake3', 'sha256'] }),
   ...r({ type: 'begun', transfer: TRANSFER, digest: 'sha256' }),
   ...s({ type: 'roots', names: ['a', 'b', 'log'], final: true }),
   ...s({
