@@ -15,6 +15,9 @@ export const MAX_CONTROL = 64 * 1024;
 /** The bytes of one chunk. Large enough for speed, small enough to share a wire. */
 export const MAX_CHUNK = 256 * 1024;
 
+/** A file that goes in a frame of its own, with its digest. Bounds what is gathered before it is heard. */
+export const MAX_WHOLE = 64 * 1024;
+
 /** A name as it is offered. Longer ones exist nowhere: 255 UTF-16 units are 765 bytes. */
 export const MAX_NAME = 1024;
 

@@ -25,6 +25,19 @@ export class Handles {
     }
   }
 
+  /** The same without waiting; undefined if there is no room for it. */
+  openAtOnce<T>(open: () => T): T | undefined {
+    if (this.#open >= this.#most) return undefined;
+    try {
+      const opened = open();
+      this.#open += 1;
+      return opened;
+    } catch (error) {
+      if (isSystemError(error, 'EMFILE', 'ENFILE')) return undefined;
+      throw error;
+    }
+  }
+
   closed(): void {
     this.#open -= 1;
     this.#waiting.shift()?.();

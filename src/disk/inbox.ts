@@ -205,6 +205,19 @@ class DiskInbox implements Inbox {
     }
   }
 
+  async store(entry: FileEntry, bytes: Uint8Array, digest: Uint8Array): Promise<Stored> {
+    const part = this.#begin(entry);
+    this.#parts.add(part);
+    try {
+      // Where not even one more file may be open, it has to wait, and so the bytes must be its own.
+      if (!part.writeWhole(bytes)) await part.write(new Uint8Array(bytes));
+      return await this.#committing(entry, part, digest);
+    } catch (error) {
+      await this.#discard(part); // So little is sooner sent again.
+      throw diskFailure(error, entry.path, STORING);
+    }
+  }
+
   async open(entry: DataEntry, from: number): Promise<IncomingFile> {
     const part = from > 0 ? this.#goOn(entry, from) : this.#begin(entry);
     this.#parts.add(part);
@@ -216,13 +229,7 @@ class DiskInbox implements Inbox {
         return part.written;
       },
       write: (bytes) => part.write(bytes).catch(explain),
-      commit: (digest) => {
-        const commit = this.#commit(entry, part, digest).finally(() =>
-          this.#commits.delete(commit),
-        );
-        this.#commits.add(commit);
-        return commit.catch(explain);
-      },
+      commit: (digest) => this.#committing(entry, part, digest).catch(explain),
       keep: () => this.#keep(part),
       discard: () => this.#discard(part).catch(explain),
     };
@@ -353,6 +360,12 @@ class DiskInbox implements Inbox {
     if (!this.#parts.delete(part)) return;
     await part.discard();
     this.#staging.end(part.path, false);
+  }
+
+  #committing(entry: DataEntry, part: Part, digest: Uint8Array): Promise<Stored> {
+    const commit = this.#commit(entry, part, digest).finally(() => this.#commits.delete(commit));
+    this.#commits.add(commit);
+    return commit;
   }
 
   async #commit(entry: DataEntry, part: Part, digest: Uint8Array): Promise<Stored> {

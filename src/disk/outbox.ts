@@ -11,7 +11,7 @@ import {
 import { type FileHandle, open, readdir, realpath, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { DropError, type ErrorCode } from '../errors.ts';
-import { MAX_CHUNK } from '../limits.ts';
+import { MAX_CHUNK, MAX_WHOLE } from '../limits.ts';
 import { equal } from '../protocol/bytes.ts';
 import {
   type DataEntry,
@@ -73,7 +73,7 @@ export async function openOutbox(
 
 class DiskOutbox implements Outbox {
   readonly roots: readonly string[];
-  readonly small = 64 * 1024;
+  readonly small = MAX_WHOLE;
   /** Where each root lies. */
   readonly #sources: ReadonlyMap<string, string>;
   readonly #stream: Stream | undefined;

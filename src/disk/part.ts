@@ -90,6 +90,20 @@ export class Part {
     }
   }
 
+  /**
+   * Writes all bytes of a small file at once. Says false, and writes nothing, if no more files may be
+   * open just now.
+   */
+  writeWhole(bytes: Uint8Array): boolean {
+    const file = this.#pool.handles.openAtOnce(() => openSync(this.path, NEW, 0o600));
+    if (file === undefined) return false;
+    this.#file = file;
+    writeAtOnce(file, bytes, 0);
+    this.#whole = this.#pool.hashers.of(this.#name, bytes);
+    this.#offset = this.#written = bytes.length;
+    return true;
+  }
+
   /** Writes what is left, and syncs it if it is what was sent; else it says false. */
   seal(digest: Uint8Array, attributes: Attributes, mark?: Mark): Promise<boolean> {
     this.#sealing = this.#seal(digest, attributes, mark);
@@ -178,8 +192,7 @@ export class Part {
     const file = this.#file ?? (await this.#open());
     if (bytes.length <= SMALL) {
       // Handing so little to another thread takes longer than writing it.
-      for (let at = 0; at < bytes.length; )
-        at += writeSync(file, bytes, at, bytes.length - at, offset + at);
+      writeAtOnce(file, bytes, offset);
       // Most files are small: to begin and to end a hash takes as long as to hash one.
       if (last && offset === 0) this.#whole = this.#pool.hashers.of(this.#name, bytes);
       else this.#hashed.update(bytes);
@@ -193,9 +206,8 @@ export class Part {
 
   async #open(): Promise<number> {
     this.#file = await this.#pool.handles.open(() => {
-      const { O_CREAT, O_EXCL, O_RDWR } = constants;
-      if (this.#from > 0) return openOwn(this.path, O_RDWR);
-      return openSync(this.path, O_CREAT | O_EXCL | O_RDWR | NO_FOLLOW, 0o600);
+      if (this.#from > 0) return openOwn(this.path, constants.O_RDWR);
+      return openSync(this.path, NEW, 0o600);
     });
     if (this.#from > 0) {
       if (fstatSync(this.#file).size < this.#from) throw new DropError('corrupt');
@@ -254,12 +266,20 @@ export function storedTime(mtime: number): number {
   return Math.min(Math.max(mtime, FIRST_TIME), LAST_TIME);
 }
 
+function writeAtOnce(file: number, bytes: Uint8Array, offset: number): void {
+  for (let at = 0; at < bytes.length; )
+    at += writeSync(file, bytes, at, bytes.length - at, offset + at);
+}
+
 async function writeAll(file: number, bytes: Buffer, offset: number): Promise<void> {
   for (let at = 0; at < bytes.length; ) {
     const rest = bytes.length - at;
     at += (await writeSome(file, bytes, at, rest, offset + at)).bytesWritten;
   }
 }
+
+/** Nothing may lie there, a link least of all. */
+const NEW = constants.O_CREAT | constants.O_EXCL | constants.O_RDWR | NO_FOLLOW;
 
 const writeSome = promisify(write);
 

@@ -1,10 +1,12 @@
 import { DropError } from '../errors.ts';
-import { MAX_CHUNK, MAX_CONTROL, MAX_GREETING } from '../limits.ts';
+import { MAX_CHUNK, MAX_CONTROL, MAX_GREETING, MAX_WHOLE } from '../limits.ts';
 
 /**
  * A frame is `length:u32 kind:u8` and `length` bytes of body, big-endian. A control body comes
  * whole. A data body starts with a head that comes whole; what follows comes in whatever pieces
- * the network brings: nobody waits for the rest of it, and nobody copies it.
+ * the network brings: nobody waits for the rest of it, and nobody copies it. A small file comes
+ * whole, too, and is not copied if it is there as a whole: it may be overwritten when the next
+ * bytes come.
  */
 export type Piece =
   | { readonly kind: number; readonly body: Uint8Array }
@@ -16,9 +18,13 @@ export type Piece =
       readonly body: Uint8Array;
     };
 
-/** The one kind of frame that carries data. */
+/** The kind of frame that carries a piece of a file. */
 export const DATA = 0x20;
 export const DATA_HEAD = 12;
+
+/** The kind that carries a small file. */
+export const FILE = 0x28;
+export const FILE_HEAD = 36;
 
 const HEADER = 5;
 
@@ -36,12 +42,14 @@ export class FrameDecoder {
   readonly #view = new DataView(this.#header.buffer);
   #headerFill = 0;
   #kind = 0;
-  /** The control body or the head of the data body, filled up to `#fill`. */
+  /** The control body, the head of the data body or the small file, filled up to `#fill`. */
   #whole = new Uint8Array(0);
   #fill = 0;
   /** Data bytes of this frame that came, and that are still to come. */
   #at = 0;
   #left = 0;
+  /** Where small files are gathered that come in pieces. */
+  #file = new Uint8Array(0);
   #greeted = false;
 
   /** The peer is known now: larger frames and data are let in. */
@@ -63,6 +71,13 @@ export class FrameDecoder {
         if (this.#headerFill < HEADER) return;
         this.#begin();
       }
+      if (this.#kind === FILE && this.#fill === 0 && rest.length >= this.#whole.length) {
+        const body = rest.subarray(0, this.#whole.length);
+        rest = rest.subarray(body.length);
+        this.#headerFill = 0;
+        yield { kind: FILE, body };
+        continue;
+      }
       this.#fill = fill(this.#whole, this.#fill);
       if (this.#fill < this.#whole.length) return;
       if (this.#kind === DATA) {
@@ -83,14 +98,28 @@ export class FrameDecoder {
   #begin(): void {
     const length = this.#view.getUint32(0);
     this.#kind = this.#view.getUint8(4);
-    const data = this.#kind === DATA;
-    const limit = !this.#greeted ? MAX_GREETING : data ? DATA_HEAD + MAX_CHUNK : MAX_CONTROL;
-    if (length > limit) throw new DropError('protocol', { message: 'A frame is too long.' });
-    if (data && (!this.#greeted || length <= DATA_HEAD))
+    if (length > this.#limit())
+      throw new DropError('protocol', { message: 'A frame is too long.' });
+    if (this.#kind === DATA && (!this.#greeted || length <= DATA_HEAD))
       throw new DropError('protocol', { message: 'A chunk without data.' });
-    this.#whole = new Uint8Array(data ? DATA_HEAD : length);
+    this.#whole =
+      this.#kind === FILE
+        ? this.#room(length)
+        : new Uint8Array(this.#kind === DATA ? DATA_HEAD : length);
     this.#fill = 0;
     this.#at = 0;
     this.#left = length - this.#whole.length;
+  }
+
+  #limit(): number {
+    if (!this.#greeted) return MAX_GREETING;
+    if (this.#kind === DATA) return DATA_HEAD + MAX_CHUNK;
+    return this.#kind === FILE ? FILE_HEAD + MAX_WHOLE : MAX_CONTROL;
+  }
+
+  /** Memory for a small file; the one before is not needed any more. */
+  #room(length: number): Uint8Array<ArrayBuffer> {
+    if (this.#file.length < length) this.#file = new Uint8Array(length);
+    return this.#file.subarray(0, length);
   }
 }

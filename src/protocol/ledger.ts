@@ -124,6 +124,15 @@ export class Ledger {
     this.#close(entry, row);
   }
 
+  /** A small file, all of it at once. */
+  file({ entry, bytes }: MessageOf<'file'>): void {
+    const row = this.#sending(entry);
+    ensure(row.at === 0 && entry !== this.#current, 'a whole file that was begun already');
+    ensure(row.entry.kind === 'file' && row.entry.size === bytes.length, 'a file of another size');
+    row.at = bytes.length;
+    this.#close(entry, row);
+  }
+
   /** The sender cannot send the rest of a file. */
   abandon({ entry }: MessageOf<'failed'>): void {
     this.#close(entry, this.#sending(entry));

@@ -3,7 +3,7 @@ import { DropError, type ErrorCode, fromWire, toWire } from '../errors.ts';
 import { MAX_BATCH, MAX_DEVICE_NAME, MAX_DIGEST_NAME, MAX_DIGESTS } from '../limits.ts';
 import { concat, fromHex, toHex, u32, utf8, view } from './bytes.ts';
 import { type Card, decodeCard, encodeCard } from './card.ts';
-import { DATA, DATA_HEAD, encodeFrame, type Piece } from './frame.ts';
+import { DATA, DATA_HEAD, encodeFrame, FILE, FILE_HEAD, type Piece } from './frame.ts';
 import { type Entry, isEntry, isName } from './manifest.ts';
 
 /** The newest version of the protocol that we speak, and the oldest that we still understand. */
@@ -94,6 +94,13 @@ export type Message =
       readonly bytes: Uint8Array;
     }
   | { readonly type: 'end'; readonly entry: number; readonly digest: Uint8Array }
+  /** A small file: all of its bytes, as from `chunk` and `end`. */
+  | {
+      readonly type: 'file';
+      readonly entry: number;
+      readonly digest: Uint8Array;
+      readonly bytes: Uint8Array;
+    }
   /** So much of a stream is written, and will not be asked for again. */
   | { readonly type: 'arrived'; readonly entry: number; readonly offset: number }
   | { readonly type: 'stored'; readonly entry: number }
@@ -129,6 +136,7 @@ export interface Kept {
 /** The bytes that say `message`, in parts that are sent one after the other. */
 export function encode(message: Message): Uint8Array[] {
   if (message.type === 'chunk') return encodeFrame(DATA, chunkHead(message), message.bytes);
+  if (message.type === 'file') return encodeFrame(FILE, fileHead(message), message.bytes);
   const codec = CODECS[message.type] as Codec<typeof message>;
   return encodeFrame(codec.kind, codec.encode(message));
 }
@@ -140,6 +148,7 @@ export function decode(piece: Piece): Message {
     const offset = safe(head.getBigUint64(4)) + piece.at;
     return { type: 'chunk', entry: head.getUint32(0), offset, bytes: piece.body };
   }
+  if (piece.kind === FILE) return decodeFile(piece.body);
   const type = TYPES.get(piece.kind);
   if (type === undefined) throw malformed();
   return CODECS[type].decode(piece.body);
@@ -177,7 +186,7 @@ const DigestNames = v.pipe(
 const TransferId = v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/));
 const Wire = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(255), v.transform(fromWire));
 
-const CODECS: { readonly [T in Exclude<MessageType, 'chunk'>]: Codec<MessageOf<T>> } = {
+const CODECS: { readonly [T in Exclude<MessageType, 'chunk' | 'file'>]: Codec<MessageOf<T>> } = {
   hello: {
     kind: 0x01,
     encode: ({ newest, oldest, intent, knows }) =>
@@ -418,6 +427,19 @@ function chunkHead({ entry, offset }: MessageOf<'chunk'>): Uint8Array {
   view(head).setUint32(0, entry);
   view(head).setBigUint64(4, BigInt(offset));
   return head;
+}
+
+function fileHead({ entry, digest }: MessageOf<'file'>): Uint8Array {
+  const head = new Uint8Array(FILE_HEAD);
+  view(head).setUint32(0, entry);
+  head.set(digest, 4);
+  return head;
+}
+
+function decodeFile(body: Uint8Array): MessageOf<'file'> {
+  const head = new Uint8Array(atLeast(body, FILE_HEAD).subarray(0, FILE_HEAD));
+  const entry = view(head).getUint32(0);
+  return { type: 'file', entry, digest: head.subarray(4), bytes: body.subarray(FILE_HEAD) };
 }
 
 function safe(value: bigint): number {

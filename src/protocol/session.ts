@@ -39,6 +39,7 @@ const RULES: Record<
       digest: 'offering',
       chunk: 'offering',
       end: 'offering',
+      file: 'offering',
       failed: 'offering',
       dial: 'offering',
       moved: 'offering',
@@ -47,6 +48,7 @@ const RULES: Record<
       digest: 'sending',
       chunk: 'sending',
       end: 'sending',
+      file: 'sending',
       failed: 'sending',
       dial: 'sending',
       moved: 'sending',
@@ -230,6 +232,9 @@ export class Session {
         break;
       case 'end':
         ledger.end(message);
+        break;
+      case 'file':
+        ledger.file(message);
         break;
       case 'failed':
         role === 'sender' ? ledger.abandon(message) : ledger.reject(message);

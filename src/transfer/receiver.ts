@@ -2,7 +2,13 @@ import { DropError, type ErrorCode } from '../errors.ts';
 import type { Extent } from '../events.ts';
 import { MAX_BATCH, MAX_OPEN_ENTRIES } from '../limits.ts';
 import { equal } from '../protocol/bytes.ts';
-import { type DataEntry, type Entry, hasData, sizeOf } from '../protocol/manifest.ts';
+import {
+  type DataEntry,
+  type Entry,
+  type FileEntry,
+  hasData,
+  sizeOf,
+} from '../protocol/manifest.ts';
 import type { DigestName, Kept, MessageOf, SkipReason } from '../protocol/message.ts';
 import type { Channel } from './channel.ts';
 import { Condition, together } from './condition.ts';
@@ -30,6 +36,12 @@ export interface Inbox {
    * `DropError` if this entry cannot be placed; the others are not concerned.
    */
   place(entry: Entry, digest: () => Promise<Uint8Array | null>): Placement | Promise<Placement>;
+
+  /**
+   * Stores a small file that came as a whole, as `open`, `write` and `commit` would. The bytes may
+   * be overwritten when it has returned.
+   */
+  store(entry: FileEntry, bytes: Uint8Array, digest: Uint8Array): Promise<Stored>;
 
   /** Begins a file, or goes on after the `from` bytes that `place` has said to be kept of it. */
   open(entry: DataEntry, from: number): Promise<IncomingFile>;
@@ -297,6 +309,7 @@ export async function runReceiver(
         'digest',
         'chunk',
         'end',
+        'file',
         'failed',
         'dial',
         'done',
@@ -314,6 +327,9 @@ export async function runReceiver(
           break;
         case 'end':
           await store(message);
+          break;
+        case 'file':
+          await takeWhole(message);
           break;
         case 'failed':
           await abandon(message);
@@ -375,10 +391,34 @@ export async function runReceiver(
     await channel.say({ type: 'arrived', entry: number, offset: written });
   }
 
+  /** A small file that came as a whole. */
+  async function takeWhole({ entry: number, digest, bytes }: MessageOf<'file'>): Promise<void> {
+    const job = jobOf(number);
+    const { entry, inbox } = job;
+    if (job.rejected || entry.kind !== 'file') return void jobs.delete(number);
+    tell({ type: 'started', entry, from: 0 });
+    owed -= job.left;
+    job.left = 0;
+    job.at = bytes.length;
+    const stored = inbox.store(entry, bytes, digest);
+    tell({ type: 'moved', bytes: bytes.length });
+    await commitLater(number, job, digest, stored);
+  }
+
   async function store({ entry: number, digest }: MessageOf<'end'>): Promise<void> {
     const job = jobOf(number);
     if (job.rejected) return void jobs.delete(number);
-    const commit = commitJob(number, job, digest)
+    await commitLater(number, job, digest, commitJob(job, digest));
+  }
+
+  /** Others may follow before a file is stored, but not too many. */
+  async function commitLater(
+    number: number,
+    job: Job,
+    digest: Uint8Array,
+    stored: Promise<Stored>,
+  ): Promise<void> {
+    const commit = settleStored(number, job, digest, stored)
       .catch((error: unknown) => {
         broken ??= { error };
         progress.fail(error);
@@ -391,13 +431,23 @@ export async function runReceiver(
     if (commits.size >= COMMITS) await progress.until(() => commits.size < COMMITS);
   }
 
-  async function commitJob(number: number, job: Job, digest: Uint8Array): Promise<void> {
+  async function commitJob(job: Job, digest: Uint8Array): Promise<Stored> {
+    const { entry } = job;
+    // Where no chunk came, all of it was kept, or there is nothing to it.
+    const empty = entry.kind === 'stream' && job.kept && !equal(job.kept, digest);
+    const file = await openJob(job, empty ? 0 : job.at);
+    return file.commit(digest);
+  }
+
+  async function settleStored(
+    number: number,
+    job: Job,
+    digest: Uint8Array,
+    stored: Promise<Stored>,
+  ): Promise<void> {
     const { entry } = job;
     try {
-      // Where no chunk came, all of it was kept, or there is nothing to it.
-      const empty = entry.kind === 'stream' && job.kept && !equal(job.kept, digest);
-      const file = await openJob(job, empty ? 0 : job.at);
-      const where = await file.commit(digest);
+      const where = await stored;
       jobs.delete(number);
       reception.settle(entry, 'stored');
       tell({ type: 'stored', entry, size: job.at, digest, algorithm, where });

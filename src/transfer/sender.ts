@@ -18,7 +18,7 @@ export interface Outbox {
   /** The names under which the things to send are offered, no two alike. */
   readonly roots: readonly string[];
 
-  /** Bytes up to which files are to be read together; at most `MAX_CHUNK`. */
+  /** Bytes up to which files are to be read together; at most `MAX_WHOLE`. */
   readonly small: number;
 
   /** What it can tell files by, best first; SHA-256 is among it. */
@@ -213,16 +213,16 @@ export async function runSender(channel: Channel, delivery: Delivery, tell: Tell
 
   async function sendTogether(small: readonly PlainJob[]): Promise<void> {
     const contents = outbox.readTogether(small.map(({ entry }) => entry));
-    const messages = small.flatMap((job, i): Message[] => {
+    const messages = small.map((job, i): Message => {
       const content = contents[i] as Whole | DropError;
-      if (content instanceof DropError) return [close(job, ofOneFile(content))];
+      if (content instanceof DropError) return close(job, ofOneFile(content));
       const { bytes, digest } = content;
       const { number: entry } = job;
       start(job, 0);
       job.at = bytes.length;
       tell({ type: 'moved', bytes: bytes.length });
-      const end = close(job, digest);
-      return bytes.length > 0 ? [{ type: 'chunk', entry, offset: 0, bytes }, end] : [end];
+      close(job, digest);
+      return { type: 'file', entry, digest, bytes };
     });
     await pass(...messages);
   }

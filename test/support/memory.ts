@@ -245,6 +245,13 @@ export class MemoryInbox implements Inbox {
     return { want: 'rest', size: part.length, digest: digestOf(this.digest, part) };
   }
 
+  async store(entry: FileEntry, bytes: Uint8Array, digest: Uint8Array): Promise<Stored> {
+    const copy = new Uint8Array(bytes);
+    const file = await this.open(entry, 0);
+    await file.write(copy);
+    return file.commit(digest);
+  }
+
   async open({ path }: DataEntry, from: number): Promise<IncomingFile> {
     const { parts, stored, digest: algorithm } = this;
     const { after, code } = this.broken[path] ?? { after: Number.POSITIVE_INFINITY, code: 'disk' };
