@@ -1,8 +1,10 @@
 #!/usr/bin/env node
-// Runs the built command, or says what is missing. No import stands at the top and the syntax is
-// old, so that a Node that is too old reads as far as the sentence that says so.
+// Runs the built command, or says what is missing. Nothing is required at the top and the syntax is
+// old, so that a Node that is too old reads as far as the sentence that says so. This and what it
+// requires is CommonJS, which Node 20 has loaded before it has made ready to load modules.
 
 const NEEDED = [20, 19];
+const COMMAND = '../dist/command/main.cjs';
 
 start();
 
@@ -12,7 +14,11 @@ function start() {
     return;
   }
   process.on('exit', onRanDry);
-  import('../dist/cli/main.js').then(run, notLoaded).catch(broken);
+  load().then(run, notLoaded).catch(broken);
+}
+
+function load() {
+  return new Promise((resolve) => resolve(require(COMMAND)));
 }
 
 function run(cli) {
@@ -24,19 +30,17 @@ function end(how) {
   process.removeListener('exit', onRanDry);
   if (typeof how === 'number') {
     process.exitCode = how;
-    return undefined;
+    return;
   }
-  return import('node:os').then((os) => {
-    process.exitCode = 128 + os.constants.signals[how];
-    if (process.platform === 'win32') return;
-    process.removeAllListeners(how);
-    process.kill(process.pid, how);
-  });
+  process.exitCode = 128 + require('node:os').constants.signals[how];
+  if (process.platform === 'win32') return;
+  process.removeAllListeners(how);
+  process.kill(process.pid, how);
 }
 
 function notLoaded(error) {
-  const unbuilt = /dist.cli.main\.js' imported from/.test(error.message);
-  if (error.code !== 'ERR_MODULE_NOT_FOUND' || !unbuilt) throw error;
+  const unbuilt = error.message.startsWith(`Cannot find module '${COMMAND}'`);
+  if (error.code !== 'MODULE_NOT_FOUND' || !unbuilt) throw error;
   fail('drop is not built yet; run: npm run setup');
 }
 

@@ -7,13 +7,13 @@ import { npm, project, script } from './npm.mjs';
 
 script(() => {
   if (isBuilt()) return;
-  if (!existsSync(join(project, 'node_modules', 'typescript')))
+  if (!existsSync(join(project, 'node_modules', 'rolldown')))
     npm('ci', '--ignore-scripts', '--include=dev', '--no-audit', '--no-fund');
   npm('run', 'build');
 });
 
 function isBuilt() {
-  const built = statSync(join(project, 'dist', 'cli', 'main.js'), { throwIfNoEntry: false });
+  const built = statSync(join(project, 'dist', 'command', 'main.cjs'), { throwIfNoEntry: false });
   if (built === undefined) return false;
   return readdirSync(join(project, 'src'), { recursive: true }).every(
     (path) => statSync(join(project, 'src', path)).mtimeMs <= built.mtimeMs,

@@ -34,7 +34,9 @@ const PATIENCE = 180_000;
 
 const HANGS = 'hangs';
 
-const TSC = 'typescript/bin/tsc';
+const TSC = 'node_modules/typescript/bin/tsc';
+const VITEST = 'node_modules/vitest/vitest.mjs';
+const BUNDLE = 'scripts/bundle.mjs';
 
 /** What is not over yet. */
 const running = new Set();
@@ -191,8 +193,9 @@ function ranOf(results, copy, [file, title]) {
 
 /** What the command under test is. */
 async function build(copy) {
-  const { code, said } = await command(copy, TSC, ['-p', 'src/tsconfig.json', '--noCheck']);
-  if (code !== 0) throw new Failure(said);
+  const compiling = command(copy, TSC, ['-p', 'src/tsconfig.json', '--noCheck']);
+  const outcomes = await Promise.all([compiling, command(copy, BUNDLE, [])]);
+  for (const { code, said } of outcomes) if (code !== 0) throw new Failure(said);
 }
 
 /** Runs the tests of a file with these titles; what came of it, or that it did not end. */
@@ -202,7 +205,7 @@ async function run(copy, file, titles) {
   const report = ['--reporter=json', `--outputFile=${path}`];
   rmSync(path, { force: true });
   const words = ['run', file, '-t', pattern, ...report];
-  if ((await command(copy, 'vitest/vitest.mjs', words)).code === undefined) return HANGS;
+  if ((await command(copy, VITEST, words)).code === undefined) return HANGS;
   try {
     return JSON.parse(readFileSync(path, 'utf8')).testResults;
   } catch {
@@ -210,12 +213,11 @@ async function run(copy, file, titles) {
   }
 }
 
-/** Runs a program of a package; what it said, and its exit code, undefined if it does not end. */
+/** Runs a program in a copy; what it said, and its exit code, undefined if it does not end. */
 function command(cwd, program, words) {
   const { TEST_REPORT: _, ...env } = process.env;
-  const file = join(cwd, 'node_modules', program);
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [file, ...words], {
+    const child = spawn(process.execPath, [program, ...words], {
       cwd,
       env,
       stdio: ['ignore', 'pipe', 'ignore'],

@@ -16,9 +16,9 @@ describe('bin/drop.js', () => {
     ['process.on("SIGTERM", () => {}); return "SIGTERM"', { signal: 'SIGTERM', stderr: '' }],
     ['process.exitCode = 0; throw new Error("oh")', { code: 1, stderr: /^Error: oh\n/ }],
     ['await new Promise(() => {})', { code: 1, stderr: /^drop ended without a result/ }],
-    ['await import("none")', { code: 1, stderr: /Cannot find package 'none'/ }],
+    ['require("none")', { code: 1, stderr: /Cannot find module 'none'/ }],
   ])('ends as main does that says %j', async (body, { stderr, ...end }) => {
-    const outcome = await runStub([], `export async function main(argv) { ${body} }`);
+    const outcome = await runStub([], `exports.main = async (argv) => { ${body} }`);
     expect(outcome).toMatchObject({ code: null, signal: null, ...end });
     expect(outcome.stderr).toMatch(stderr);
   });
@@ -32,15 +32,15 @@ describe('bin/drop.js', () => {
   });
 
   test('tells a broken build from a missing one', async () => {
-    const { code, stderr } = await runStub([], 'import "./gone.js"');
+    const { code, stderr } = await runStub([], 'require("./gone.cjs")');
     expect(code).toBe(1);
-    expect(stderr).toMatch(/Cannot find module .*gone\.js/);
+    expect(stderr).toMatch(/Cannot find module .*gone\.cjs/);
   });
 
   test.each(['18.20.8', '20.18.1', '9.0.0'])('refuses Node %s in one sentence', async (version) => {
     const pretend = `Object.defineProperty(process, 'versions', { value: { node: '${version}' } })`;
     const preload = ['--import', `data:text/javascript,${encodeURIComponent(pretend)}`];
-    const { code, stderr } = await runStub(preload, 'export const main = async () => 0');
+    const { code, stderr } = await runStub(preload, 'exports.main = async () => 0');
     expect({ code, stderr }).toEqual({
       code: 1,
       stderr: `drop needs Node 20.19 or newer; this is ${version}\n`,
@@ -65,9 +65,11 @@ describe('the package', () => {
     // npm 12 lists packages by name, older ones in an array.
     const [{ files }] = Object.values(JSON.parse(list)) as [{ files: { path: string }[] }];
     const paths = files.map(({ path }) => path);
-    expect(paths).toEqual(expect.arrayContaining([manifest.bin.drop, 'dist/cli/main.js']));
+    expect(paths).toEqual(expect.arrayContaining([manifest.bin.drop, 'dist/command/main.cjs']));
     expect(paths).toEqual(expect.arrayContaining(['dist/index.js', 'dist/index.d.ts']));
-    const expected = /^(bin\/drop\.js|dist\/.+\.(js|d\.ts)|[A-Z]+(\.md)?|package\.json)$/;
+    // Of the tests alone are the parts of the command, which is whole in dist/command.
+    const expected =
+      /^(bin\/(drop\.js|package\.json)|dist\/(?!cli\/|command\/).+\.(js|d\.ts)|dist\/command\/.+\.(cjs|txt)|[A-Z]+(\.md)?|package\.json)$/;
     expect(paths.filter((path) => !expected.test(path))).toEqual([]);
   });
 
@@ -106,13 +108,14 @@ test('setup says before the long work that the folder for commands is closed', a
   expect(stderr).toContain('~/.local/bin is not in your PATH');
 });
 
-/** Runs the stub beside a build that consists of this `main.js`, or of nothing. */
+/** Runs the stub beside a build that consists of this `main.cjs`, or of nothing. */
 async function runStub(options: readonly string[], main: string | undefined) {
   await using folder = new TempFolder();
   cpSync('bin', join(folder.path, 'bin'), { recursive: true });
   writeFileSync(join(folder.path, 'package.json'), '{ "type": "module" }');
-  mkdirSync(join(folder.path, 'dist', 'cli'), { recursive: true });
-  if (main !== undefined) writeFileSync(join(folder.path, 'dist', 'cli', 'main.js'), main);
+  const command = join(folder.path, 'dist', 'command');
+  mkdirSync(command, { recursive: true });
+  if (main !== undefined) writeFileSync(join(command, 'main.cjs'), main);
   const stub = join(folder.path, 'bin', 'drop.js');
   return await finished(spawn(process.execPath, [...options, stub, 'one', 'two']));
 }

@@ -1,7 +1,8 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { basename } from 'node:path';
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { oneLine, shellWord } from './format.ts';
+import { readVersion } from './version.ts';
 
 /** What every command can be told. */
 export interface Settings {
@@ -487,9 +488,4 @@ const SEE_HELP = 'See: drop --help';
 /** Whoever names a file first forgot the `send`. */
 function looksLikeFile(word: string): boolean {
   return !word.startsWith('-') && word !== '' && (/[./\\]/.test(word) || existsSync(word));
-}
-
-function readVersion(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
 }

@@ -50,9 +50,21 @@ export interface Io {
   readonly library: () => Promise<Library>;
 }
 
+/** Of the process. It opens a stream when that is first asked for, which takes its time. */
 export function processIo(): Io {
-  const { stdin, stdout, stderr } = process;
-  return { stdin, stdout, stderr, signals: process, library: () => import('../index.ts') };
+  return {
+    get stdin() {
+      return process.stdin;
+    },
+    get stdout() {
+      return process.stdout;
+    },
+    get stderr() {
+      return process.stderr;
+    },
+    signals: process,
+    library: () => import('../index.ts'),
+  };
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;

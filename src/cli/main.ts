@@ -1,7 +1,7 @@
-import { asksForJson, type Order, readArguments, UsageError } from './arguments.ts';
+import type { Order } from './arguments.ts';
 import type { Context } from './context.ts';
-import { jsonLine } from './format.ts';
 import { type Io, processIo } from './io.ts';
+import { readVersion } from './version.ts';
 
 /**
  * Runs `drop` with the words that follow it on the command line. Returns the exit code, or the
@@ -15,19 +15,26 @@ export async function main(
   io: Io = processIo(),
 ): Promise<number | NodeJS.Signals> {
   const output = new OutputWatch(io);
+  if (argv.length === 1 && argv[0] === '--version') return answer(`${readVersion()}\n`, io, output);
+  const { asksForJson, readArguments, UsageError } = await import('./arguments.ts');
   try {
     const order = readArguments(argv, io.stdout.columns);
     if (order.command !== 'answer') return await run(order, io, output);
-    await new Promise((written) => io.stdout.write(order.text, written));
-    return output.exit ?? 0;
+    return await answer(order.text, io, output);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     const { code, message, hint, exit } = error;
+    const { jsonLine } = await import('./format.ts');
     if (asksForJson(argv))
       io.stdout.write(`${jsonLine({ v: 1, event: 'error', code, message, hint })}\n`);
     else io.stderr.write(`Error: ${message}\n${hint}\n`);
     return exit;
   }
+}
+
+async function answer(text: string, { stdout }: Io, output: OutputWatch): Promise<number> {
+  await new Promise((written) => stdout.write(text, written));
+  return output.exit ?? 0;
 }
 
 async function run(order: Order, io: Io, output: OutputWatch): Promise<number | NodeJS.Signals> {
