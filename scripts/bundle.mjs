@@ -10,7 +10,7 @@ const target = join(project, 'dist', 'command');
 
 /** Of our own code, what most runs do without: it is loaded when it is needed, as packages are. */
 const APART =
-  /src[\\/](?:cli[\\/](?:arguments|format|devices|rows|picker|face-terminal|peers)|doctor[\\/](?!doctor|check|limit)|protocol[\\/]cpace)/;
+  /src[\\/](?:cli[\\/](?:arguments|format|devices|rows|picker|face-terminal|peers)|doctor[\\/](?!doctor|check|limit)|net[\\/](?:mdns|voices|guard)|protocol[\\/](?:cpace|knock))/;
 
 const bundle = await rolldown({
   cwd: project,

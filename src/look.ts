@@ -3,7 +3,7 @@ import type { PeerId } from './events.ts';
 import { type Address, onLink } from './net/addresses.ts';
 import { latest } from './net/latest.ts';
 import { isOwnAddress, listLinks } from './net/links.ts';
-import { browse } from './net/mdns.ts';
+import type { BrowseOptions } from './net/mdns.ts';
 import { merge } from './net/merge.ts';
 import { Porch } from './net/porch.ts';
 import { DEFAULT_PORT } from './net/ports.ts';
@@ -21,7 +21,7 @@ export async function* look(
 ): AsyncGenerator<Sighting, void> {
   yield* merge<Sighting>(
     signal,
-    (stop) => browse({ interfaces, survey, signal: stop }),
+    (stop) => announced({ interfaces, survey, signal: stop }),
     (stop) => remembered(self, stop),
     (stop) => lines(porch, stop),
     ...(scans ? [(stop: AbortSignal) => scanned(interfaces, stop)] : []),
@@ -40,6 +40,11 @@ export function makePorch(self: Self, { interfaces }: CommonOptions): Porch {
       return known !== undefined && known.trust !== 'blocked';
     },
   });
+}
+
+async function* announced(options: BrowseOptions): AsyncGenerator<Sighting, void> {
+  const { browse } = await import('./net/mdns.ts');
+  yield* browse(options);
 }
 
 /** How often a known device is looked for where it was, in milliseconds. */

@@ -6,7 +6,7 @@ import { Channel } from '../transfer/channel.ts';
 import { canonical } from './addresses.ts';
 import { keepLine } from './line.ts';
 import { isAmong } from './links.ts';
-import { type Knocker, knocker } from './mdns.ts';
+import type { Knocker } from './mdns.ts';
 import { KNOCK_PORTS } from './ports.ts';
 import { type Connection, type Credentials, type Listener, listen } from './tls.ts';
 import type { VoiceOptions } from './voices.ts';
@@ -75,7 +75,7 @@ export class Porch {
     }).catch(() => undefined);
     const opening = this.#opening;
     const listener = await opening;
-    if (this.#opening === opening && listener) this.#startKnocking(listener.port);
+    if (listener) await this.#startKnocking(listener.port, opening);
     return listener?.port;
   }
 
@@ -159,7 +159,10 @@ export class Porch {
     this.#knocks.delete(oldest);
   }
 
-  #startKnocking(port: number): void {
+  async #startKnocking(port: number, opening: Promise<Listener | undefined>): Promise<void> {
+    // Not needed by those who can be dialled, and read where their address is known.
+    const { knocker } = await import('./mdns.ts');
+    if (this.#opening !== opening) return;
     const { interfaces, survey, clock } = this.#options;
     try {
       this.#knocker ??= knocker(port, { interfaces, survey, clock });
