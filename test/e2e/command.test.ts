@@ -1,4 +1,5 @@
-import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import * as module from 'node:module';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ERRORS } from '../../src/errors.ts';
@@ -64,6 +65,28 @@ describe('one computer, two people', () => {
     expect(await readFile(join(ana.downloads, 'a.txt'), 'utf8')).toBe('mine');
     expect(await readFile(join(ana.downloads, 'a (1).txt'), 'utf8')).toBe('yours');
   });
+});
+
+test('what Node has compiled is kept for the next start, where nobody else can write', async () => {
+  await using ana = new Home();
+  const kept = join(ana.path, '.cache', 'drop');
+  const isKept = 'enableCompileCache' in module;
+  await drop(['--version'], { home: ana }).outcome();
+  expect(await readdir(kept).catch(() => [])).toHaveLength(isKept ? 1 : 0);
+  if (isKept) expect((await stat(kept)).mode & 0o777).toBe(0o700);
+
+  await rm(kept, { recursive: true, force: true });
+  await mkdir(kept, { recursive: true });
+  await chmod(kept, 0o777);
+  expect(await drop(['--version'], { home: ana }).outcome()).toMatchObject({ code: 0, stderr: '' });
+  expect(await readdir(kept)).toEqual([]);
+
+  await drop(['--version'], { home: ana, env: { XDG_CACHE_HOME: 'here' } }).outcome();
+  expect(await readdir(ana.path)).not.toContain('here');
+
+  await rm(kept, { recursive: true });
+  await writeFile(kept, 'no folder');
+  expect(await drop(['--version'], { home: ana }).outcome()).toMatchObject({ code: 0, stderr: '' });
 });
 
 test('one person, two terminals: this computer needs no code, and --once ends', async () => {
