@@ -1,42 +1,61 @@
-// The second half of `npm run build`: writes the command with all that it needs into few files,
-// dist/command/*.cjs, as a start takes long that reads a hundred. Nothing is renamed in them.
+// The second half of `npm run build`: writes the command and the library, each with all that it
+// needs, into few files, as a start takes long that reads a hundred. Nothing is renamed in them.
 
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { rolldown } from 'rolldown';
 import { project } from './npm.mjs';
 
-const target = join(project, 'dist', 'command');
+const dist = join(project, 'dist');
 
-/** Of our own code, what most runs do without: it is loaded when it is needed, as packages are. */
+/** Of our own code, what most runs do without: it is read when it is needed, as packages are. */
 const APART =
   /src[\\/](?:cli[\\/](?:arguments|format|devices|rows|picker|face-terminal|peers)|doctor[\\/](?!doctor|check|limit)|net[\\/](?:mdns|voices|guard)|protocol[\\/](?:cpace|knock))/;
 
-const bundle = await rolldown({
-  cwd: project,
-  input: 'src/cli/main.ts',
-  platform: 'node',
-  preserveEntrySignatures: 'allow-extension',
-  // What one loads when it needs it, another one may need at once.
-  checks: { ineffectiveDynamicImport: false },
-});
-rmSync(target, { recursive: true, force: true });
-const { output } = await bundle.write({
-  dir: target,
-  format: 'cjs',
-  entryFileNames: '[name].cjs',
-  chunkFileNames: '[name].cjs',
-  comments: { legal: true, annotation: false, jsdoc: false },
-  codeSplitting: {
-    groups: [
-      { name: 'main', test: /src[\\/]cli[\\/](?:main|io|version)\.ts$/ },
-      { name: 'arguments', test: /src[\\/]cli[\\/](?:arguments|format)\.ts$/ },
-      { name: 'core', test: (id) => /[\\/]src[\\/]/.test(id) && !APART.test(id) },
-    ],
-  },
-});
-await bundle.close();
-writeFileSync(join(target, 'THIRD-PARTY.txt'), licences(output.flatMap((part) => part.moduleIds)));
+const modules = [
+  // CommonJS, as Node 20 takes a tenth longer to start with modules.
+  ...(await bundle('src/cli/main.ts', 'command', {
+    format: 'cjs',
+    extension: 'cjs',
+    exports: 'allow-extension', // Its first file need not be divided for them.
+  })),
+  ...(await bundle('src/index.ts', 'library', {
+    format: 'esm',
+    extension: 'js',
+    exports: 'strict',
+  })),
+];
+writeFileSync(join(dist, 'THIRD-PARTY.txt'), licences(modules));
+
+/** Returns the paths of all modules that it is made of. */
+async function bundle(input, name, { format, extension, exports }) {
+  const dir = join(dist, name);
+  const built = await rolldown({
+    cwd: project,
+    input,
+    platform: 'node',
+    preserveEntrySignatures: exports,
+    // What one loads when it needs it, another one may need at once.
+    checks: { ineffectiveDynamicImport: false },
+  });
+  rmSync(dir, { recursive: true, force: true });
+  const { output } = await built.write({
+    dir,
+    format,
+    entryFileNames: `[name].${extension}`,
+    chunkFileNames: `[name].${extension}`,
+    comments: { legal: true, annotation: false, jsdoc: false },
+    codeSplitting: {
+      groups: [
+        { name: 'main', test: /src[\\/]cli[\\/](?:main|io|version)\.ts$/ },
+        { name: 'arguments', test: /src[\\/]cli[\\/](?:arguments|format)\.ts$/ },
+        { name: 'core', test: (id) => /[\\/]src[\\/]/.test(id) && !APART.test(id) },
+      ],
+    },
+  });
+  await built.close();
+  return output.flatMap(({ moduleIds }) => moduleIds);
+}
 
 /** What the licences of the packages want to be told of them wherever their code is. */
 function licences(modules) {

@@ -13,7 +13,9 @@ script(() => {
   const stage = mkdtempSync(join(tmpdir(), 'drop-release-'));
   try {
     const manifest = JSON.parse(readFileSync(join(project, 'package.json'), 'utf8'));
-    for (const name of [...manifest.files, 'README.md', 'LICENSE'])
+    // npm picks from them what `files` says.
+    const tops = manifest.files.map((pattern) => pattern.split('/')[0]);
+    for (const name of new Set([...tops, 'README.md', 'LICENSE']))
       if (existsSync(join(project, name)))
         cpSync(join(project, name), join(stage, name), { recursive: true });
     // These are for the checkout: npm would run `prepare` here, or warn that it does not.

@@ -1,6 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { Script } from 'node:vm';
 import { describe, expect, test } from 'vitest';
 import { TempFolder } from './support/home.ts';
@@ -66,10 +66,10 @@ describe('the package', () => {
     const [{ files }] = Object.values(JSON.parse(list)) as [{ files: { path: string }[] }];
     const paths = files.map(({ path }) => path);
     expect(paths).toEqual(expect.arrayContaining([manifest.bin.drop, 'dist/command/main.cjs']));
-    expect(paths).toEqual(expect.arrayContaining(['dist/index.js', 'dist/index.d.ts']));
-    // Of the tests alone are the parts of the command, which is whole in dist/command.
+    expect(paths).toEqual(expect.arrayContaining(['dist/library/index.js', 'dist/index.d.ts']));
+    expect(paths).toContain('dist/THIRD-PARTY.txt');
     const expected =
-      /^(bin\/(drop\.js|package\.json)|dist\/(?!cli\/|command\/).+\.(js|d\.ts)|dist\/command\/.+\.(cjs|txt)|[A-Z]+(\.md)?|package\.json)$/;
+      /^(bin\/(drop\.js|package\.json)|dist\/(command\/.+\.cjs|library\/.+\.js|(?!cli\/).+\.d\.ts|THIRD-PARTY\.txt)|[A-Z]+(\.md)?|package\.json)$/;
     expect(paths.filter((path) => !expected.test(path))).toEqual([]);
   });
 
@@ -86,13 +86,34 @@ describe('the package', () => {
     expect(missing).toEqual([]);
   });
 
-  test('depends on nothing that runs a script when it is installed', () => {
-    const { packages } = JSON.parse(readFileSync('package-lock.json', 'utf8'));
-    const shipped = Object.entries<{ dev?: boolean; hasInstallScript?: boolean }>(packages).filter(
-      ([, { dev }]) => !dev,
-    );
-    expect(shipped.length).toBeGreaterThan(Object.keys(manifest.dependencies).length);
-    expect(shipped.filter(([, { hasInstallScript }]) => hasInstallScript)).toEqual([]);
+  test('needs no other package to run', async () => {
+    const { dependencies, peerDependencies, optionalDependencies } = manifest;
+    expect({ dependencies, peerDependencies, optionalDependencies }).toEqual({});
+    await using folder = new TempFolder();
+    const parts = ['dist/command', 'dist/library'];
+    for (const part of [...parts, 'package.json'])
+      cpSync(part, join(folder.path, part), { recursive: true });
+    // Each file by itself, as some are only read when they are needed.
+    const files = parts.flatMap((part) => readdirSync(part).map((name) => `./${part}/${name}`));
+    expect(files.length).toBeGreaterThan(10);
+    const script = `for (const file of ${JSON.stringify(files)}) await import(file);`;
+    writeFileSync(join(folder.path, 'all.js'), script);
+    const child = spawn(process.execPath, [join(folder.path, 'all.js')]);
+    expect(await finished(child)).toMatchObject({ code: 0, stderr: '' });
+  });
+
+  test('has types that need no other package', () => {
+    const types = [...reachableTypes('dist/index.d.ts')];
+    expect(types).toContain(join('dist', 'protocol', 'manifest.d.ts'));
+    const imported = types.flatMap((path) => modulesOf(path).map((name) => `${path}: ${name}`));
+    expect(imported.filter((one) => !/: (\.|node:)/.test(one))).toEqual([]);
+  });
+
+  test('carries the licences of all packages whose code is in it', () => {
+    const licences = readFileSync('dist/THIRD-PARTY.txt', 'utf8');
+    // What our own code names is in it, and what that needs is found in the same way.
+    for (const name of ['@noble/curves', 'bonjour-service', 'commander', 'dns-packet', 'asn1js'])
+      expect(licences).toMatch(new RegExp(`^${name} \\d[^\\n]+\\n\\n[^]+?Copyright`, 'im'));
   });
 });
 
@@ -118,4 +139,21 @@ async function runStub(options: readonly string[], main: string | undefined) {
   if (main !== undefined) writeFileSync(join(command, 'main.cjs'), main);
   const stub = join(folder.path, 'bin', 'drop.js');
   return await finished(spawn(process.execPath, [...options, stub, 'one', 'two']));
+}
+
+/** What these types are made of, this file included. */
+function reachableTypes(path: string, found = new Set<string>()): Set<string> {
+  if (found.has(path)) return found;
+  found.add(path);
+  for (const name of modulesOf(path).filter((one) => one.startsWith('.')))
+    reachableTypes(join(dirname(path), name.replace(/\.[jt]s$/, '.d.ts')), found);
+  return found;
+}
+
+/** What a file of types imports. */
+function modulesOf(path: string): string[] {
+  const imports = readFileSync(path, 'utf8').matchAll(
+    /(?:\bfrom |\bimport\(|^import )["']([^"']+)["']/gm,
+  );
+  return Array.from(imports, ([, name]) => name ?? '');
 }
