@@ -13,7 +13,7 @@ script(() => {
 });
 
 function isBuilt() {
-  const built = statSync(join(project, 'dist', 'command', 'main.cjs'), { throwIfNoEntry: false });
+  const built = statSync(join(project, 'dist', 'THIRD-PARTY.txt'), { throwIfNoEntry: false });
   if (built === undefined) return false;
   return readdirSync(join(project, 'src'), { recursive: true }).every(
     (path) => statSync(join(project, 'src', path)).mtimeMs <= built.mtimeMs,
