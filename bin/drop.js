@@ -45,12 +45,10 @@ function keepCompiled() {
 /** The platform's place for what can be made again. */
 function cacheFolder() {
   const { join } = require('node:path');
-  const home = require('node:os').homedir();
-  const { LOCALAPPDATA, XDG_CACHE_HOME } = process.env;
-  if (process.platform === 'win32')
-    return join(LOCALAPPDATA || join(home, 'AppData', 'Local'), 'drop', 'Cache');
-  if (process.platform === 'darwin') return join(home, 'Library', 'Caches', 'drop');
-  return join(XDG_CACHE_HOME || join(home, '.cache'), 'drop');
+  const { HOME, LOCALAPPDATA, XDG_CACHE_HOME } = process.env;
+  if (process.platform === 'win32') return join(LOCALAPPDATA, 'drop', 'Cache');
+  if (process.platform === 'darwin') return join(HOME, 'Library', 'Caches', 'drop');
+  return join(XDG_CACHE_HOME || join(HOME, '.cache'), 'drop');
 }
 
 /** Whether there is such a folder that is ours alone. One is made if there is none. */
