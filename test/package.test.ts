@@ -87,8 +87,8 @@ describe('the package', () => {
   });
 
   test('needs no other package to run', async () => {
-    const { dependencies, peerDependencies, optionalDependencies } = manifest;
-    expect({ dependencies, peerDependencies, optionalDependencies }).toEqual({});
+    const { dependencies, peerDependencies } = manifest;
+    expect({ dependencies, peerDependencies }).toEqual({});
     await using folder = new TempFolder();
     const parts = ['dist/command', 'dist/library'];
     for (const part of [...parts, 'package.json'])
