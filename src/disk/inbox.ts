@@ -206,7 +206,7 @@ class DiskInbox implements Inbox {
   }
 
   async store(entry: FileEntry, bytes: Uint8Array, digest: Uint8Array): Promise<Stored> {
-    const part = this.#begin(entry);
+    const part = new Part(this.#staging.whole(), this.#pool, this.#digest);
     this.#parts.add(part);
     try {
       // Where not even one more file may be open, it has to wait, and so the bytes must be its own.

@@ -9,7 +9,7 @@ import {
   type Stats,
 } from 'node:fs';
 import { type FileHandle, open, readdir, realpath, stat } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename, join, sep } from 'node:path';
 import { DropError, type ErrorCode } from '../errors.ts';
 import { MAX_CHUNK, MAX_WHOLE } from '../limits.ts';
 import { equal } from '../protocol/bytes.ts';
@@ -265,15 +265,15 @@ class DiskOutbox implements Outbox {
   #readAtOnce(entry: FileEntry, block: Buffer): Uint8Array {
     const file = openSync(this.#sourceOf(entry.path), FLAGS);
     try {
-      ensureOffered(entry, fstatSync(file));
-      this.#ensureInside(entry.path);
       let length = 0;
       while (length < entry.size) {
         const count = readSync(file, block, length, entry.size - length, length);
         if (count === 0) throw changed(entry);
         length += count;
       }
+      // Nobody has seen yet what was read.
       ensureOffered(entry, fstatSync(file));
+      this.#ensureInside(entry.path);
       return block.subarray(0, length);
     } finally {
       closeSync(file);
@@ -328,7 +328,10 @@ class DiskOutbox implements Outbox {
 
   #sourceOf(path: string): string {
     const root = rootOf(path);
-    return join(this.#sources.get(root) as string, path.slice(root.length));
+    const source = this.#sources.get(root) as string;
+    const rest = path.slice(root.length);
+    // Both are in order already, so that most of what `join` does is in vain.
+    return sep === '/' && source !== '/' ? source + rest : join(source, rest);
   }
 }
 
@@ -488,5 +491,6 @@ const READING: Readonly<Record<string, ErrorCode>> = {
   // It was a file when it was offered, and is a link, a folder or a socket now.
   ELOOP: 'changed',
   EISDIR: 'changed',
+  ESPIPE: 'changed',
   ENXIO: 'changed',
 };

@@ -178,6 +178,9 @@ export class Staging {
   /** Those of them to which this transfer came. */
   readonly #settled = new Set<string>();
   #lines = 0;
+  /** Tells our whole files from those that a crash left. */
+  readonly #tag = randomBytes(4).toString('hex');
+  #wholes = 0;
 
   static async open(held: readonly [Held, ...Held[]], now: number): Promise<Staging> {
     const staging = new Staging(held);
@@ -215,6 +218,11 @@ export class Staging {
     return free;
   }
 
+  /** Where a small file goes that is here as a whole: there will be nothing to go on with. */
+  whole(): string {
+    return join(this.#held[0].path, `${this.#tag}.${this.#wholes++}.whole`);
+  }
+
   /** Somebody goes on writing a part. */
   resume(part: string): void {
     this.#busy.add(part);
@@ -222,8 +230,7 @@ export class Staging {
 
   /** Nobody writes a part any more; it may be gone. */
   end(part: string, kept: boolean): void {
-    this.#busy.delete(part);
-    if (!kept) this.#forget(part);
+    if (this.#busy.delete(part) && !kept) this.#forget(part);
   }
 
   /** Removes all parts of a path, except for those that are being written. */
@@ -286,10 +293,10 @@ export class Staging {
     for await (const { name } of names) {
       const path = join(folder, name);
       const [, key, spare] = PART.exec(name) ?? [];
-      if (key === undefined && name !== LIST) continue;
+      if (key === undefined && name !== LIST && !WHOLE.test(name)) continue;
       const found = lstatSync(path, { throwIfNoEntry: false });
       const good = found && isOwnFile(found) && found.size > 0 && !isOld(found, now);
-      if (good && key === undefined) this.#loadList(path, found);
+      if (good && name === LIST) this.#loadList(path, found);
       else if (good && key !== undefined && spare === undefined && parts++ < MAX_PARTS)
         this.#add(key, path);
       // A part that got its name just before a crash has two of them, and is not needed any more.
@@ -349,6 +356,9 @@ const DRAFT = /^[0-9a-f]{16}\.(\d{1,10})-(\d{1,20})\.json\.[0-9a-f]{16}\.tmp$/;
 
 /** Parts: of which path, and of which version of it; and perhaps that it is one of several. */
 const PART = /^([0-9a-f]{32})\.(?:stream|\d+\.-?\d+)(\.[0-9a-f]{16})?$/;
+
+/** A small file on its way to its name. */
+const WHOLE = /^[0-9a-f]{8}\.\d+\.whole$/;
 
 /** The list of folders that were made, and its lines: for which path, and which folder it is. */
 const LIST = 'made';

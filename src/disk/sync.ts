@@ -1,4 +1,4 @@
-import { closeSync, fsync, fsyncSync, openSync } from 'node:fs';
+import { fsync } from 'node:fs';
 import { open, statfs } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { isSystemError } from './failure.ts';
@@ -25,8 +25,8 @@ export async function syncFolder(path: string, handles = new Handles()): Promise
 
 /**
  * Makes files and names durable, many at once. On a disk a sync is left to other threads, and those
- * that are asked for together share a write of the disk's log. In memory there is nothing to do, and
- * to hand that to another thread takes fifty times as long as to do it.
+ * that are asked for together share a write of the disk's log. In memory there is nothing to do: to
+ * ask another thread to do that would take as long as all the rest of a small file.
  */
 export class Syncs {
   readonly #handles: Handles;
@@ -43,8 +43,7 @@ export class Syncs {
 
   /** Resolves when what an open file has is durable. */
   async file(file: number): Promise<void> {
-    if (this.#inMemory) fsyncSync(file);
-    else await syncFile(file);
+    if (!this.#inMemory) await syncFile(file);
   }
 
   /**
@@ -52,6 +51,7 @@ export class Syncs {
    * same turn, or while it is being synced, shares the next sync with all others that do.
    */
   folder(path: string): Promise<void> {
+    if (this.#inMemory) return DONE;
     const planned = this.#next.get(path);
     if (planned !== undefined) return planned;
     const next = this.#after(this.#running.get(path), path);
@@ -67,8 +67,7 @@ export class Syncs {
     this.#next.delete(path);
     this.#running.set(path, next);
     try {
-      if (this.#inMemory) syncFolderAtOnce(path);
-      else await syncFolder(path, this.#handles);
+      await syncFolder(path, this.#handles);
     } finally {
       this.#gate.leave();
       if (this.#running.get(path) === next) this.#running.delete(path);
@@ -82,19 +81,6 @@ export async function isInMemory(folder: string): Promise<boolean> {
   return (await statfs(folder)).type === TMPFS;
 }
 
-function syncFolderAtOnce(path: string): void {
-  try {
-    const folder = openSync(path, 'r');
-    try {
-      fsyncSync(folder);
-    } finally {
-      closeSync(folder);
-    }
-  } catch (error) {
-    if (!isImpossible(error)) throw error;
-  }
-}
-
 function isImpossible(error: unknown): boolean {
   if (process.platform === 'win32' && isSystemError(error, 'EPERM', 'EISDIR', 'EACCES'))
     return true;
@@ -102,6 +88,8 @@ function isImpossible(error: unknown): boolean {
 }
 
 const syncFile = promisify(fsync);
+
+const DONE = Promise.resolve();
 
 /** What Linux calls a file system in memory (statfs(2)). */
 const TMPFS = 0x0102_1994;
