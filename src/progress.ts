@@ -92,7 +92,8 @@ export class Progress {
         break;
       case 'moved':
         this.#moved += report.bytes;
-        this.#begun.set(this.#current, (this.#begun.get(this.#current) ?? 0) + report.bytes);
+        if (report.whole) this.#file = report.whole.path;
+        else this.#begun.set(this.#current, (this.#begun.get(this.#current) ?? 0) + report.bytes);
         this.#tick();
         break;
       case 'stored':
@@ -224,6 +225,7 @@ export class Progress {
 
   /** A file is whole, or given up. */
   #forget(path: string): void {
+    if (this.#begun.size + this.#leftOff.size === 0) return;
     this.#begun.delete(path);
     this.#leftOff.delete(path);
     this.#streams.delete(path);

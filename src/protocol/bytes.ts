@@ -30,9 +30,13 @@ export function utf8(text: string): Uint8Array {
 const ENCODER = new TextEncoder();
 
 export function u32(value: number): Uint8Array {
-  const bytes = new Uint8Array(4);
-  view(bytes).setUint32(0, value);
-  return bytes;
+  return Uint8Array.of(value >>> 24, value >>> 16, value >>> 8, value);
+}
+
+/** Without a `DataView`, of which each frame would need one. */
+export function readU32(bytes: Uint8Array, at: number): number {
+  const byte = (n: number): number => bytes[at + n] as number;
+  return ((byte(0) << 24) | (byte(1) << 16) | (byte(2) << 8) | byte(3)) >>> 0;
 }
 
 export function view(bytes: Uint8Array): DataView {

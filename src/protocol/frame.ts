@@ -1,5 +1,6 @@
 import { DropError } from '../errors.ts';
 import { MAX_CHUNK, MAX_CONTROL, MAX_GREETING, MAX_WHOLE } from '../limits.ts';
+import { readU32, u32 } from './bytes.ts';
 
 /**
  * A frame is `length:u32 kind:u8` and `length` bytes of body, big-endian. A control body comes
@@ -29,9 +30,10 @@ export const FILE_HEAD = 36;
 const HEADER = 5;
 
 export function encodeFrame(kind: number, ...body: Uint8Array[]): Uint8Array[] {
+  let length = 0;
+  for (const part of body) length += part.length;
   const header = new Uint8Array(HEADER);
-  const length = body.reduce((sum, part) => sum + part.length, 0);
-  new DataView(header.buffer).setUint32(0, length);
+  header.set(u32(length));
   header[4] = kind;
   return [header, ...body];
 }
@@ -39,7 +41,6 @@ export function encodeFrame(kind: number, ...body: Uint8Array[]): Uint8Array[] {
 /** Cuts a stream of bytes into pieces, however the network happened to slice it. */
 export class FrameDecoder {
   readonly #header = new Uint8Array(HEADER);
-  readonly #view = new DataView(this.#header.buffer);
   #headerFill = 0;
   #kind = 0;
   /** The control body, the head of the data body or the small file, filled up to `#fill`. */
@@ -96,8 +97,8 @@ export class FrameDecoder {
   }
 
   #begin(): void {
-    const length = this.#view.getUint32(0);
-    this.#kind = this.#view.getUint8(4);
+    const length = readU32(this.#header, 0);
+    this.#kind = this.#header[4] as number;
     if (length > this.#limit())
       throw new DropError('protocol', { message: 'A frame is too long.' });
     if (this.#kind === DATA && (!this.#greeted || length <= DATA_HEAD))

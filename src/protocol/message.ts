@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { DropError, type ErrorCode, fromWire, toWire } from '../errors.ts';
 import { MAX_BATCH, MAX_DEVICE_NAME, MAX_DIGEST_NAME, MAX_DIGESTS } from '../limits.ts';
-import { concat, fromHex, toHex, u32, utf8, view } from './bytes.ts';
+import { concat, fromHex, readU32, toHex, u32, utf8, view } from './bytes.ts';
 import { type Card, decodeCard, encodeCard } from './card.ts';
 import { DATA, DATA_HEAD, encodeFrame, FILE, FILE_HEAD, type Piece } from './frame.ts';
 import { type Entry, isEntry, isName } from './manifest.ts';
@@ -296,7 +296,7 @@ const CODECS: { readonly [T in Exclude<MessageType, 'chunk' | 'file'>]: Codec<Me
   compare: {
     kind: 0x17,
     encode: ({ entry }) => u32(entry),
-    decode: (body) => ({ type: 'compare', entry: view(exactly(body, 4)).getUint32(0) }),
+    decode: (body) => ({ type: 'compare', entry: readU32(exactly(body, 4), 0) }),
   },
   digest: {
     kind: 0x18,
@@ -306,7 +306,7 @@ const CODECS: { readonly [T in Exclude<MessageType, 'chunk' | 'file'>]: Codec<Me
       if (!none) exactly(body, 4 + DIGEST);
       return {
         type: 'digest',
-        entry: view(body).getUint32(0),
+        entry: readU32(body, 0),
         digest: none ? null : body.subarray(4),
       };
     },
@@ -316,13 +316,13 @@ const CODECS: { readonly [T in Exclude<MessageType, 'chunk' | 'file'>]: Codec<Me
     encode: ({ entry, digest }) => concat(u32(entry), digest),
     decode(body) {
       exactly(body, 4 + DIGEST);
-      return { type: 'end', entry: view(body).getUint32(0), digest: body.subarray(4) };
+      return { type: 'end', entry: readU32(body, 0), digest: body.subarray(4) };
     },
   },
   stored: {
     kind: 0x22,
     encode: ({ entry }) => u32(entry),
-    decode: (body) => ({ type: 'stored', entry: view(exactly(body, 4)).getUint32(0) }),
+    decode: (body) => ({ type: 'stored', entry: readU32(exactly(body, 4), 0) }),
   },
   failed: {
     kind: 0x23,
@@ -331,7 +331,7 @@ const CODECS: { readonly [T in Exclude<MessageType, 'chunk' | 'file'>]: Codec<Me
       exactly(body, 5);
       return {
         type: 'failed',
-        entry: view(body).getUint32(0),
+        entry: readU32(body, 0),
         code: fromWire(body[4] as number),
       };
     },
@@ -355,7 +355,7 @@ const CODECS: { readonly [T in Exclude<MessageType, 'chunk' | 'file'>]: Codec<Me
   complete: {
     kind: 0x25,
     encode: ({ missed }) => u32(missed),
-    decode: (body) => ({ type: 'complete', missed: view(exactly(body, 4)).getUint32(0) }),
+    decode: (body) => ({ type: 'complete', missed: readU32(exactly(body, 4), 0) }),
   },
   arrived: {
     kind: 0x26,
@@ -368,7 +368,7 @@ const CODECS: { readonly [T in Exclude<MessageType, 'chunk' | 'file'>]: Codec<Me
     decode(body) {
       exactly(body, 4 + OFFSET);
       const offset = safe(view(body).getBigUint64(4));
-      return { type: 'arrived', entry: view(body).getUint32(0), offset };
+      return { type: 'arrived', entry: readU32(body, 0), offset };
     },
   },
 };
@@ -430,16 +430,17 @@ function chunkHead({ entry, offset }: MessageOf<'chunk'>): Uint8Array {
 }
 
 function fileHead({ entry, digest }: MessageOf<'file'>): Uint8Array {
-  const head = new Uint8Array(FILE_HEAD);
-  view(head).setUint32(0, entry);
-  head.set(digest, 4);
-  return head;
+  return concat(u32(entry), digest);
 }
 
 function decodeFile(body: Uint8Array): MessageOf<'file'> {
   const head = new Uint8Array(atLeast(body, FILE_HEAD).subarray(0, FILE_HEAD));
-  const entry = view(head).getUint32(0);
-  return { type: 'file', entry, digest: head.subarray(4), bytes: body.subarray(FILE_HEAD) };
+  return {
+    type: 'file',
+    entry: readU32(head, 0),
+    digest: head.subarray(4),
+    bytes: body.subarray(FILE_HEAD),
+  };
 }
 
 function safe(value: bigint): number {

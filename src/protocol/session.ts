@@ -140,7 +140,8 @@ export class Session {
 
   /** Whether the sender has still something to send, so that another connection may be worth it. */
   get sending(): boolean {
-    return !this.#over && /offering|sending/.test(this.#state.sender);
+    const { sender } = this.#state;
+    return !this.#over && (sender === 'offering' || sender === 'sending');
   }
 
   /** How many entries are offered and not yet settled; never more than `MAX_OPEN_ENTRIES`. */
@@ -151,7 +152,8 @@ export class Session {
   /** Whether all is accepted, offered, decided and closed: the sender may say that it is done. */
   get sent(): boolean {
     const { sender, receiver } = this.#state;
-    return /sending|done/.test(sender) && /accepted|over/.test(receiver) && this.#ledger.sent;
+    const offered = sender === 'sending' || sender === 'done';
+    return offered && (receiver === 'accepted' || receiver === 'over') && this.#ledger.sent;
   }
 
   #observe(part: Part, message: Message, body: Uint8Array | undefined): void {
@@ -188,8 +190,9 @@ export class Session {
 
   #transfer(role: Role, message: Message): void {
     const state = this.#state[role];
-    const last = 'final' in message && message.final;
-    const next = RULES[role][state]?.[last ? (`last ${message.type}` as const) : message.type];
+    const isLast = 'final' in message && message.final;
+    const what = isLast ? (`last ${message.type}` as const) : message.type;
+    const next = RULES[role][state]?.[what];
     ensure(next !== undefined, `${role} said "${message.type}" in state "${state}"`);
     this.#count(role, message);
     this.#state[role] = next;

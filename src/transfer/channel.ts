@@ -38,7 +38,12 @@ export class Channel {
 
   /** Resolves when the messages are on their way; what they carry may be overwritten then. */
   async say(...messages: Message[]): Promise<void> {
-    await this.#out.write(...messages.flatMap((message) => this.session.say(message)));
+    const [first] = messages;
+    const parts =
+      messages.length === 1 && first !== undefined
+        ? this.session.say(first)
+        : messages.flatMap((message) => this.session.say(message));
+    await this.#out.write(...parts);
   }
 
   /** The peer's next message, which must be of one of these types. */

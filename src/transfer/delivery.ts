@@ -95,15 +95,20 @@ export interface Sent {
 
 /**
  * How many items at the front of a list fit into one control frame, at least one if there is any.
- * A UTF-16 unit of JSON takes at most three bytes.
+ * In JSON a UTF-16 unit of a text takes at most six bytes, and the rest of an entry fewer than 128.
  */
-export function batchOf(list: readonly unknown[]): number {
+export function batchOf(list: readonly (string | Entry)[]): number {
   let room = MAX_CONTROL - 256;
   let count = 0;
   for (const item of list) {
-    room -= 3 * JSON.stringify(item).length + 1;
+    room -= 6 * unitsOf(item) + 128;
     if (count > 0 && (room < 0 || count === MAX_BATCH)) break;
     count += 1;
   }
   return count;
+}
+
+function unitsOf(item: string | Entry): number {
+  if (typeof item === 'string') return item.length;
+  return item.path.length + (item.kind === 'link' ? item.target.length : 0);
 }

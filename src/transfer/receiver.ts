@@ -396,12 +396,11 @@ export async function runReceiver(
     const job = jobOf(number);
     const { entry, inbox } = job;
     if (job.rejected || entry.kind !== 'file') return void jobs.delete(number);
-    tell({ type: 'started', entry, from: 0 });
     owed -= job.left;
     job.left = 0;
     job.at = bytes.length;
     const stored = inbox.store(entry, bytes, digest);
-    tell({ type: 'moved', bytes: bytes.length });
+    tell({ type: 'moved', bytes: bytes.length, whole: entry });
     await commitLater(number, job, digest, stored);
   }
 

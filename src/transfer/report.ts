@@ -1,5 +1,5 @@
 import type { ErrorCode } from '../errors.ts';
-import type { DataEntry } from '../protocol/manifest.ts';
+import type { DataEntry, FileEntry } from '../protocol/manifest.ts';
 import type { DigestName, SkipReason } from '../protocol/message.ts';
 
 /** What happens in a transfer, as both stories tell it to whoever holds them. */
@@ -19,7 +19,8 @@ export type Report =
   | { readonly type: 'restarted' }
   /** A file is on its way, its first `from` bytes being there already. */
   | { readonly type: 'started'; readonly entry: DataEntry; readonly from: number }
-  | { readonly type: 'moved'; readonly bytes: number }
+  /** Of the file that was started last; or of `whole`, a small one that needs no start. */
+  | { readonly type: 'moved'; readonly bytes: number; readonly whole?: FileEntry }
   | {
       readonly type: 'stored';
       readonly entry: DataEntry;

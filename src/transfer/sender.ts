@@ -217,12 +217,10 @@ export async function runSender(channel: Channel, delivery: Delivery, tell: Tell
       const content = contents[i] as Whole | DropError;
       if (content instanceof DropError) return close(job, ofOneFile(content));
       const { bytes, digest } = content;
-      const { number: entry } = job;
-      start(job, 0);
       job.at = bytes.length;
-      tell({ type: 'moved', bytes: bytes.length });
+      tell({ type: 'moved', bytes: bytes.length, whole: job.entry });
       close(job, digest);
-      return { type: 'file', entry, digest, bytes };
+      return { type: 'file', entry: job.number, digest, bytes };
     });
     await pass(...messages);
   }

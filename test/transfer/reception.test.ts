@@ -755,7 +755,10 @@ describe('a file that is compared', () => {
     return receiver;
   };
   const sentOf = ({ reports }: Sending): string[] =>
-    reports.flatMap((one) => (one.type === 'started' ? [one.entry.path] : []));
+    reports.flatMap((one) => {
+      if (one.type === 'started') return [one.entry.path];
+      return one.type === 'moved' && one.whole ? [one.whole.path] : [];
+    });
 
   test.each([
     ['is sent if it is another one', bytes(20, 2), ['a', 'b']],

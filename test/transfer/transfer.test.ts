@@ -283,7 +283,7 @@ describe('resuming', () => {
     expect(sender.reports).toContainEqual(
       expect.objectContaining({ type: 'skipped', reason: 'unchanged' }),
     );
-    expect(sender.reports.filter(({ type }) => type === 'started')).toHaveLength(1);
+    expect(sender.reports.filter(({ type }) => type === 'moved')).toHaveLength(1);
   });
 });
 
