@@ -95,7 +95,7 @@ export class Part {
    * open just now.
    */
   writeWhole(bytes: Uint8Array): boolean {
-    const file = this.#pool.handles.openAtOnce(() => openSync(this.path, NEW, 0o600));
+    const file = this.#pool.handles.openAtOnce(() => create(this.path));
     if (file === undefined) return false;
     this.#file = file;
     writeAtOnce(file, bytes, 0);
@@ -207,7 +207,7 @@ export class Part {
   async #open(): Promise<number> {
     this.#file = await this.#pool.handles.open(() => {
       if (this.#from > 0) return openOwn(this.path, constants.O_RDWR);
-      return openSync(this.path, NEW, 0o600);
+      return create(this.path);
     });
     if (this.#from > 0) {
       if (fstatSync(this.#file).size < this.#from) throw new DropError('corrupt');
@@ -266,6 +266,11 @@ export function storedTime(mtime: number): number {
   return Math.min(Math.max(mtime, FIRST_TIME), LAST_TIME);
 }
 
+/** Nothing may lie there, a link least of all. */
+function create(path: string): number {
+  return openSync(path, constants.O_CREAT | constants.O_EXCL | constants.O_RDWR | NO_FOLLOW, 0o600);
+}
+
 function writeAtOnce(file: number, bytes: Uint8Array, offset: number): void {
   for (let at = 0; at < bytes.length; )
     at += writeSync(file, bytes, at, bytes.length - at, offset + at);
@@ -277,9 +282,6 @@ async function writeAll(file: number, bytes: Buffer, offset: number): Promise<vo
     at += (await writeSome(file, bytes, at, rest, offset + at)).bytesWritten;
   }
 }
-
-/** Nothing may lie there, a link least of all. */
-const NEW = constants.O_CREAT | constants.O_EXCL | constants.O_RDWR | NO_FOLLOW;
 
 const writeSome = promisify(write);
 

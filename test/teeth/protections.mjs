@@ -571,22 +571,22 @@ const PROTOCOL = [
   {
     name: 'frames are bounded',
     file: 'src/protocol/frame.ts',
-    from: "if (length > limit) throw new DropError('protocol', { message: 'A frame is too long.' });",
-    to: '',
+    from: 'length > this.#limit()',
+    to: 'false',
     test: messages('more than'),
   },
   {
     name: 'a stranger says no more than 128 bytes at once',
     file: 'src/protocol/frame.ts',
-    from: '!this.#greeted ? MAX_GREETING : data',
-    to: 'data',
+    from: 'if (!this.#greeted) return MAX_GREETING;',
+    to: '',
     test: messages('a stranger may say'),
   },
   {
     name: 'a stranger sends no data',
     file: 'src/protocol/frame.ts',
-    from: 'if (data && (!this.#greeted || length <= DATA_HEAD))',
-    to: 'if (data && length <= DATA_HEAD)',
+    from: 'this.#kind === DATA && (!this.#greeted || length <= DATA_HEAD)',
+    to: 'this.#kind === DATA && length <= DATA_HEAD',
     test: messages('data from a stranger'),
   },
   {
@@ -1244,8 +1244,8 @@ const DISK = [
   {
     name: 'a part is new',
     file: 'src/disk/part.ts',
-    from: 'O_CREAT | O_EXCL | O_RDWR | NO_FOLLOW',
-    to: 'O_CREAT | O_RDWR | NO_FOLLOW',
+    from: 'constants.O_CREAT | constants.O_EXCL | constants.O_RDWR',
+    to: 'constants.O_CREAT | constants.O_RDWR',
     test: inbox('that lies already where its bytes would go'),
   },
   {
@@ -1356,7 +1356,7 @@ const DISK = [
   {
     name: 'a file has a name only if it is what was sent',
     file: 'src/disk/part.ts',
-    from: 'if (!equal(this.#hash.digest(), digest)) return false;',
+    from: 'if (!equal(this.#whole ?? this.#hashed.digest(), digest)) return false;',
     to: '',
     test: inbox('that is not what was sent is refused and leaves nothing'),
   },
