@@ -395,7 +395,7 @@ export async function runReceiver(
   async function takeWhole({ entry: number, digest, bytes }: MessageOf<'file'>): Promise<void> {
     const job = jobOf(number);
     const { entry, inbox } = job;
-    if (job.rejected || entry.kind !== 'file') return void jobs.delete(number);
+    if (job.rejected || entry.kind !== 'file') return forget(number);
     owed -= job.left;
     job.left = 0;
     job.at = bytes.length;
@@ -406,7 +406,7 @@ export async function runReceiver(
 
   async function store({ entry: number, digest }: MessageOf<'end'>): Promise<void> {
     const job = jobOf(number);
-    if (job.rejected) return void jobs.delete(number);
+    if (job.rejected) return forget(number);
     await commitLater(number, job, digest, commitJob(job, digest));
   }
 
@@ -460,8 +460,14 @@ export async function runReceiver(
   /** The sender cannot send the rest of a file. */
   async function abandon({ entry: number, code }: MessageOf<'failed'>): Promise<void> {
     const job = jobOf(number);
-    jobs.delete(number);
+    forget(number);
     if (!job.rejected) await giveUp(number, job, code);
+  }
+
+  /** Nothing more comes of a file. Whoever is asked once more, is asked when all are settled. */
+  function forget(number: number): void {
+    jobs.delete(number);
+    progress.changed();
   }
 
   /** We cannot store a file; what still comes of it is let go by. */
