@@ -8,8 +8,8 @@ import type { Device, Extent, PeerId, ReceiveEvent } from './events.ts';
 import { type Allowance, type Guests, Idle, type Patience } from './guests.ts';
 import { STRANGER_IDLE } from './limits.ts';
 import { exchangeNames, keepAlive, remember } from './meet.ts';
-import { keepLine } from './net/line.ts';
 import { dialForData } from './net/data.ts';
+import { keepLine } from './net/line.ts';
 import { isOwnAddress } from './net/links.ts';
 import { DEFAULT_PORT } from './net/ports.ts';
 import type { Connection } from './net/tls.ts';
@@ -242,6 +242,7 @@ async function takeIn(
   // Reading out the code was a yes, to one question.
   let given = guest.paired;
   let rest: (() => void) | undefined;
+  const over = new AbortController();
   const host: Host = {
     freely: free,
     digests: hashers.names,
@@ -282,16 +283,13 @@ async function takeIn(
       return asks ? patience.inTurn(who, settle) : settle();
     },
     dial(port) {
-      // Whom nobody vouches for shall not choose where we knock.
-      if (!known) return;
-      const dialling = dialForData(current.connection, port, self.identity);
-      current.channel.expect(dialling);
-      dialling.then(
-        (connection) => {
-          current.connection = connection;
-        },
-        () => {}, // Then it stays on this one.
-      );
+      const { channel, connection } = current;
+      // Whom nobody vouches for shall not choose where we knock; what we dialled needs no other.
+      if (!known || connection.dialled) return;
+      const dialling = dialForData(connection, port, self.identity, over.signal);
+      void channel.expect(dialling).then(async () => {
+        current.connection = await dialling;
+      });
     },
     async open({ roots, checksum }) {
       await transfers.giveWay(transfer, roots);
@@ -315,6 +313,7 @@ async function takeIn(
       if (!transfer.complete) transfer.sums.tell(report);
     });
   } finally {
+    over.abort();
     idle?.pause();
     rest?.();
   }

@@ -1,4 +1,5 @@
 import { DropError } from '../errors.ts';
+import { STALL_LIMIT } from '../limits.ts';
 import { canonical } from './addresses.ts';
 import { type Connection, type Credentials, dial, listen } from './tls.ts';
 
@@ -9,16 +10,21 @@ import { type Connection, type Credentials, dial, listen } from './tls.ts';
  * that cannot be, because of a firewall for instance, the transfer stays where it is.
  */
 
-/** Dials the peer of a connection at another port of it. Throws `wrong-peer` if that is not it. */
+/**
+ * Dials the peer of a connection at another port of it. Throws `wrong-peer` if that is not it, and
+ * `unreachable` if nobody answers, or the signal is aborted before.
+ */
 export async function dialForData(
   { peer, remote }: Connection,
   port: number,
   credentials: Credentials,
+  signal: AbortSignal,
 ): Promise<Connection> {
   const limit = new AbortController();
   const timer = setTimeout(() => limit.abort(), DATA_LIMIT);
+  const either = AbortSignal.any([limit.signal, signal]);
   try {
-    const connection = await dial({ host: remote, port }, credentials, limit.signal, 'data');
+    const connection = await dial({ host: remote, port }, credentials, either, 'data');
     if (connection.peer === peer) {
       connection.greeted();
       return connection;
@@ -55,7 +61,8 @@ export async function awaitForData(
     admits: (_, from) => canonical(from) === canonical(remote),
     onConnection(arrived) {
       if (arrived.peer !== peer) return arrived.destroy();
-      arrived.greeted();
+      // It says nothing here before it has heard all that is on the way to it.
+      arrived.greeted(STALL_LIMIT);
       end(arrived);
     },
   });

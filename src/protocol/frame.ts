@@ -58,6 +58,11 @@ export class FrameDecoder {
     this.#greeted = true;
   }
 
+  /** Whether all that came were whole frames. */
+  get between(): boolean {
+    return this.#headerFill === 0;
+  }
+
   *push(bytes: Uint8Array): Generator<Piece, void> {
     let rest = bytes;
     const fill = (into: Uint8Array, from: number): number => {

@@ -144,6 +144,11 @@ export class Session {
     return !this.#over && (sender === 'offering' || sender === 'sending');
   }
 
+  /** Whether what the peer said ends with a whole message. */
+  get between(): boolean {
+    return this.#decoder.between;
+  }
+
   /** How many entries are offered and not yet settled; never more than `MAX_OPEN_ENTRIES`. */
   get open(): number {
     return this.#ledger.open;
@@ -249,6 +254,7 @@ export class Session {
         ledger.stored(message);
         break;
       case 'dial':
+        ensure(this.#state.receiver === 'accepted', 'a wish to be dialled before the answer');
         ensure(!this.#dialled, 'a second wish to be dialled');
         this.#dialled = true;
         break;

@@ -21,8 +21,9 @@ export class Channel {
   /** Over which we speak, and over which we hear: for a while they may be two. */
   #out: Pipe;
   #in: Pipe;
-  /** The one that takes over. */
+  /** The one that takes over, and who waits until the peer speaks over it. */
   #next: Promise<Pipe> | undefined;
+  #followed = (): void => {};
   #incoming: AsyncIterator<Uint8Array>;
   /** What the bytes say that came last. */
   #heard: Iterator<Message, void> = [][Symbol.iterator]();
@@ -69,19 +70,22 @@ export class Channel {
   }
 
   /**
-   * From now on we speak over another pipe to the same peer, which has asked for it; and hear over
-   * it as soon as the peer does so, too.
+   * From now on we speak over another pipe, which the peer has made because we asked for it.
+   * Resolves when the peer speaks over it, too, and it is all that there is; never, if that fails.
    */
-  moveTo(pipe: Pipe): void {
-    this.#next = Promise.resolve(pipe);
-    this.say({ type: 'moved' }).catch(() => {}); // Whoever says something next learns of it.
-    this.#out = pipe;
+  moveTo(pipe: Pipe): Promise<void> {
+    const followed = this.expect(Promise.resolve(pipe));
+    this.#move(pipe);
+    return followed;
   }
 
-  /** If the peer moves, it will be to this pipe. */
-  expect(pipe: Promise<Pipe>): void {
+  /** If the peer moves, it will be to this pipe. Resolves when it has; never, if it does not. */
+  expect(pipe: Promise<Pipe>): Promise<void> {
     this.#next = pipe;
     pipe.catch(() => {}); // Then it does not move.
+    return new Promise((resolve) => {
+      this.#followed = resolve;
+    });
   }
 
   /** Ends all pipes; resolves when that is done. */
@@ -103,23 +107,37 @@ export class Channel {
     void this.end();
   }
 
+  /** `moved` was the last word on the old pipe: what is half said there would go on over the new. */
   async #follow(): Promise<void> {
     const before = this.#in;
-    const pipe = await this.#next;
-    if (pipe === undefined || !this.#heard.next().done) throw new DropError('protocol');
-    if (this.#out !== pipe) this.moveTo(pipe);
+    const isLast = this.#heard.next().done && this.session.between;
+    if (this.#next === undefined || !isLast) throw new DropError('protocol');
+    const pipe = await this.#unlessFailed(this.#next).catch((cause) => {
+      throw this.#failure?.error ?? new DropError('disconnected', { cause });
+    });
+    if (this.#out !== pipe) this.#move(pipe);
     this.#in = pipe;
     this.#incoming = pipe.incoming[Symbol.asyncIterator]();
     void before.end();
+    this.#followed();
   }
 
-  #more(): Promise<Uint8Array> {
+  #move(pipe: Pipe): void {
+    this.say({ type: 'moved' }).catch(() => {}); // Whoever says something next learns of it.
+    this.#out = pipe;
+  }
+
+  async #more(): Promise<Uint8Array> {
+    const { value, done } = await this.#unlessFailed(this.#incoming.next());
+    if (done) throw new DropError('disconnected');
+    return value;
+  }
+
+  /** What a promise gives, unless we give up before. */
+  #unlessFailed<T>(promise: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       this.#interrupt = reject;
-      this.#incoming.next().then(({ value, done }) => {
-        if (done) reject(new DropError('disconnected'));
-        else resolve(value);
-      }, reject);
+      promise.then(resolve, reject);
     });
   }
 }
