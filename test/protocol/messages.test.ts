@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { DropError } from '../../src/errors.ts';
-import { MAX_CHUNK, MAX_CONTROL, MAX_GREETING } from '../../src/limits.ts';
+import { MAX_CHUNK, MAX_CONTROL, MAX_GREETING, MAX_WHOLE } from '../../src/limits.ts';
 import { concat, fromHex, toHex } from '../../src/protocol/bytes.ts';
 import { FrameDecoder } from '../../src/protocol/frame.ts';
 import { decode, encode, type Message } from '../../src/protocol/message.ts';
@@ -38,10 +38,27 @@ function hear(bytes: Uint8Array, cuts: readonly number[] = []): Message[] {
   const edges = [0, ...cuts.map((cut) => cut % (bytes.length + 1)), bytes.length].sort(
     (a, b) => a - b,
   );
-  const messages = edges
-    .slice(1)
-    .flatMap((edge, i) => [...decoder.push(bytes.slice(edges[i], edge))].map(decode));
+  /** All pieces come in the same memory, and lie anywhere in it. */
+  const memory = new Uint8Array(bytes.length + SHIFT);
+  const messages: Message[] = [];
+  for (const [i, edge] of edges.slice(1).entries()) {
+    const start = i % SHIFT;
+    const piece = memory.subarray(start, start + edge - (edges[i] as number));
+    piece.set(bytes.subarray(edges[i], edge));
+    // Bytes of files are their hearer's until the next message is asked for, all else for ever.
+    for (const one of decoder.push(piece)) messages.push(withOwnBytes(decode(one)));
+    memory.fill(0xee);
+  }
   return join(messages);
+}
+
+const SHIFT = 7;
+
+function withOwnBytes(message: Message): Message {
+  const { type } = message;
+  return type === 'chunk' || type === 'file'
+    ? { ...message, bytes: message.bytes.slice() }
+    : message;
 }
 
 /** A chunk comes in whatever pieces the network made of it; these are put together again. */
@@ -56,10 +73,7 @@ function join(messages: readonly Message[]): Message[] {
       last.offset + last.bytes.length === message.offset
     )
       joined[joined.length - 1] = { ...last, bytes: concat(last.bytes, message.bytes) };
-    else
-      joined.push(
-        message.type === 'chunk' ? { ...message, bytes: message.bytes.slice() } : message,
-      );
+    else joined.push(message);
   }
   return joined;
 }
@@ -84,6 +98,45 @@ test('slicing the stream anywhere gives the same messages', () => {
         expect(hear(bytes, cuts)).toEqual(join(messages));
       },
     ),
+  );
+});
+
+test('small files that come as a whole are not copied, and others only once', () => {
+  const message: Message = {
+    type: 'file',
+    entry: 1,
+    digest: new Uint8Array(32),
+    bytes: new Uint8Array(MAX_WHOLE).fill(7),
+  };
+  const frame = concat(...encode(message));
+  const bytes = concat(frame, frame, frame);
+  const decoder = new FrameDecoder();
+  decoder.greeted();
+  const at: ArrayBufferLike[] = [];
+  const hearPart = (from: number, to: number): void => {
+    for (const piece of decoder.push(bytes.subarray(from, to))) at.push(piece.body.buffer);
+  };
+  hearPart(0, frame.length + 100);
+  hearPart(frame.length + 100, bytes.length);
+  expect(at.map((memory) => memory === bytes.buffer)).toEqual([true, false, true]);
+  hearPart(0, 1000);
+  hearPart(1000, frame.length);
+  expect(at[3]).toBe(at[1]);
+});
+
+test('a decoder knows whether it has heard whole frames only', () => {
+  fc.assert(
+    fc.property(anyMessage, fc.nat(), (message, cut) => {
+      const bytes = concat(...encode(message));
+      const decoder = new FrameDecoder();
+      decoder.greeted();
+      expect(decoder.between).toBe(true);
+      const at = cut % bytes.length;
+      for (const _ of decoder.push(bytes.subarray(0, at)));
+      expect(decoder.between).toBe(at === 0);
+      for (const _ of decoder.push(bytes.subarray(at)));
+      expect(decoder.between).toBe(true);
+    }),
   );
 });
 
@@ -195,6 +248,13 @@ describe('whatever a peer sends is understood or a protocol error', () => {
     ['a digest and more', `0000002518${'00'.repeat(37)}`],
     ['two that are to be compared', '00000008170000000000000001'],
     ['a stream beyond 2^53', '0000000c26000000010020000000000000'],
+    ['a file without a digest', `0000002328${'00'.repeat(35)}`],
+    ['a file without anything', '0000000028'],
+    ['a port that is half', '000000012923'],
+    ['a port and more', '00000003299c4100'],
+    ['no port', '00000002290000'],
+    ['the port of another service', '000000022903ff'],
+    ['a move that says where', '000000022a9c41'],
     ['a chunk without data', '0000000c20000000000000000000000000'],
     ['an offset beyond 2^53', '0000000d20000000010020000000000000ff'],
   ])('when it is %s', (_, bytes) => {
@@ -243,6 +303,8 @@ describe('a frame is refused by its length, before any of it is kept', () => {
     ['a stranger may say', false, MAX_GREETING, 0x01],
     ['a control frame may have', true, MAX_CONTROL, 0x12],
     ['a chunk may have', true, 12 + MAX_CHUNK, 0x20],
+    ['a small file may have', true, 36 + MAX_WHOLE, 0x28],
+    ['a stranger may say as a small file', false, MAX_GREETING, 0x28],
   ])('more than %s', (_, greeted, most, kind) => {
     expect(push(greeted, header(most, kind))()).toEqual([]);
     expect(push(greeted, header(most + 1, kind))).toThrow(DropError);

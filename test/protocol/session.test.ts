@@ -79,6 +79,14 @@ const stored = (entry: number): Message => ({ type: 'stored', entry });
 const failed = (entry: number): Message => ({ type: 'failed', entry, code: 'changed' });
 const done: Message = { type: 'done' };
 const complete: Message = { type: 'complete', missed: 0 };
+const whole = (entry: number, length: number): Message => ({
+  type: 'file',
+  entry,
+  digest: new Uint8Array(32),
+  bytes: new Uint8Array(length),
+});
+const dial: Message = { type: 'dial', port: 40001 };
+const moved: Message = { type: 'moved' };
 const alive: Message = { type: 'alive' };
 const cancel: Message = { type: 'cancel', code: 'declined' };
 
@@ -199,6 +207,32 @@ describe('a conversation that is allowed', () => {
         ...a(complete),
       ],
     ],
+    ['small files, each at once', [...wanted, ...c(whole(1, 4), whole(2, 0), done)]],
+    [
+      'one in pieces, the next at once, and the other way round',
+      [...wanted, ...c(chunk(1, 0, 4), end(1), whole(2, 0)), ...a(stored(2), stored(1))],
+    ],
+    ['a file at once where nothing was kept', [...accepted, ...a(kept(1, 0)), ...c(whole(1, 4))]],
+    [
+      'a file at once that was given up',
+      [...wanted, ...a(failed(1)), ...c(whole(1, 4), whole(2, 0), done)],
+    ],
+    [
+      'a transfer that moves',
+      [
+        ...accepted,
+        ...c(dial),
+        ...a(want),
+        ...c(chunk(1, 0, 3), moved, alive, chunk(1, 3, 1)),
+        ...a(alive, moved),
+        ...c(end(1), end(2)),
+        ...a(stored(1), stored(2)),
+        ...c(done),
+        ...a(complete),
+      ],
+    ],
+    ['one that moves after the sender is done', [...sent, ...c(dial, moved, done), ...a(moved)]],
+    ['one that cannot move', [...wanted, ...c(dial, chunk(1, 0, 4), end(1), end(2), done)]],
     [
       'both give a file up',
       [...wanted, ...c(chunk(1, 0, 1)), ...a(failed(1)), ...c(chunk(1, 1, 1), failed(1), end(2))],
@@ -378,6 +412,42 @@ describe('a conversation that is not allowed, whoever says it', () => {
     ['stored twice', [...sent, ...a(stored(1))], a(stored(1))],
     ['stored and failed', [...sent, ...a(stored(1))], a(failed(1))],
     ['stored by the sender', sent, c(stored(1))],
+    ['a small file that is longer', wanted, c(whole(1, 5))],
+    ['a small file that is shorter', wanted, c(whole(1, 3))],
+    ['a small file of which some was kept', [...accepted, ...a(kept(1, 3))], c(whole(1, 4))],
+    ['a small file that was kept as a whole', [...accepted, ...a(kept(1, 4))], c(whole(1, 4))],
+    ['a small file that has begun', [...wanted, ...c(chunk(1, 0, 1))], c(whole(1, 4))],
+    ['a small file in the middle of another', [...wanted, ...c(chunk(1, 0, 1))], c(whole(2, 0))],
+    ['a small file that is sent', [...wanted, ...c(whole(1, 4))], c(whole(1, 4))],
+    ['a small file that was skipped over', [...wanted, ...c(whole(2, 0))], c(whole(1, 4))],
+    ['the end of a small file', [...wanted, ...c(whole(1, 4))], c(end(1))],
+    ['a small file that is not decided', accepted, c(whole(1, 4))],
+    [
+      'a small file that is not wanted',
+      [...accepted, ...a({ ...want, skip: [{ entry: 1, reason: 'identical' }] })],
+      c(whole(1, 4)),
+    ],
+    ['a small file that is a folder', wanted, c(whole(0, 0))],
+    ['a small file that is a stream', [...streamed, ...a(wantStream)], c(whole(0, 5))],
+    ['a small file that was never offered', wanted, c(whole(3, 0))],
+    ['a small file by the receiver', wanted, a(whole(1, 4))],
+    ['a small file before the greeting is over', [...c(hello), ...a(code)], c(whole(1, 4))],
+    ['a small file before the answer', [...beginning, ...c(roots, offer)], c(whole(1, 4))],
+    ['a small file after all is done', [...sent, ...c(done)], c(whole(1, 4))],
+    ['to be dialled before the greeting', [], c(dial)],
+    ['to be dialled before the answer', [...beginning, ...c(roots, offer)], c(dial)],
+    ['to be dialled twice', [...wanted, ...c(dial)], c(dial)],
+    ['to be dialled after it moved', [...wanted, ...c(dial, moved)], c(dial)],
+    ['to be dialled after all is done', [...sent, ...c(done)], c(dial)],
+    ['to be dialled by the receiver', wanted, a(dial)],
+    ['to move without being dialled', wanted, c(moved)],
+    ['to move before the greeting', [], c(moved)],
+    ['to move twice', [...wanted, ...c(dial, moved)], c(moved)],
+    ['to move again', [...wanted, ...c(dial, moved), ...a(moved)], c(moved)],
+    ['to move after all is done', [...sent, ...c(dial, done)], c(moved)],
+    ['the receiver moves first', [...wanted, ...c(dial)], a(moved)],
+    ['the receiver moves alone', wanted, a(moved)],
+    ['the receiver moves twice', [...wanted, ...c(dial, moved), ...a(moved)], a(moved)],
     ['data from the receiver', wanted, a(chunk(1, 0, 1))],
     ['done before all is sent', wanted, c(done)],
     ['done before the answer', [...beginning, ...c(roots, nothing)], c(done)],
