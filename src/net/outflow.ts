@@ -9,11 +9,13 @@ type Written = (error: Error | null | undefined) => void;
  */
 export class Outflow {
   readonly #socket: Writable;
-  /** Short parts side by side, and who waits until they are handed over. */
-  #joined: Buffer = Buffer.alloc(0);
-  #length = 0;
+  /** Where short parts lie side by side; those from `#from` to `#to` have not left yet. */
+  #sheet: Sheet | undefined;
+  #from = 0;
+  #to = 0;
+  /** Who waits until these are handed over. */
   #waiting: Written[] = [];
-  readonly #spare: Buffer[] = [];
+  readonly #spare: Sheet[] = [];
   #leaving = false;
 
   constructor(socket: Writable) {
@@ -22,6 +24,7 @@ export class Outflow {
 
   /** `written` is called when the system has taken all parts, and they may be overwritten. */
   write(parts: readonly Uint8Array[], written: Written): void {
+    if (parts.length === 0) return written(null);
     for (const [i, part] of parts.entries())
       this.#add(part, i === parts.length - 1 ? written : undefined);
     if (this.#leaving) return;
@@ -34,14 +37,16 @@ export class Outflow {
 
   /** Waits no longer for more. */
   flush(): void {
-    if (this.#length === 0 && this.#waiting.length === 0) return;
-    const [joined, waiting] = [this.#joined, this.#waiting];
-    this.#socket.write(joined.subarray(0, this.#length), (error) => {
-      this.#spare.push(joined);
+    const sheet = this.#sheet;
+    if (sheet === undefined || (this.#from === this.#to && this.#waiting.length === 0)) return;
+    const waiting = this.#waiting;
+    sheet.leaving += 1;
+    this.#socket.write(sheet.bytes.subarray(this.#from, this.#to), (error) => {
+      sheet.leaving -= 1;
+      this.#clear(sheet);
       for (const written of waiting) written(error);
     });
-    this.#joined = Buffer.alloc(0);
-    this.#length = 0;
+    this.#from = this.#to;
     this.#waiting = [];
   }
 
@@ -51,13 +56,32 @@ export class Outflow {
       this.#socket.write(part, written);
       return;
     }
-    if (this.#length + part.length > JOINED) this.flush();
-    if (this.#joined.length === 0)
-      this.#joined = this.#spare.pop() ?? Buffer.allocUnsafeSlow(JOINED);
-    this.#joined.set(part, this.#length);
-    this.#length += part.length;
+    if (this.#sheet === undefined || this.#to + part.length > JOINED) this.#turn();
+    this.#sheet?.bytes.set(part, this.#to);
+    this.#to += part.length;
     if (written !== undefined) this.#waiting.push(written);
   }
+
+  /** Goes on with a sheet on which nothing is. */
+  #turn(): void {
+    this.flush();
+    this.#sheet = this.#spare.pop() ?? { bytes: Buffer.allocUnsafeSlow(JOINED), leaving: 0 };
+    this.#from = this.#to = 0;
+  }
+
+  /** A sheet of which all has left is used again. */
+  #clear(sheet: Sheet): void {
+    if (sheet.leaving > 0) return;
+    if (sheet !== this.#sheet) this.#spare.push(sheet);
+    else if (this.#from === this.#to) this.#from = this.#to = 0;
+  }
+}
+
+/** However little a peer that does not read lets out at a time, it takes no more than it is long. */
+interface Sheet {
+  readonly bytes: Buffer;
+  /** How many pieces of it are being written. */
+  leaving: number;
 }
 
 /** Up to here, to copy a part is cheaper than to write it by itself. */
