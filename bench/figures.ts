@@ -62,13 +62,13 @@ export function judge(one: Row): Judged {
 }
 
 /** The smallest value that so many of all are not above (nearest rank); null if there are none. */
-function quantile(values: readonly number[], share: number): number | null {
+export function quantile(values: readonly number[], share: number): number | null {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? null;
 }
 
 export function table(rows: readonly Judged[]): string {
-  const cells = [
+  return aligned([
     ['', 'runs', 'missed', 'median', 'p95', 'worst', 'target', 'met'],
     ...rows.map((one) => [
       one.name,
@@ -78,7 +78,11 @@ export function table(rows: readonly Judged[]): string {
       one.target ? `${one.target.of} <= ${format(one.target.most, one.unit)}` : '',
       one.met === null ? '' : one.met ? 'yes' : 'NO',
     ]),
-  ];
+  ]);
+}
+
+/** Lines of cells as text in columns: the first to the left, all others to the right. */
+export function aligned(cells: readonly (readonly string[])[]): string {
   const widths = cells.reduce<number[]>(
     (most, line) => line.map((cell, i) => Math.max(most[i] ?? 0, cell.length)),
     [],
