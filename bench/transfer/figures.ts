@@ -28,18 +28,20 @@ export interface Measurement {
   readonly programs: readonly ProgramRuns[];
   /** Who could not take part, and why. */
   readonly without: readonly { readonly name: string; readonly why: string }[];
-  readonly targets: readonly Target[];
+  /** What else is to be said, in sentences. */
+  readonly notes?: readonly string[];
 }
 
-export interface ProgramRuns {
+interface ProgramRuns {
   readonly name: string;
   readonly encrypted: boolean;
   readonly runs: readonly Run[];
 }
 
-/** How many times as fast as `against` the program of this name is to be. */
+/** How many times as fast as `against` a program is to be. */
 export interface Target {
-  readonly program: string;
+  /** The first one of the measurement, if there is none. */
+  readonly program?: string;
   readonly against: string;
   readonly least: number;
   readonly aim: number;
@@ -82,41 +84,37 @@ export function ratios(first: readonly Run[], second: readonly Run[]): number[] 
   });
 }
 
-/** What a measurement has to do with its targets, those of the memory of drop among them. */
-export function judgements(measurement: Measurement, memory: Memory): Judged[] {
-  const { row, programs, targets } = measurement;
+/** How it stands with the speed that is wanted. Who did not run has no figures. */
+export function speeds({ row, programs }: Measurement, targets: readonly Target[]): Judged[] {
   const runsOf = (name: string) => programs.find((one) => one.name === name)?.runs ?? [];
-  const speeds = targets.map(({ program, against, least, aim }) =>
+  return targets.map(({ program = programs[0]?.name ?? '', against, least: must, aim }) =>
     judge(
-      {
-        row,
-        what: `${program}, speed of ${against}`,
-        unit: 'x',
-        bound: 'at least',
-        must: least,
-        aim,
-      },
+      { row, what: `${program}, speed of ${against}`, unit: 'x', bound: 'at least', must, aim },
       ratios(runsOf(program), runsOf(against)),
     ),
   );
+}
+
+/** How it stands with the memory of drop, with whatever options. */
+export function memory({ row, programs }: Measurement, limit: Limit): Judged[] {
   const ours = programs.filter(({ name }) => name.split(' ', 1)[0] === 'drop');
-  const peaks = (['sender', 'receiver'] as const).map((end) =>
+  return ENDS.map((end) =>
     judge(
-      { row, what: `drop, memory of the ${end}`, unit: 'MiB', bound: 'at most', ...memory },
+      { row, what: `drop, memory of the ${end}`, unit: 'MiB', bound: 'at most', ...limit },
       ours.flatMap(({ runs }) => present(runs.map((run) => run[end].peak))),
     ),
   );
-  return [...speeds, ...peaks];
 }
 
-/** MiB that each end of drop may take. */
-export interface Memory {
+export interface Limit {
   readonly must: number;
   readonly aim: number;
 }
 
+const ENDS = ['sender', 'receiver'] as const;
+
 /** One measurement for people. Speeds are those of the first program beside the others'. */
-export function table({ title, bytes, programs, without }: Measurement): string {
+export function table({ title, bytes, programs, without, notes = [] }: Measurement): string {
   const [first] = programs;
   const lines = programs.map(({ name, runs }) => {
     const walls = runs.map(({ wall }) => wall);
@@ -126,15 +124,11 @@ export function table({ title, bytes, programs, without }: Measurement): string 
       name,
       seconds(wall),
       range(walls, seconds),
-      wall === null ? '-' : `${(bytes / wall / 1e6).toFixed(0)}`,
+      wall === null || bytes === 0 ? '-' : whole(bytes / wall / 1e6),
       name === first?.name ? '' : times(quantile(faster, 0.5)),
       name === first?.name ? '' : range(faster, (one) => (one ?? 0).toFixed(2)),
-      ...(['sender', 'receiver'] as const).map((end) =>
-        seconds(quantile(present(runs.map((run) => run[end].cpu)), 0.5)),
-      ),
-      ...(['sender', 'receiver'] as const).map((end) =>
-        whole(quantile(present(runs.map((run) => run[end].peak)), 0.5)),
-      ),
+      ...ENDS.map((end) => seconds(quantile(present(runs.map((run) => run[end].cpu)), 0.5))),
+      ...ENDS.map((end) => whole(quantile(present(runs.map((run) => run[end].peak)), 0.5))),
     ];
   });
   const head = [
@@ -151,8 +145,21 @@ export function table({ title, bytes, programs, without }: Measurement): string 
   ];
   return [
     aligned([head, ...lines]),
-    ...without.map(({ name, why }) => `without ${name}: ${why}`),
+    ...programs.flatMap(({ name, runs }) => lateness(name, runs)),
+    ...without.map(({ name, why }) => `Without ${name}: ${why}.`),
+    ...notes,
   ].join('\n');
+}
+
+/** What the wall clock of a row does not hold. */
+function lateness(name: string, runs: readonly Run[]): string[] {
+  const late = quantile(
+    runs.map((run) => run.late),
+    0.5,
+  );
+  return late === null || late < 0.005
+    ? []
+    : [`${name}: the receiver ended ${seconds(late)} s after the sender.`];
 }
 
 export function targetTable(all: readonly Judged[]): string {

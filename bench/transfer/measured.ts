@@ -148,11 +148,11 @@ export class Measured implements AsyncDisposable {
   }
 }
 
-/** Seconds after which what has not happened will not. */
-const PATIENCE = 120;
+/** Seconds after which what has not happened will not; a million files take their time. */
+const PATIENCE = 1800;
 
 /** GNU time, which is not the word of the shell. Without it, nobody knows what a process took. */
-export const TIME = ['/usr/bin/time', '/bin/time'].find((path) => {
+const TIME = ['/usr/bin/time', '/bin/time'].find((path) => {
   try {
     return execFileSync(path, ['-q', '-f', '%M', 'true'], { stdio: 'pipe' }).length === 0;
   } catch {

@@ -61,6 +61,26 @@ export function tree(files: number, size: number, each: number): Make {
   };
 }
 
+/**
+ * A million files, every other one empty and the rest a few hundred bytes: nine in ten in folders
+ * of three hundred, the others in a single folder.
+ */
+export const million: Make = (path) => {
+  let bytes = 0;
+  for (let file = 0; file < 1_000_000; file++) {
+    const number = Math.floor(file / 300);
+    const flat = file >= 900_000;
+    const folder = flat
+      ? join(path, 'flat')
+      : join(path, `${Math.floor(number / 100)}`, `${number}`);
+    if (flat ? file === 900_000 : file % 300 === 0) mkdirSync(folder, { recursive: true });
+    const size = file % 2 === 0 ? 0 : 100 + (file % 400);
+    writeFileSync(join(folder, `file-${file}`), `${file} `.repeat(size).slice(0, size));
+    bytes += size;
+  }
+  return { path, folder: true, files: 1_000_000, bytes };
+};
+
 /** Writes as much into a folder and deletes it: memory that a guest has not touched for long is slow. */
 export function warm({ path, folder }: Payload, into: string): void {
   const copy = join(into, `warm-${basename(path)}`);
@@ -129,7 +149,7 @@ function* lines(bytes: number): Generator<Buffer> {
       const client = `10.${random() % 4}.${random() % 256}.${random() % 256}`;
       const path = `/${pick(PLACES)}/${random() % 100_000}`;
       const took = `${random() % 900}.${random() % 1000}ms`;
-      const trace = (random() * 2 ** 32 + random()).toString(16);
+      const trace = [0, 1, 2, 3].map(() => random().toString(16).padStart(8, '0')).join('');
       text +=
         `${new Date(at).toISOString()} ${pick(LEVELS)} [worker-${random() % 16}] ${client} ` +
         `"${pick(VERBS)} ${path} HTTP/1.1" ${pick(STATES)} ${random() % 50_000} ${took} ` +

@@ -76,8 +76,7 @@ export class Kit implements AsyncDisposable {
     if (this.#paired) return;
     const note = this.path('note');
     writeFileSync(note, 'hello');
-    const payload = { path: note, folder: false, files: 1, bytes: 5 };
-    await dropRun(this, stage, payload, this.bob.downloads, [], 'with the code');
+    await deliver(this, stage, note, this.bob.downloads, { withCode: true });
     this.#paired = true;
   }
 
@@ -91,27 +90,44 @@ export function drop(kit: Kit, ...options: readonly string[]): Program {
     name: ['drop', ...options].join(' '),
     encrypted: true,
     missing() {
-      const { stdout } = spawnSync(process.execPath, [COMMAND, 'send', '--help']);
-      const option = options.find((one) => one.startsWith('--') && !`${stdout}`.includes(one));
+      const option = options.find((one) => one.startsWith('--') && !knows(one));
       return option === undefined ? undefined : `this drop knows no ${option}`;
     },
-    async run(stage, payload, into) {
+    async run(stage, { path }, into) {
       await kit.pair(stage);
-      return dropRun(kit, stage, payload, into, options);
+      return deliver(kit, stage, path, into, { options });
     },
   };
 }
 
-async function dropRun(
+/** Whether `drop send` has this option. */
+export function knows(option: string): boolean {
+  const { stdout } = spawnSync(process.execPath, [COMMAND, 'send', '--help'], { encoding: 'utf8' });
+  return stdout.includes(option);
+}
+
+export interface Delivery {
+  readonly options?: readonly string[];
+  /** The two do not know each other yet. */
+  readonly withCode?: boolean;
+  /** Hears what the sender says. */
+  readonly onOutput?: (text: string) => void;
+}
+
+/**
+ * `drop receive`, which is ready before the clock starts, and `drop send`, whose end stops it: by
+ * then all is stored and acknowledged. What the receiver has to tidy up comes after that.
+ */
+export async function deliver(
   kit: Kit,
   stage: Stage,
-  { path }: Payload,
+  path: string,
   into: string,
-  options: readonly string[],
-  code?: 'with the code',
+  { options = [], withCode = false, onOutput }: Delivery,
 ): Promise<Run> {
   const told = kit.path('events');
   const receive = ['receive', '--once', '--yes', '--json', '--name', 'bob', '--into', into];
+  // Its events go to a file: nobody who reads them takes a share of the machine.
   await using receiver = new Measured(stage.receiver, process.execPath, [COMMAND, ...receive], {
     env: kit.bob.env,
     stdout: told,
@@ -119,10 +135,10 @@ async function dropRun(
   await receiver.until(() => readFileSync(told, 'utf8').includes('\n'), 'gets ready');
   const ready = JSON.parse(readFileSync(told, 'utf8').split('\n', 1)[0] ?? '') as ReceiveEvent;
   if (ready.event !== 'ready') throw new Error(`drop receive says ${JSON.stringify(ready)}`);
-  const to = `${stage.address}:${ready.port}`;
-  const send = ['send', '--to', to, ...options, path];
+  const send = ['send', '--to', `${stage.address}:${ready.port}`, ...options, path];
   await using sender = new Measured(stage.sender, process.execPath, [COMMAND, ...send], {
-    env: { ...kit.ana.env, ...(code && { DROP_CODE: ready.code ?? '' }) },
+    env: { ...kit.ana.env, ...(withCode && { DROP_CODE: ready.code ?? '' }) },
+    ...(onOutput && { onOutput }),
   });
   const sent = await sender.succeeded();
   const received = await receiver.succeeded();

@@ -20,7 +20,7 @@ export interface Link {
   readonly lost?: number;
 }
 
-export const PLACES = ['memory', 'disk'] as const;
+const PLACES = ['memory', 'disk'] as const;
 export type Place = (typeof PLACES)[number];
 
 /** Two hosts on one network, one of which sends. */
@@ -52,12 +52,19 @@ export class Stage implements Disposable {
 /** Folders in memory and on the disk, which go with it. */
 export class Ground implements Disposable {
   readonly #path = realpathSync(mkdtempSync(join(tmpdir(), 'drop-bench-')));
-  /** What the folder for what must be separate when it runs, which only packages make. */
+  /** Whether sshd was installed but never started here. */
   readonly #madeForSshd = !existsSync(FOR_SSHD);
 
   constructor() {
     for (const place of PLACES) mkdirSync(this.at(place));
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=6g', 'tmpfs', this.at('memory')]);
+    execFileSync('mount', [
+      '-t',
+      'tmpfs',
+      '-o',
+      'size=8g,nr_inodes=4m',
+      'tmpfs',
+      this.at('memory'),
+    ]);
     if (this.#madeForSshd) mkdirSync(FOR_SSHD, { mode: 0o755 });
   }
 
@@ -79,7 +86,7 @@ export class Ground implements Disposable {
   }
 }
 
-/** Where sshd locks its child in; it does not start without it. */
+/** Where sshd locks up what strangers talk to; it does not start without it. */
 const FOR_SSHD = '/run/sshd';
 
 const FILE_SYSTEMS: ReadonlyMap<number, string> = new Map([
