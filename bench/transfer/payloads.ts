@@ -3,12 +3,12 @@ import {
   closeSync,
   copyFileSync,
   cpSync,
-  fstatSync,
   mkdirSync,
   openSync,
   readdirSync,
   readSync,
   rmSync,
+  statSync,
   writeFileSync,
   writeSync,
 } from 'node:fs';
@@ -91,22 +91,14 @@ export function warm({ path, folder }: Payload, into: string): void {
 
 /** The first thing that is not the same at both paths, if anything. Times and modes do not count. */
 export function difference(left: string, right: string): string | undefined {
-  const [here, there] = [openSync(left, 'r'), openSync(right, 'r')];
-  try {
-    const kind = fstatSync(here);
-    const other = fstatSync(there);
-    if (kind.isDirectory() !== other.isDirectory()) return `${right} is of another kind`;
-    if (!kind.isDirectory())
-      return kind.size === other.size && sameBytes(here, there, kind.size)
-        ? undefined
-        : `${right} has another content`;
-  } finally {
-    closeSync(here);
-    closeSync(there);
+  const [here, there] = [statSync(left), statSync(right)];
+  if (here.isDirectory() !== there.isDirectory()) return `${right} is of another kind`;
+  if (!here.isDirectory()) {
+    const same = here.size === there.size && sameBytes(left, right, here.size);
+    return same ? undefined : `${right} has another content`;
   }
-  const names = readdirSync(left).sort();
   const others = new Set(readdirSync(right));
-  for (const name of names) {
+  for (const name of readdirSync(left)) {
     if (!others.delete(name)) return `${join(right, name)} is missing`;
     const found = difference(join(left, name), join(right, name));
     if (found !== undefined) return found;
@@ -115,14 +107,20 @@ export function difference(left: string, right: string): string | undefined {
   return undefined;
 }
 
-function sameBytes(here: number, there: number, size: number): boolean {
-  for (let at = 0; at < size; at += LEFT.length) {
-    const length = Math.min(LEFT.length, size - at);
-    if (readSync(here, LEFT, 0, length, at) !== length) return false;
-    if (readSync(there, RIGHT, 0, length, at) !== length) return false;
-    if (!LEFT.subarray(0, length).equals(RIGHT.subarray(0, length))) return false;
+function sameBytes(left: string, right: string, size: number): boolean {
+  const [here, there] = [openSync(left, 'r'), openSync(right, 'r')];
+  try {
+    for (let at = 0; at < size; at += LEFT.length) {
+      const length = Math.min(LEFT.length, size - at);
+      if (readSync(here, LEFT, 0, length, at) !== length) return false;
+      if (readSync(there, RIGHT, 0, length, at) !== length) return false;
+      if (!LEFT.subarray(0, length).equals(RIGHT.subarray(0, length))) return false;
+    }
+    return true;
+  } finally {
+    closeSync(here);
+    closeSync(there);
   }
-  return true;
 }
 
 const LEFT = Buffer.alloc(MIB);
