@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { generate } from 'selfsigned';
 import type { ReceiveEvent } from '../../src/events.ts';
@@ -263,12 +263,19 @@ function overSsh(
     async run(stage, payload, into) {
       const at = port++;
       const { client, server } = ssh;
+      mkdirSync(FOR_SSHD, { recursive: true, mode: 0o755 });
       const serve = ['-D', '-e', '-f', server, '-p', `${at}`];
       const [command, ...args] = call(client, at, payload, `${stage.address}:${into}/`);
       return served(stage, at, [whereIs('sshd') ?? 'sshd', ...serve], [command, ...args]);
     },
   };
 }
+
+/**
+ * Where sshd locks up what strangers talk to. It does not start without it, and only its service
+ * makes it. It stays, as another sshd may use it by now.
+ */
+const FOR_SSHD = '/run/sshd';
 
 export function rsyncDaemon(kit: Kit): Program {
   return {

@@ -1,13 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  realpathSync,
-  rmdirSync,
-  rmSync,
-  statfsSync,
-} from 'node:fs';
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, statfsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Host, Lab } from '../../test/lab/hosts.ts';
@@ -52,8 +44,6 @@ export class Stage implements Disposable {
 /** Folders in memory and on the disk, which go with it. */
 export class Ground implements Disposable {
   readonly #path = realpathSync(mkdtempSync(join(tmpdir(), 'drop-bench-')));
-  /** Whether sshd was installed but never started here. */
-  readonly #madeForSshd = !existsSync(FOR_SSHD);
 
   constructor() {
     for (const place of PLACES) mkdirSync(this.at(place));
@@ -65,7 +55,6 @@ export class Ground implements Disposable {
       'tmpfs',
       this.at('memory'),
     ]);
-    if (this.#madeForSshd) mkdirSync(FOR_SSHD, { mode: 0o755 });
   }
 
   at(place: Place): string {
@@ -82,12 +71,8 @@ export class Ground implements Disposable {
   [Symbol.dispose](): void {
     execFileSync('umount', ['--lazy', this.at('memory')]);
     rmSync(this.#path, { recursive: true, force: true });
-    if (this.#madeForSshd) rmdirSync(FOR_SSHD);
   }
 }
-
-/** Where sshd locks up what strangers talk to; it does not start without it. */
-const FOR_SSHD = '/run/sshd';
 
 const FILE_SYSTEMS: ReadonlyMap<number, string> = new Map([
   [0xef53, 'ext4'],
