@@ -17,6 +17,11 @@ export const MAX_CHUNK = 256 * 1024;
 
 /** A file that goes in a frame of its own, with its digest. Bounds what is gathered before it is heard. */
 export const MAX_WHOLE = 64 * 1024;
+/** The packed bytes of one, which are fewer than what they unpack to. */
+export const MAX_PACKED = 256 * 1024;
+
+/** Codecs that a receiver names. More than anybody has; bounds what is looked through. */
+export const MAX_CODECS = 16;
 
 /** A name as it is offered. Longer ones exist nowhere: 255 UTF-16 units are 765 bytes. */
 export const MAX_NAME = 1024;

@@ -28,8 +28,9 @@ export class Progress {
   #file = '';
   #total: { files: number; bytes: number } | null = null;
   #sized = true;
-  /** Over the wire, in all connections. */
+  /** Bytes of files that were moved in all connections, and what they took of the wire. */
   #moved = 0;
+  #wire = 0;
   /** Delivered. */
   #files = 0;
   #bytes = 0;
@@ -92,6 +93,7 @@ export class Progress {
         break;
       case 'moved':
         this.#moved += report.bytes;
+        this.#wire += report.wire;
         if (report.whole) this.#file = report.whole.path;
         else this.#begun.set(this.#current, (this.#begun.get(this.#current) ?? 0) + report.bytes);
         this.#tick();
@@ -170,7 +172,7 @@ export class Progress {
       ok: this.#firstFailure === undefined,
       files: this.#files,
       bytes: this.#bytes,
-      sent: this.#moved,
+      sent: this.#wire,
       resumed: this.#resumed,
       skipped: this.#skipped,
       failed: this.#failed,

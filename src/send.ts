@@ -1,17 +1,20 @@
 import { Awake } from './awake.ts';
+import { builtInCodecs } from './codecs.ts';
 import { Contact } from './contact.ts';
 import { Crossing } from './crossing.ts';
 import { openOutbox } from './disk/outbox.ts';
 import { DropError } from './errors.ts';
 import type { Peer, SendEvent, SilentPeer, Summary } from './events.ts';
 import type { Meeting, Trusting } from './meet.ts';
+import { Pace } from './pace.ts';
 import { Progress } from './progress.ts';
 import type { Target } from './reach.ts';
 import { type LookOptions, openSelf, type Self } from './self.ts';
 import { Delivery } from './transfer/delivery.ts';
 import { follow } from './transfer/follow.ts';
+import { Packer } from './transfer/packer.ts';
 import type { Tell } from './transfer/report.ts';
-import { runSender } from './transfer/sender.ts';
+import { runSender, type SenderOptions } from './transfer/sender.ts';
 
 export interface SendOptions extends LookOptions, Trusting {
   /** A peer from `discover`, or a name, an id, its first digits, or HOST[:PORT]. */
@@ -24,6 +27,16 @@ export interface SendOptions extends LookOptions, Trusting {
   readonly waitAgain?: number | undefined;
   /** Compares what is there by its content, not by its size and time. */
   readonly checksum?: boolean | undefined;
+  /**
+   * Whether what is sent is compressed on its way; `auto`, the default, finds out whether that is
+   * faster.
+   */
+  readonly compress?: 'auto' | 'always' | 'never' | undefined;
+  /**
+   * How many bytes a second go over the network at most; or a `Pace` that several transfers share.
+   * All frames count, but not what TLS and TCP add to them.
+   */
+  readonly limit?: number | Pace | undefined;
   /** Something to send that is read as it comes, and offered as a file of this name. */
   readonly stream?: Stream | undefined;
 }
@@ -55,6 +68,8 @@ async function sendAll(
   signal: AbortSignal,
 ): Promise<Summary> {
   const { wait = 10_000, waitAgain = 120_000, checksum, stream } = options;
+  const { compress = 'auto', limit } = options;
+  const pace = typeof limit === 'number' ? new Pace(limit) : limit;
   const outbox = await openOutbox(paths, { stream });
   const self = await openSelf(options);
   const { makePorch } = await import('./look.ts');
@@ -68,11 +83,13 @@ async function sendAll(
     emit({ event: 'waiting', ...peer });
 
     const delivery = new Delivery(outbox, { checksum });
+    const packer = compress === 'never' ? undefined : packerFor(compress);
     const progress = new Progress(peer, emit);
     const awake = new Awake();
     try {
       for (;;) {
-        const loss = await deliver(delivery, self, meeting, awake, signal, (report) => {
+        const how = { packer, pace };
+        const loss = await deliver(delivery, self, meeting, how, awake, signal, (report) => {
           if (/moved|stored|skipped/.test(report.type)) contact.held();
           // Somebody may be asked there as for any other transfer.
           if (report.type === 'restarted') emit({ event: 'waiting', ...peer });
@@ -98,11 +115,17 @@ async function sendAll(
   }
 }
 
+function packerFor(compress: 'auto' | 'always'): Packer {
+  const now = (): number => performance.now();
+  return new Packer({ codecs: builtInCodecs(), always: compress === 'always', now });
+}
+
 /** Delivers what one connection can. Returns how that was lost, if it was. */
 async function deliver(
   delivery: Delivery,
   self: Self,
   { channel, connection, keepAlive }: Meeting,
+  how: SenderOptions,
   awake: Awake,
   signal: AbortSignal,
   tell: Tell,
@@ -114,13 +137,14 @@ async function deliver(
   const crossing = new Crossing(self, channel, connection);
   let rest: (() => void) | undefined;
   try {
-    await runSender(channel, delivery, (report) => {
+    const told: Tell = (report) => {
       if (report.type === 'moved') {
         rest ??= awake.hold();
-        crossing.moved(report.bytes);
+        crossing.moved(report.wire);
       }
       tell(report);
-    });
+    };
+    await runSender(channel, delivery, told, how);
     return undefined;
   } catch (error) {
     const lost = error instanceof DropError && error.code === 'disconnected';

@@ -1,4 +1,5 @@
 import type { Awake } from './awake.ts';
+import { builtInCodecs } from './codecs.ts';
 import type { Hashers } from './disk/hashers.ts';
 import { type OnConflict, openInbox } from './disk/inbox.ts';
 import type { Mark } from './disk/mark.ts';
@@ -246,6 +247,7 @@ async function takeIn(
   const host: Host = {
     freely: free,
     digests: hashers.names,
+    codecs: builtInCodecs(),
     async reception(continues) {
       const before = continues && (await transfers.takeUp(id, continues, current));
       if (before) onAccepted(before);

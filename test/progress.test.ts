@@ -25,10 +25,10 @@ describe('what is kept of files that are not whole', () => {
   test('is summed up, whatever was there of it before', () => {
     const { files, kept } = summaryAfter(({ tell }) => {
       tell({ type: 'started', entry: file('a'), from: 0 });
-      tell({ type: 'moved', bytes: 1000 });
+      tell({ type: 'moved', bytes: 1000, wire: 1000 });
       tell({ type: 'stored', ...stored('a') });
       tell({ type: 'started', entry: file('b'), from: 200 });
-      tell({ type: 'moved', bytes: 100 });
+      tell({ type: 'moved', bytes: 100, wire: 100 });
     });
     expect([files, kept]).toEqual([1, 300]);
   });
@@ -36,7 +36,7 @@ describe('what is kept of files that are not whole', () => {
   test('is there after a lost connection, until the next one goes on with it', () => {
     const begin = (progress: Progress): void => {
       progress.tell({ type: 'started', entry: file('a'), from: 0 });
-      progress.tell({ type: 'moved', bytes: 400 });
+      progress.tell({ type: 'moved', bytes: 400, wire: 400 });
       progress.lost('disconnected');
     };
     expect(summaryAfter(begin).kept).toBe(400);
@@ -56,10 +56,10 @@ describe('what is kept of files that are not whole', () => {
   test('is nothing of what failed, and of what nobody else can go on with', () => {
     const summary = summaryAfter(({ tell }) => {
       tell({ type: 'started', entry: file('a'), from: 0 });
-      tell({ type: 'moved', bytes: 400 });
+      tell({ type: 'moved', bytes: 400, wire: 400 });
       tell({ type: 'failed', path: 'a', code: 'changed' });
       tell({ type: 'started', entry: { kind: 'stream', path: 's' }, from: 0 });
-      tell({ type: 'moved', bytes: 400 });
+      tell({ type: 'moved', bytes: 400, wire: 400 });
     });
     expect(summary).not.toHaveProperty('kept');
   });
@@ -67,7 +67,7 @@ describe('what is kept of files that are not whole', () => {
   test('is not for the sender to say', () => {
     const sent = summaryAfter(({ tell }) => {
       tell({ type: 'started', entry: file('a'), from: 0 });
-      tell({ type: 'moved', bytes: 400 });
+      tell({ type: 'moved', bytes: 400, wire: 400 });
     }, false);
     expect(sent).not.toHaveProperty('kept');
   });

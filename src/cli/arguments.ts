@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { basename } from 'node:path';
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { oneLine, shellWord } from './format.ts';
+import { oneLine, parseRate, shellWord } from './format.ts';
 import { readVersion } from './version.ts';
 
 /** What every command can be told. */
@@ -27,6 +27,9 @@ export interface SendOrder extends Settings {
   /** For how long the device may be away, at first and after each loss, in milliseconds. */
   readonly wait: number | undefined;
   readonly checksum: boolean;
+  readonly compress: Compress | undefined;
+  /** Bytes per second. */
+  readonly limit: number | undefined;
   /** Whether a device will do that is open to everyone, so that nobody can tell who it is. */
   readonly unverified: boolean;
   /** Whether to look for devices at each address of the own networks, too. */
@@ -48,6 +51,9 @@ export interface ReceiveOrder extends Settings {
   /** Whether everyone is let in. */
   readonly open: boolean;
 }
+
+const COMPRESS = ['auto', 'always', 'never'] as const;
+type Compress = (typeof COMPRESS)[number];
 
 const ON_CONFLICT = ['rename', 'skip', 'overwrite', 'newer'] as const;
 type OnConflict = (typeof ON_CONFLICT)[number];
@@ -293,16 +299,28 @@ function buildProgram(
       setting('--checksum', 'compare what is there already by its content, not by size and time'),
     )
     .addOption(
+      setting(
+        '--compress <when>',
+        'compress on the way; by default auto: where that is faster',
+      ).choices(COMPRESS),
+    )
+    .addOption(
+      setting('--limit <rate>', 'send no faster, e.g. 20MB/s, 500kB/s or 8Mbit/s').argParser(
+        parseLimit,
+      ),
+    )
+    .addOption(
       new Option('--unverified', 'also to a device that is --open: nobody can tell who gets it'),
     )
     .addOption(setting('--scan', SCAN))
     .addHelpText('after', EXAMPLES.send)
     .action((words: string[], values: SendValues, send: Command) => {
       const { to, wait, name, checksum = false, scan = false, unverified = false } = values;
+      const { compress, limit } = values;
       const named = send.getOptionValueSource('name') === 'cli';
       const stdin = takesStdin(words, named) ? (name ?? 'stdin') : undefined;
       const paths = words.filter((word) => word !== STDIN);
-      const how = { to, wait, checksum, scan, unverified };
+      const how = { to, wait, checksum, compress, limit, scan, unverified };
       take({ ...settings(), command: 'send', paths, stdin, ...how });
     });
 
@@ -391,6 +409,8 @@ interface SendValues {
   readonly wait?: number;
   readonly name?: string;
   readonly checksum?: boolean;
+  readonly compress?: Compress;
+  readonly limit?: number;
   readonly scan?: boolean;
   readonly unverified?: boolean;
 }
@@ -461,6 +481,15 @@ function parseSeconds(value: string): number {
   if (!/^\d+(\.\d+)?$/.test(value) || ms >= 2 ** 31)
     throw new InvalidArgumentError('It must be a number of seconds.');
   return ms;
+}
+
+function parseLimit(value: string): number {
+  const rate = parseRate(value);
+  if (rate === null)
+    throw new InvalidArgumentError(
+      'A rate is written as 20MB/s, 500kB/s, 1MiB/s or 8Mbit/s; a number alone is bytes a second.',
+    );
+  return rate;
 }
 
 /** What commander says, as a sentence and what to try. */

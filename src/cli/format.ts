@@ -52,6 +52,26 @@ export function parseCode(text: string): string | null {
   return /^\d{6}$/.test(digits) ? digits : null;
 }
 
+/** A rate as it is typed, `20MB/s` or `8Mbit/s`, in bytes per second; null if it is none. */
+export function parseRate(text: string): number | null {
+  const [, number, prefix = '', unit] =
+    /^(\d+(?:\.\d+)?) *(?:([kKMG]?|[KMG]i)(B|bit))?(?:\/s)?$/.exec(text.trim()) ?? [];
+  const factor = PREFIXES[prefix.toUpperCase()];
+  if (number === undefined || factor === undefined) return null;
+  const rate = (Number(number) * factor) / (unit === 'bit' ? 8 : 1);
+  return rate >= 1 && rate < Number.MAX_SAFE_INTEGER ? rate : null;
+}
+
+const PREFIXES: Readonly<Record<string, number>> = {
+  '': 1,
+  K: 1e3,
+  M: 1e6,
+  G: 1e9,
+  KI: 1024,
+  MI: 1024 ** 2,
+  GI: 1024 ** 3,
+};
+
 /** The first digits of a peer id, enough to tell the devices of one room apart. */
 export function shortId(id: string): string {
   return id.slice(0, 8);

@@ -21,7 +21,7 @@ export async function send(order: SendOrder, context: Context): Promise<number> 
   face.busy(typeof to === 'string' ? `Looking for ${name}...` : `Calling ${name}...`);
   let knocked = false;
 
-  const { stdin, wait, checksum, scan } = order;
+  const { stdin, wait, checksum, compress, limit, scan } = order;
   const options: SendOptions = {
     ...common,
     to,
@@ -30,6 +30,8 @@ export async function send(order: SendOrder, context: Context): Promise<number> 
     // Whoever sits there sees that it waits, and can end it.
     waitAgain: wait ?? (asker && Number.POSITIVE_INFINITY),
     checksum,
+    compress,
+    limit,
     scan,
     stream: stdin === undefined ? undefined : { name: stdin, source: io.stdin },
     code,

@@ -26,13 +26,8 @@ import {
 } from '../protocol/manifest.ts';
 import type { DigestName, Kept } from '../protocol/message.ts';
 import { numbered, type Platform } from '../protocol/names.ts';
-import {
-  BLOCKS_IN_FLIGHT,
-  type Block,
-  type Outbox,
-  type Unsendable,
-  type Whole,
-} from '../transfer/sender.ts';
+import { BLOCKS_IN_FLIGHT } from '../transfer/outflow.ts';
+import type { Block, Outbox, Unsendable, Whole } from '../transfer/sender.ts';
 import { diskFailure, isSystemError } from './failure.ts';
 import { type Hasher, Hashers } from './hashers.ts';
 import { NO_FOLLOW, NO_WAIT, platformHere } from './platform.ts';

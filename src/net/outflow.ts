@@ -24,7 +24,7 @@ export class Outflow {
 
   /** `written` is called when the system has taken all parts, and they may be overwritten. */
   write(parts: readonly Uint8Array[], written: Written): void {
-    if (parts.length === 0) return written(null);
+    if (parts.length === 0) written(null);
     for (const [i, part] of parts.entries())
       this.#add(part, i === parts.length - 1 ? written : undefined);
     if (this.#leaving) return;

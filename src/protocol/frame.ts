@@ -1,5 +1,5 @@
 import { DropError } from '../errors.ts';
-import { MAX_CHUNK, MAX_CONTROL, MAX_GREETING, MAX_WHOLE } from '../limits.ts';
+import { MAX_CHUNK, MAX_CONTROL, MAX_GREETING, MAX_PACKED, MAX_WHOLE } from '../limits.ts';
 import { readU32, u32 } from './bytes.ts';
 
 /**
@@ -19,9 +19,13 @@ export type Piece =
       readonly body: Uint8Array;
     };
 
-/** The kind of frame that carries a piece of a file. */
+/** The kind of frame that carries a piece of a file as it is. */
 export const DATA = 0x20;
 export const DATA_HEAD = 12;
+
+/** A chunk that is packed comes whole, for only the whole can be unpacked. */
+export const PACKED = 0x27;
+export const PACKED_HEAD = 17;
 
 /** The kind that carries a small file. */
 export const FILE = 0x28;
@@ -104,8 +108,8 @@ export class FrameDecoder {
   #begin(): void {
     const length = readU32(this.#header, 0);
     this.#kind = this.#header[4] as number;
-    if (length > this.#limit())
-      throw new DropError('protocol', { message: 'A frame is too long.' });
+    const limit = this.#greeted ? limitOf(this.#kind) : MAX_GREETING;
+    if (length > limit) throw new DropError('protocol', { message: 'A frame is too long.' });
     if (this.#kind === DATA && (!this.#greeted || length <= DATA_HEAD))
       throw new DropError('protocol', { message: 'A chunk without data.' });
     this.#whole =
@@ -117,15 +121,16 @@ export class FrameDecoder {
     this.#left = length - this.#whole.length;
   }
 
-  #limit(): number {
-    if (!this.#greeted) return MAX_GREETING;
-    if (this.#kind === DATA) return DATA_HEAD + MAX_CHUNK;
-    return this.#kind === FILE ? FILE_HEAD + MAX_WHOLE : MAX_CONTROL;
-  }
-
   /** Memory for a small file; the one before is not needed any more. */
   #room(length: number): Uint8Array<ArrayBuffer> {
     if (this.#file.length < length) this.#file = new Uint8Array(length);
     return this.#file.subarray(0, length);
   }
+}
+
+/** How long a body may be that a peer sends. */
+function limitOf(kind: number): number {
+  if (kind === DATA) return DATA_HEAD + MAX_CHUNK;
+  if (kind === FILE) return FILE_HEAD + MAX_WHOLE;
+  return kind === PACKED ? PACKED_HEAD + MAX_PACKED : MAX_CONTROL;
 }

@@ -108,12 +108,13 @@ export class Ledger {
     }
   }
 
-  chunk({ entry, offset, bytes }: MessageOf<'chunk'>): void {
+  /** `size` bytes of a file, however they came. */
+  chunk(entry: number, offset: number, size: number): void {
     const row = this.#sending(entry);
     // What was kept may prove to be something else: then the file starts over.
     const starts = entry !== this.#current && offset === 0;
     ensure(starts || offset === row.at, 'a chunk out of order');
-    row.at = offset + bytes.length;
+    row.at = offset + size;
     ensure(fits(row, row.at), 'more bytes than offered');
     this.#current = entry;
   }

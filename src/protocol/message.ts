@@ -1,9 +1,25 @@
 import * as v from 'valibot';
 import { DropError, type ErrorCode, fromWire, toWire } from '../errors.ts';
-import { MAX_BATCH, MAX_DEVICE_NAME, MAX_DIGEST_NAME, MAX_DIGESTS } from '../limits.ts';
+import {
+  MAX_BATCH,
+  MAX_CHUNK,
+  MAX_CODECS,
+  MAX_DEVICE_NAME,
+  MAX_DIGEST_NAME,
+  MAX_DIGESTS,
+} from '../limits.ts';
 import { concat, fromHex, readU32, toHex, u32, utf8, view } from './bytes.ts';
 import { type Card, decodeCard, encodeCard } from './card.ts';
-import { DATA, DATA_HEAD, encodeFrame, FILE, FILE_HEAD, type Piece } from './frame.ts';
+import {
+  DATA,
+  DATA_HEAD,
+  encodeFrame,
+  FILE,
+  FILE_HEAD,
+  PACKED,
+  PACKED_HEAD,
+  type Piece,
+} from './frame.ts';
 import { type Entry, isEntry, isName } from './manifest.ts';
 
 /** The newest version of the protocol that we speak, and the oldest that we still understand. */
@@ -62,6 +78,8 @@ export type Message =
       readonly transfer: string;
       /** What files are told by in this connection, one of those that the sender can. */
       readonly digest: DigestName;
+      /** What the receiver can unpack, by the names of PROTOCOL.md; it need not know all of them. */
+      readonly codecs: readonly string[];
     }
   | { readonly type: 'roots'; readonly names: readonly string[]; readonly final: boolean }
   | {
@@ -91,6 +109,16 @@ export type Message =
       readonly type: 'chunk';
       readonly entry: number;
       readonly offset: number;
+      readonly bytes: Uint8Array;
+    }
+  /** A chunk of `size` bytes, packed by itself. */
+  | {
+      readonly type: 'packed';
+      readonly entry: number;
+      readonly offset: number;
+      readonly size: number;
+      /** By which of the receiver's codecs. */
+      readonly codec: number;
       readonly bytes: Uint8Array;
     }
   | { readonly type: 'end'; readonly entry: number; readonly digest: Uint8Array }
@@ -137,6 +165,7 @@ export interface Kept {
 export function encode(message: Message): Uint8Array[] {
   if (message.type === 'chunk') return encodeFrame(DATA, chunkHead(message), message.bytes);
   if (message.type === 'file') return encodeFrame(FILE, fileHead(message), message.bytes);
+  if (message.type === 'packed') return encodeFrame(PACKED, packedHead(message), message.bytes);
   const codec = CODECS[message.type] as Codec<typeof message>;
   return encodeFrame(codec.kind, codec.encode(message));
 }
@@ -149,6 +178,7 @@ export function decode(piece: Piece): Message {
     return { type: 'chunk', entry: head.getUint32(0), offset, bytes: piece.body };
   }
   if (piece.kind === FILE) return decodeFile(piece.body);
+  if (piece.kind === PACKED) return decodePacked(piece.body);
   const type = TYPES.get(piece.kind);
   if (type === undefined) throw malformed();
   return CODECS[type].decode(piece.body);
@@ -184,9 +214,12 @@ const DigestNames = v.pipe(
   v.includes('sha256' satisfies DigestName),
 );
 const TransferId = v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/));
+const CodecName = v.pipe(v.string(), v.regex(/^[0-9a-z-]{1,16}$/));
 const Wire = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(255), v.transform(fromWire));
 
-const CODECS: { readonly [T in Exclude<MessageType, 'chunk' | 'file'>]: Codec<MessageOf<T>> } = {
+const CODECS: {
+  readonly [T in Exclude<MessageType, 'chunk' | 'packed' | 'file'>]: Codec<MessageOf<T>>;
+} = {
   hello: {
     kind: 0x01,
     encode: ({ newest, oldest, intent, knows }) =>
@@ -292,7 +325,15 @@ const CODECS: { readonly [T in Exclude<MessageType, 'chunk' | 'file'>]: Codec<Me
       digests: DigestNames,
     }),
   ),
-  begun: json(0x16, 'begun', v.strictObject({ transfer: TransferId, digest: v.picklist(DIGESTS) })),
+  begun: json(
+    0x16,
+    'begun',
+    v.strictObject({
+      transfer: TransferId,
+      digest: v.picklist(DIGESTS),
+      codecs: v.pipe(v.array(CodecName), v.maxLength(MAX_CODECS)),
+    }),
+  ),
   compare: {
     kind: 0x17,
     encode: ({ entry }) => u32(entry),
@@ -440,6 +481,30 @@ function decodeFile(body: Uint8Array): MessageOf<'file'> {
     entry: readU32(head, 0),
     digest: head.subarray(4),
     bytes: body.subarray(FILE_HEAD),
+  };
+}
+
+function packedHead({ entry, offset, size, codec }: MessageOf<'packed'>): Uint8Array {
+  const head = new Uint8Array(PACKED_HEAD);
+  view(head).setUint32(0, entry);
+  view(head).setBigUint64(4, BigInt(offset));
+  view(head).setUint32(12, size);
+  head[16] = codec;
+  return head;
+}
+
+function decodePacked(body: Uint8Array): MessageOf<'packed'> {
+  // Without a byte of data there is nothing to unpack.
+  const head = view(atLeast(body, PACKED_HEAD + 1));
+  const size = head.getUint32(12);
+  if (size === 0 || size > MAX_CHUNK) throw malformed();
+  return {
+    type: 'packed',
+    entry: head.getUint32(0),
+    offset: safe(head.getBigUint64(4)),
+    size,
+    codec: head.getUint8(16),
+    bytes: body.subarray(PACKED_HEAD),
   };
 }
 

@@ -38,6 +38,7 @@ const RULES: Record<
       'last offer': 'sending',
       digest: 'offering',
       chunk: 'offering',
+      packed: 'offering',
       end: 'offering',
       file: 'offering',
       failed: 'offering',
@@ -47,6 +48,7 @@ const RULES: Record<
     sending: {
       digest: 'sending',
       chunk: 'sending',
+      packed: 'sending',
       end: 'sending',
       file: 'sending',
       failed: 'sending',
@@ -95,6 +97,8 @@ export class Session {
   readonly #moved = new Set<Role>();
   /** What the sender can tell files by. */
   #digests: readonly string[] = [];
+  /** How many codecs the receiver has named. */
+  #codecs = 0;
   #over = false;
 
   constructor(part: Part) {
@@ -215,6 +219,7 @@ export class Session {
         ensure(!/start|named/.test(this.#state.sender), 'an answer before the question');
         ensure(this.#digests.includes(message.digest), 'a digest that the sender cannot tell');
         this.#continues = false;
+        this.#codecs = message.codecs.length;
         break;
       case 'roots':
         ensure(!this.#continues, 'an offer before it is known what goes on');
@@ -236,7 +241,11 @@ export class Session {
         ledger.want(message);
         break;
       case 'chunk':
-        ledger.chunk(message);
+        ledger.chunk(message.entry, message.offset, message.bytes.length);
+        break;
+      case 'packed':
+        ensure(message.codec < this.#codecs, 'packed by what nobody named');
+        ledger.chunk(message.entry, message.offset, message.size);
         break;
       case 'end':
         ledger.end(message);

@@ -11,6 +11,7 @@ import {
 } from '../protocol/manifest.ts';
 import type { DigestName, Kept, MessageOf, SkipReason } from '../protocol/message.ts';
 import type { Channel } from './channel.ts';
+import { type Codec, unpackChunk } from './codec.ts';
 import { Condition, together } from './condition.ts';
 import { EVERYTHING } from './grant.ts';
 import type { Reception } from './reception.ts';
@@ -93,6 +94,8 @@ export interface Stored {
 }
 
 export interface Host {
+  /** What can be unpacked here; nothing by default. */
+  readonly codecs?: readonly Codec[];
   /** Whether everything is taken without a question; `ask` only hears of it, at once. */
   readonly freely: boolean;
   /** What files can be told by here; SHA-256 is among it. */
@@ -118,6 +121,9 @@ type Offered = Pick<Reception, 'entries' | 'bytes' | 'sized'>;
 /** How many files may be on their way from written to stored at once; syncing them takes the time. */
 const COMMITS = 64;
 
+/** How many chunks may be unpacked at once. Bounds the memory for them. */
+const UNPACKING = 3;
+
 /** How much of a stream comes before the sender learns that it is written, in bytes. */
 const ARRIVED_EVERY = 4 * 1024 * 1024;
 
@@ -129,7 +135,16 @@ const ARRIVED_EVERY = 4 * 1024 * 1024;
  */
 export async function runReceiver(
   channel: Channel,
-  { freely, digests: ours, reception: find, ask, open, admits = () => true, dial }: Host,
+  {
+    freely,
+    digests: ours,
+    codecs = [],
+    reception: find,
+    ask,
+    open,
+    admits = () => true,
+    dial,
+  }: Host,
   tell: Tell,
 ): Promise<void> {
   const progress = new Condition();
@@ -142,6 +157,9 @@ export async function runReceiver(
   /** What is wanted and not yet settled, by number. */
   const jobs = new Map<number, Job>();
   const commits = new Set<Promise<void>>();
+  /** What takes the chunks that are being unpacked, in their order. */
+  const unpacking: (() => Promise<void>)[] = [];
+  let done = false;
   /** The first failure of a commit that is more than that of its file. */
   let broken: { readonly error: unknown } | undefined;
   /** What the sender said of files that were compared. */
@@ -156,7 +174,7 @@ export async function runReceiver(
   let introduced = false;
   let lost = false;
   try {
-    await together(channel, progress, decideAll(), hearAll());
+    await together(channel, progress, decideAll(), takeAll(), hearAll());
   } catch (error) {
     lost = error instanceof DropError && error.code === 'disconnected';
     throw error;
@@ -168,7 +186,8 @@ export async function runReceiver(
 
   async function decideAll(): Promise<void> {
     const { transfer } = reception;
-    await channel.say({ type: 'begun', transfer, digest: algorithm });
+    const names = codecs.map(({ name }) => name);
+    await channel.say({ type: 'begun', transfer, digest: algorithm, codecs: names });
     if (continued) await progress.until(() => introduced);
     else await askForYes();
     reception.inbox ??= await open({ roots, checksum });
@@ -308,12 +327,16 @@ export async function runReceiver(
         'offer',
         'digest',
         'chunk',
+        'packed',
         'end',
         'file',
         'failed',
         'dial',
         'done',
       );
+      // All but a packed chunk is heard in its turn.
+      if (message.type !== 'packed' && unpacking.length > 0)
+        await progress.until(() => unpacking.length === 0);
       switch (message.type) {
         case 'offer':
           hearOffer(message);
@@ -324,6 +347,11 @@ export async function runReceiver(
           break;
         case 'chunk':
           await take(message);
+          break;
+        case 'packed':
+          unpacking.push(unpack(message));
+          progress.changed();
+          await progress.until(() => unpacking.length < UNPACKING);
           break;
         case 'end':
           await store(message);
@@ -338,6 +366,8 @@ export async function runReceiver(
           dial?.(message.port);
           break;
         case 'done':
+          done = true;
+          progress.changed();
           return finish();
       }
     }
@@ -365,7 +395,29 @@ export async function runReceiver(
     progress.changed();
   }
 
-  async function take({ entry: number, offset, bytes }: MessageOf<'chunk'>): Promise<void> {
+  /** Takes what was packed as soon as it is unpacked, one after the other. */
+  async function takeAll(): Promise<void> {
+    for (;;) {
+      await progress.until(() => unpacking.length > 0 || done);
+      const [next] = unpacking;
+      if (next === undefined) return;
+      await next();
+      unpacking.shift();
+      progress.changed();
+    }
+  }
+
+  /** Begins to unpack a chunk. Returns what takes it. */
+  function unpack(message: MessageOf<'packed'>): () => Promise<void> {
+    const unpacked = unpackChunk(codecs, message);
+    unpacked.catch(() => {}); // It is awaited in its turn.
+    return async () => take({ ...message, bytes: await unpacked }, message.bytes.length);
+  }
+
+  async function take(
+    { entry: number, offset, bytes }: Omit<MessageOf<'chunk'>, 'type'>,
+    wire = bytes.length,
+  ): Promise<void> {
     const job = jobOf(number);
     if (job.rejected) return;
     try {
@@ -376,7 +428,7 @@ export async function runReceiver(
         owed -= bytes.length;
         job.left -= bytes.length;
       }
-      tell({ type: 'moved', bytes: bytes.length });
+      tell({ type: 'moved', bytes: bytes.length, wire });
       if (job.entry.kind === 'stream') await confirm(number, job, file);
     } catch (error) {
       await reject(number, job, error);
@@ -400,7 +452,7 @@ export async function runReceiver(
     job.left = 0;
     job.at = bytes.length;
     const stored = inbox.store(entry, bytes, digest);
-    tell({ type: 'moved', bytes: bytes.length, whole: entry });
+    tell({ type: 'moved', bytes: bytes.length, wire: bytes.length, whole: entry });
     await commitLater(number, job, digest, stored);
   }
 

@@ -19,8 +19,16 @@ export type Report =
   | { readonly type: 'restarted' }
   /** A file is on its way, its first `from` bytes being there already. */
   | { readonly type: 'started'; readonly entry: DataEntry; readonly from: number }
-  /** Of the file that was started last; or of `whole`, a small one that needs no start. */
-  | { readonly type: 'moved'; readonly bytes: number; readonly whole?: FileEntry }
+  /**
+   * Bytes of the file that was started last, or of `whole`, a small one that needs no start; and how
+   * many of the wire they took: fewer where they were packed.
+   */
+  | {
+      readonly type: 'moved';
+      readonly bytes: number;
+      readonly wire: number;
+      readonly whole?: FileEntry;
+    }
   | {
       readonly type: 'stored';
       readonly entry: DataEntry;

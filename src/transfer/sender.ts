@@ -7,10 +7,12 @@ import {
   hasData,
   sizeOf,
 } from '../protocol/manifest.ts';
-import type { DigestName, Kept, Message, MessageOf, SkipReason } from '../protocol/message.ts';
+import type { DigestName, Kept, MessageOf, SkipReason } from '../protocol/message.ts';
 import type { Channel } from './channel.ts';
 import { Condition, together } from './condition.ts';
 import { batchOf, type Delivery, type Sent } from './delivery.ts';
+import { Outflow, type Pacing } from './outflow.ts';
+import { type Carrier, loadOf, type Packer } from './packer.ts';
 import type { Tell } from './report.ts';
 
 /** Files to read. */
@@ -85,8 +87,12 @@ export interface Unsendable {
   readonly reason: 'unsupported' | ErrorCode;
 }
 
-/** How many blocks of an outbox may be on their way to the network at once. */
-export const BLOCKS_IN_FLIGHT = 3;
+export interface SenderOptions {
+  /** Packs what is sent, if the receiver can unpack it. */
+  readonly packer?: Packer | undefined;
+  /** Holds it to a rate. */
+  readonly pace?: Pacing | undefined;
+}
 
 /** Failures that concern one file; the others are sent all the same. */
 const OF_ONE_FILE: ReadonlySet<ErrorCode> = new Set([
@@ -105,7 +111,12 @@ const OF_ONE_FILE: ReadonlySet<ErrorCode> = new Set([
  * it is complete; what was not delivered was told as `failed`. Throws `disconnected` if the
  * connection breaks; then the same delivery may go on over another.
  */
-export async function runSender(channel: Channel, delivery: Delivery, tell: Tell): Promise<void> {
+export async function runSender(
+  channel: Channel,
+  delivery: Delivery,
+  tell: Tell,
+  { packer, pace }: SenderOptions = {},
+): Promise<void> {
   const { session } = channel;
   const { outbox } = delivery;
   const progress = new Condition();
@@ -120,7 +131,8 @@ export async function runSender(channel: Channel, delivery: Delivery, tell: Tell
   const toSend: Job[] = [];
   /** Files whose digest the receiver wants to know. */
   const toCompare: { readonly number: number; readonly file: FileEntry }[] = [];
-  const inFlight: Promise<void>[] = [];
+  const { signal } = progress;
+  const outflow = new Outflow(channel, { meter: packer, pace, signal });
 
   await begin();
   await sayRoots();
@@ -142,10 +154,11 @@ export async function runSender(channel: Channel, delivery: Delivery, tell: Tell
   }
 
   async function hearBegun(): Promise<void> {
-    const { transfer, digest } = await channel.hear('begun');
-    delivery.transfer = transfer;
-    delivery.algorithm = digest;
-    outbox.connected(digest);
+    const message = await channel.hear('begun');
+    delivery.transfer = message.transfer;
+    delivery.algorithm = message.digest;
+    outbox.connected(message.digest);
+    packer?.agree(message);
     begun = true;
   }
 
@@ -168,7 +181,7 @@ export async function runSender(channel: Channel, delivery: Delivery, tell: Tell
       files += entries.filter(hasData).length;
       bytes += entries.reduce((sum, entry) => sum + sizeOf(entry), 0);
       const final = delivery.exhausted;
-      await channel.say({ type: 'offer', entries, files, bytes, final });
+      await outflow.sayNow({ type: 'offer', entries, files, bytes, final });
       const { files: inAll, bytes: ofAll, sized } = delivery;
       tell({ type: 'offered', files: inAll, bytes: ofAll, sized, final });
       progress.changed();
@@ -193,15 +206,18 @@ export async function runSender(channel: Channel, delivery: Delivery, tell: Tell
       await sendFile(job);
     }
     progress.changed();
-    await Promise.all(inFlight);
+    await outflow.passed();
     await channel.say({ type: 'done' });
   }
 
   /** The small files that come next, as many as go out together. */
   function takeSmall(): PlainJob[] {
-    let room = MAX_CHUNK;
+    let room = Math.min(MAX_CHUNK, pace?.most ?? MAX_CHUNK);
     const isNext = (job: Job | undefined): job is PlainJob =>
-      job !== undefined && isPlain(job) && job.entry.size <= Math.min(outbox.small, room);
+      job !== undefined &&
+      isPlain(job) &&
+      job.entry.size <= Math.min(outbox.small, room) &&
+      !packer?.mayPack(job.entry.size);
     const taken: PlainJob[] = [];
     for (let job = toSend[0]; isNext(job) && taken.length < TOGETHER; job = toSend[taken.length]) {
       room -= job.entry.size;
@@ -213,40 +229,44 @@ export async function runSender(channel: Channel, delivery: Delivery, tell: Tell
 
   async function sendTogether(small: readonly PlainJob[]): Promise<void> {
     const contents = outbox.readTogether(small.map(({ entry }) => entry));
-    const messages = small.map((job, i): Message => {
+    const messages = small.map(({ number: entry }, i): MessageOf<'file' | 'failed'> => {
       const content = contents[i] as Whole | DropError;
-      if (content instanceof DropError) return close(job, ofOneFile(content));
-      const { bytes, digest } = content;
-      job.at = bytes.length;
-      tell({ type: 'moved', bytes: bytes.length, whole: job.entry });
-      close(job, digest);
-      return { type: 'file', entry: job.number, digest, bytes };
+      if (content instanceof DropError) return { type: 'failed', entry, code: ofOneFile(content) };
+      return { type: 'file', entry, ...content };
     });
-    await pass(...messages);
+    await outflow.passTogether(messages, () => {
+      for (const [i, message] of messages.entries()) passed(small[i] as PlainJob, message);
+    });
+  }
+
+  function passed(job: PlainJob, message: MessageOf<'file' | 'failed'>): void {
+    if (message.type === 'file') {
+      const { length } = message.bytes;
+      job.at = length;
+      tell({ type: 'moved', bytes: length, wire: length, whole: job.entry });
+    }
+    close(job, message.type === 'file' ? message.digest : message.code);
+  }
+
+  /** Nothing more is said of a file: all of it was, as its digest says, or it cannot be. */
+  function close(job: Job, result: Uint8Array | ErrorCode): void {
+    if (typeof result === 'string') {
+      if (!job.rejected && !job.failedBefore)
+        tell({ type: 'failed', path: job.entry.path, code: result });
+      job.closed = result;
+    } else job.closed = { digest: result, algorithm: delivery.algorithm, size: job.at };
   }
 
   async function sendFile(job: Job): Promise<void> {
-    await pass(close(job, job.failedBefore ?? (await sendBlocks(job))));
-  }
-
-  /** Nothing more is sent of a file: all of it was, as its digest says, or it cannot be. */
-  function close(job: Job, result: Uint8Array | ErrorCode): Message {
-    const { number, entry } = job;
-    if (typeof result !== 'string') {
-      job.closed = { digest: result, algorithm: delivery.algorithm, size: job.at };
-      return { type: 'end', entry: number, digest: result };
-    }
-    if (!job.rejected && !job.failedBefore)
-      tell({ type: 'failed', path: entry.path, code: result });
-    job.closed = result;
-    return { type: 'failed', entry: number, code: result };
-  }
-
-  function start(job: Job, from: number): void {
-    if (job.begun) return;
-    job.begun = true;
-    job.at = from;
-    tell({ type: 'started', entry: job.entry, from });
+    const { number } = job;
+    const result = job.failedBefore ?? (await sendBlocks(job));
+    if (typeof result !== 'string')
+      return outflow.pass({ type: 'end', entry: number, digest: result }, () => {
+        // Where no block came, there is nothing to it, or all of it was kept.
+        start(job, job.kept?.size ?? 0);
+        close(job, result);
+      });
+    return outflow.pass({ type: 'failed', entry: number, code: result }, () => close(job, result));
   }
 
   /** Sends the bytes of a file. Returns the digest of all of them, or why it could not. */
@@ -258,15 +278,14 @@ export async function runSender(channel: Channel, delivery: Delivery, tell: Tell
       for (;;) {
         if (job.rejected) return 'cancelled';
         const { value, done } = await blocks.next();
-        // Where no block comes, there is nothing to it, or all of it was kept.
-        if (done) {
-          start(job, kept?.size ?? 0);
-          return value;
-        }
-        start(job, value.offset);
-        job.at += value.bytes.length;
-        await pass({ type: 'chunk', entry: number, ...value });
-        tell({ type: 'moved', bytes: value.bytes.length });
+        if (done) return value;
+        for (const block of portionsOf(value, pace?.most))
+          await outflow.pass(carry(number, block), (message) => {
+            start(job, message.offset);
+            const load = loadOf(message);
+            job.at += load.bytes;
+            tell({ type: 'moved', ...load });
+          });
       }
     } catch (error) {
       if (job.rejected) return 'cancelled';
@@ -276,15 +295,20 @@ export async function runSender(channel: Channel, delivery: Delivery, tell: Tell
     }
   }
 
-  function signalFor({ gaveUp }: Job): AbortSignal {
-    return gaveUp ? AbortSignal.any([progress.signal, gaveUp.signal]) : progress.signal;
+  function carry(entry: number, block: Block): Carrier | Promise<Carrier> {
+    return packer?.carry(entry, block) ?? { type: 'chunk', entry, ...block };
   }
 
-  /** Says it without waiting until it is on its way, unless too much is waiting already. */
-  async function pass(...messages: readonly Message[]): Promise<void> {
-    const said = channel.say(...messages);
-    said.catch(() => {}); // It is awaited when its turn comes.
-    if (inFlight.push(said) >= BLOCKS_IN_FLIGHT) await inFlight.shift();
+  /** Tells that a file is on its way, once. */
+  function start(job: Job, from: number): void {
+    if (job.begun) return;
+    job.begun = true;
+    job.at = from;
+    tell({ type: 'started', entry: job.entry, from });
+  }
+
+  function signalFor({ gaveUp }: Job): AbortSignal {
+    return gaveUp ? AbortSignal.any([progress.signal, gaveUp.signal]) : progress.signal;
   }
 
   async function compareAll(): Promise<void> {
@@ -297,7 +321,7 @@ export async function runSender(channel: Channel, delivery: Delivery, tell: Tell
         ofOneFile(error);
         return null;
       });
-      await channel.say({ type: 'digest', entry: next.number, digest });
+      await outflow.sayNow({ type: 'digest', entry: next.number, digest });
     }
   }
 
@@ -410,6 +434,12 @@ function isPlain(job: Job): job is PlainJob {
 }
 
 type PlainJob = Job & { readonly entry: FileEntry };
+
+/** A block in parts of at most so many bytes. */
+function* portionsOf({ offset, bytes }: Block, most = bytes.length): Generator<Block, void> {
+  for (let at = 0; at < bytes.length; at += most)
+    yield { offset: offset + at, bytes: bytes.subarray(at, at + most) };
+}
 
 /** Entries that are open at once when the receiver takes them: many for every wire. */
 const AHEAD = 2048;

@@ -57,6 +57,8 @@ describe('a command line is read', () => {
     ['send a --to bob', { ...send, paths: ['a'], to: 'bob' }],
     ['send -- --to', { ...send, paths: ['--to'] }],
     ['send --checksum a', { ...send, paths: ['a'], checksum: true }],
+    ['send --compress never a', { ...send, paths: ['a'], compress: 'never' }],
+    ['send --limit 2MB/s a', { ...send, paths: ['a'], limit: 2_000_000 }],
     ['send a --scan', { ...send, paths: ['a'], scan: true }],
     ['send -', { ...send, paths: [], stdin: 'stdin' }],
     ['send a - --name b.tar', { ...send, paths: ['a'], stdin: 'b.tar' }],
@@ -97,6 +99,9 @@ describe('wrong usage is named, with what to try', () => {
     ['receive --port 2x', 'A port is a number', 'See: drop receive --help'],
     ['send a --wait soon', 'It must be a number of seconds.', 'See: drop send --help'],
     ['send a --wait 99999999', 'It must be a number of seconds.', 'See: drop send --help'],
+    ['send a --limit fast', 'A rate is written as 20MB/s', 'See: drop send --help'],
+    ['send a --limit 20Mb/s', 'A rate is written as 20MB/s', 'See: drop send --help'],
+    ['send a --compress maybe', 'Allowed choices are auto, always', 'See: drop send --help'],
     ['send - a -', 'Standard input can be sent only once.', 'A file called - is ./-'],
     [
       'send a --name b.tar',

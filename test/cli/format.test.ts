@@ -8,6 +8,7 @@ import {
   formatTable,
   jsonLine,
   parseCode,
+  parseRate,
   percentOf,
   progressLine,
   shellWord,
@@ -164,4 +165,61 @@ test.each([
   ['\x1b[2Jx', '"?[2Jx"'],
 ])('%j is suggested as %j', (word, shown) => {
   expect(shellWord(word)).toBe(shown);
+});
+
+test.each([
+  ['20MB/s', 20_000_000],
+  ['20MB', 20_000_000],
+  ['20 MB/s', 20_000_000],
+  ['500kB/s', 500_000],
+  ['500KB/s', 500_000],
+  ['8Mbit/s', 1_000_000],
+  ['100kbit/s', 12_500],
+  ['1Gbit/s', 125_000_000],
+  ['1MiB/s', 1_048_576],
+  ['64KiB/s', 65_536],
+  ['0.5GB/s', 500_000_000],
+  ['1000', 1_000],
+  ['1000/s', 1_000],
+  ['8bit/s', 1],
+  ['0', null],
+  ['0.5', null],
+  ['1bit', null],
+  ['-1MB/s', null],
+  ['MB/s', null],
+  ['20Mb/s', null],
+  ['20mB/s', null],
+  ['20M', null],
+  ['20MB/min', null],
+  ['20MBps', null],
+  ['1e3', null],
+  ['1,5MB/s', null],
+  ['0x10', null],
+  ['', null],
+  ['fast', null],
+  ['9'.repeat(400), null],
+])('the rate %s is %d bytes a second', (text, rate) => {
+  expect(parseRate(text)).toBe(rate);
+});
+
+test('a rate means what it says, in whatever unit', () => {
+  const factors = { B: 1, kB: 1e3, MB: 1e6, GB: 1e9, KiB: 1024, MiB: 1024 ** 2, Mbit: 1e6 / 8 };
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 100_000 }),
+      fc.constantFrom(...(Object.entries(factors) as [string, number][])),
+      (number, [unit, factor]) => {
+        expect(parseRate(`${number}${unit}/s`)).toBe(number * factor);
+      },
+    ),
+  );
+});
+
+test('whatever is typed is a rate that can be held, or none', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: fc.constantFrom(...'0123456789.kKMGiBbt/s -e') }), (text) => {
+      const rate = parseRate(text);
+      if (rate !== null) expect(rate >= 1 && Number.isFinite(rate)).toBe(true);
+    }),
+  );
 });

@@ -202,9 +202,12 @@ describe('what a sender is told to do', () => {
 
   test('is passed on', async () => {
     vi.stubEnv('DROP_NAME', 'Ana');
-    const options = await optionsOf('send a --to bob --wait 3 --checksum');
+    const options = await optionsOf(
+      'send a --to bob --wait 3 --checksum --compress never --limit 1MB/s',
+    );
     expect(options).toMatchObject({ to: 'bob', wait: 3000, waitAgain: 3000, checksum: true });
     expect(options).toMatchObject({ name: 'Ana', stream: undefined });
+    expect(options).toMatchObject({ compress: 'never', limit: 1_000_000 });
   });
 
   test('is to wait as long as the library does, where nobody sits in front of it', async () => {

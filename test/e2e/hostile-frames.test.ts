@@ -1,4 +1,6 @@
+import { brotliCompressSync, deflateRawSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { builtInCodecs } from '../../src/codecs.ts';
 import { encode, type Message } from '../../src/protocol/message.ts';
 import { type Attacker, frame } from '../support/attacker.ts';
 import { Doorstep, sendTo } from '../support/doorstep.ts';
@@ -13,6 +15,11 @@ afterAll(async () => {
   await ana[Symbol.asyncDispose]();
 });
 
+/** Its place in what Ana names. */
+const DEFLATE = builtInCodecs().findIndex(({ name }) => name === 'deflate');
+
+const deflate = (text: string): Uint8Array => new Uint8Array(deflateRawSync(text, { level: 9 }));
+
 const hello: Message = { type: 'hello', newest: 1, oldest: 1, intent: 'send', knows: false };
 const share: Message = { type: 'share', epoch: 1, point: new Uint8Array(32).fill(1) };
 const confirm: Message = { type: 'confirm', tag: new Uint8Array(64) };
@@ -25,6 +32,13 @@ const offer: Message = { type: 'offer', entries: [file], files: 1, bytes: 4, fin
 const accept: Message = { type: 'accept' };
 const want: Message = { type: 'want', count: 1, skip: [], kept: [], failed: [] };
 const chunk: Message = { type: 'chunk', entry: 0, offset: 0, bytes: new Uint8Array(4) };
+const packed: Message = {
+  ...chunk,
+  type: 'packed',
+  size: 4,
+  codec: DEFLATE,
+  bytes: deflate('data'),
+};
 const end: Message = { type: 'end', entry: 0, digest: new Uint8Array(32) };
 const stored: Message = { type: 'stored', entry: 0 };
 const done: Message = { type: 'done' };
@@ -69,12 +83,23 @@ describe('of a stranger, before the code is proven', () => {
     ['the same after hello', [hello, welcome]],
     ['a line that it did not open', [here]],
     ['a sign of life, which nobody asked for', [alive]],
-    ...[intro, begin, roots, offer, accept, want, chunk, end, stored, done, complete].flatMap(
-      (message): [string, Said][] => [
-        [`"${message.type}" at once`, [message]],
-        [`"${message.type}" instead of a code`, [hello, message]],
-      ],
-    ),
+    ...[
+      intro,
+      begin,
+      roots,
+      offer,
+      accept,
+      want,
+      chunk,
+      packed,
+      end,
+      stored,
+      done,
+      complete,
+    ].flatMap((message): [string, Said][] => [
+      [`"${message.type}" at once`, [message]],
+      [`"${message.type}" instead of a code`, [hello, message]],
+    ]),
   ];
 
   test.each([
@@ -170,6 +195,9 @@ describe('of a device that was let in', () => {
       ['a digest of 31 bytes', 'sending', [frame(0x21, new Uint8Array(4 + 31))]],
       ['a digest of 33 bytes', 'sending', [frame(0x21, new Uint8Array(4 + 33))]],
       ['something where nothing is to be', 'offered', [frame(0x24, '{}')]],
+      ['a packed chunk without data', 'offered', [frame(0x27, new Uint8Array(17))]],
+      ['a packed chunk that is too long', 'offered', [header(0x27, 17 + 256 * 1024 + 1)]],
+      ['a packed chunk of the greatest length', 'offered', [header(0x27, 2 ** 32 - 1)]],
       ['a kind that is none', 'sending', [frame(0x30, '')]],
     ]));
 
@@ -180,6 +208,8 @@ describe('of a device that was let in', () => {
       ['data of what was not offered', 'offered', [{ ...chunk, entry: 1 }]],
       ['data with a gap', 'offered', [{ ...chunk, offset: 1 }]],
       ['the same data twice', 'sending', [chunk]],
+      ['the same data twice, packed', 'sending', [packed]],
+      ['packed data with a gap', 'offered', [{ ...packed, offset: 1 }]],
       ['an end before all is there', 'offered', [end]],
       ['a second end', 'ended', [end]],
       ['data after the end', 'ended', [{ ...chunk, offset: 4 }]],
@@ -200,6 +230,29 @@ describe('of a device that was let in', () => {
       ['what only a receiver says: stored', 'sending', [stored]],
       ['what only a receiver says: complete', 'sending', [complete]],
     ]));
+
+  /*
+   * What went wrong elsewhere: a few bytes that unpack to gigabytes (curl, CVE-2023-23916; Netty,
+   * CVE-2020-11612).
+   */
+  test('what is packed, and is not what it says, ends the connection', () => {
+    const holds = (bytes: Uint8Array): Message => ({ ...packed, bytes });
+    const bomb = deflate('\0'.repeat(2 ** 28));
+    return areRefused([
+      ['more than it says', 'offered', [holds(deflate('data and more'))]],
+      ['one byte more than it says', 'offered', [holds(deflate('data!'))]],
+      ['less than it says', 'offered', [holds(deflate('dat'))]],
+      ['nothing at all', 'offered', [holds(deflate(''))]],
+      ['a quarter of a gigabyte', 'offered', [holds(bomb)]],
+      ['what is cut off', 'offered', [holds(deflate('data').subarray(0, 3))]],
+      ['what is no such thing', 'offered', [holds(Buffer.from('this is not packed'))]],
+      ['what another codec made', 'offered', [holds(brotliCompressSync('data'))]],
+      ['a codec that it did not name', 'offered', [{ ...packed, codec: 16 }]],
+      ['a codec that none is', 'offered', [{ ...packed, codec: 255 }]],
+      ['more than was offered', 'offered', [{ ...packed, size: 5, bytes: deflate('data!') }]],
+      ['more than a chunk', 'offered', [{ ...packed, size: 2 ** 32 - 1, bytes: bomb }]],
+    ]);
+  });
 
   const json = (text: string | Uint8Array): Said => [frame(0x15, text)];
   const field = '"continues":null,"checksum":false,"digests":["sha256"]';

@@ -82,7 +82,7 @@ describe('a receiver that is hostile', () => {
   async function listen(talk: Talk): Promise<Entry[]> {
     await talk.hear('begin');
     await talk.hear('roots');
-    talk.say({ type: 'begun', transfer: '00'.repeat(16), digest: 'sha256' });
+    talk.say({ type: 'begun', transfer: '00'.repeat(16), digest: 'sha256', codecs: [] });
     talk.say({ type: 'accept' });
     const entries: Entry[] = [];
     for (let final = false; !final; ) {
@@ -180,7 +180,10 @@ describe('a receiver that is hostile', () => {
     ['says yes twice', [(talk) => talk.say({ type: 'accept' })]],
     [
       'is another transfer now',
-      [(talk) => talk.say({ type: 'begun', transfer: '11'.repeat(16), digest: 'sha256' })],
+      [
+        (talk) =>
+          talk.say({ type: 'begun', transfer: '11'.repeat(16), digest: 'sha256', codecs: [] }),
+      ],
     ],
     ['has another name now', [(talk) => talk.say({ type: 'intro', name: 'Bob' })]],
     [

@@ -2,7 +2,14 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { DropError } from '../../src/errors.ts';
-import { MAX_CHUNK, MAX_CONTROL, MAX_GREETING, MAX_WHOLE } from '../../src/limits.ts';
+import {
+  MAX_CHUNK,
+  MAX_CODECS,
+  MAX_CONTROL,
+  MAX_GREETING,
+  MAX_PACKED,
+  MAX_WHOLE,
+} from '../../src/limits.ts';
 import { concat, fromHex, toHex } from '../../src/protocol/bytes.ts';
 import { FrameDecoder } from '../../src/protocol/frame.ts';
 import { decode, encode, type Message } from '../../src/protocol/message.ts';
@@ -238,11 +245,16 @@ describe('whatever a peer sends is understood or a protocol error', () => {
     ['a beginning with 17 digests', begin(Array(17).fill('sha256'))],
     ['a digest of 17 letters', begin(['sha256', 'x'.repeat(17)])],
     ['a digest that is a number', begin(['sha256', 3])],
-    ['a transfer without a name', begun(null, 'sha256')],
-    ['a transfer of another name', begun('G'.repeat(32), 'sha256')],
-    ['a transfer without a digest', frame(0x16, `{"transfer":"${'0'.repeat(32)}"}`)],
-    ['a digest that nobody knows', begun('0'.repeat(32), 'md5')],
-    ['a digest in capitals', begun('0'.repeat(32), 'SHA256')],
+    ['a transfer without a name', begun({ transfer: null })],
+    ['a transfer of another name', begun({ transfer: 'G'.repeat(32) })],
+    ['a transfer without a digest', begun({ digest: undefined })],
+    ['a digest that nobody knows', begun({ digest: 'md5' })],
+    ['a digest in capitals', begun({ digest: 'SHA256' })],
+    ['a transfer without codecs', begun({ codecs: undefined })],
+    ['too many codecs', begun({ codecs: Array.from({ length: MAX_CODECS + 1 }, () => 'x') })],
+    ['a codec without a name', begun({ codecs: [''] })],
+    ['a codec of a long name', begun({ codecs: ['x'.repeat(17)] })],
+    ['a codec of an odd name', begun({ codecs: ['../x'] })],
     ['a reason that is none', want({ skip: [{ entry: 0, reason: 'because' }] })],
     ['half a digest', '0000000c18000000010000000000000000'],
     ['a digest and more', `0000002518${'00'.repeat(37)}`],
@@ -257,6 +269,11 @@ describe('whatever a peer sends is understood or a protocol error', () => {
     ['a move that says where', '000000022a9c41'],
     ['a chunk without data', '0000000c20000000000000000000000000'],
     ['an offset beyond 2^53', '0000000d20000000010020000000000000ff'],
+    ['packed, and nothing', packed({ size: 1, data: '' })],
+    ['packed, without a head', '0000000c27000000010000000000000000'],
+    ['packed bytes of nothing', packed({ size: 0 })],
+    ['packed bytes of more than a chunk', packed({ size: MAX_CHUNK + 1 })],
+    ['packed bytes beyond 2^53', packed({ offset: '0020000000000000' })],
   ])('when it is %s', (_, bytes) => {
     expect(harmless(fromHex(bytes))).toBe('refused');
   });
@@ -269,8 +286,14 @@ describe('whatever a peer sends is understood or a protocol error', () => {
     return frame(0x15, JSON.stringify({ continues: null, checksum: false, digests }));
   }
 
-  function begun(transfer: string | null, digest: string): string {
-    return frame(0x16, JSON.stringify({ transfer, digest }));
+  function begun(some: object): string {
+    const good = { transfer: '0'.repeat(32), digest: 'sha256', codecs: [] };
+    return frame(0x16, JSON.stringify({ ...good, ...some }));
+  }
+
+  function packed({ offset = '0000000000000000', size = 1, data = 'ff' }): string {
+    const length = (17 + data.length / 2).toString(16).padStart(8, '0');
+    return `${length}2700000001${offset}${size.toString(16).padStart(8, '0')}00${data}`;
   }
 
   function want(some: object): string {
@@ -305,6 +328,8 @@ describe('a frame is refused by its length, before any of it is kept', () => {
     ['a chunk may have', true, 12 + MAX_CHUNK, 0x20],
     ['a small file may have', true, 36 + MAX_WHOLE, 0x28],
     ['a stranger may say as a small file', false, MAX_GREETING, 0x28],
+    ['a packed chunk may have', true, 17 + MAX_PACKED, 0x27],
+    ['a stranger may say, packed', false, MAX_GREETING, 0x27],
   ])('more than %s', (_, greeted, most, kind) => {
     expect(push(greeted, header(most, kind))()).toEqual([]);
     expect(push(greeted, header(most + 1, kind))).toThrow(DropError);

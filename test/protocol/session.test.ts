@@ -27,12 +27,13 @@ const continues: Message = {
   digests: ['sha256'],
 };
 const beginBest: Message = { ...begin, digests: ['later', 'blake3', 'sha256'] };
-const begunBest: Message = {
+const begun: Message = {
   type: 'begun',
   transfer: '0'.repeat(32),
-  digest: 'blake3',
+  digest: 'sha256',
+  codecs: ['brotli'],
 };
-const begun: Message = { type: 'begun', transfer: '0'.repeat(32), digest: 'sha256' };
+const begunBest: Message = { ...begun, digest: 'blake3' };
 const roots: Message = { type: 'roots', names: ['a', 'b'], final: true };
 const moreRoots: Message = { type: 'roots', names: ['c'], final: false };
 const file = (path: string, size: number): Entry => ({ kind: 'file', path, size, mtime: 0 });
@@ -73,6 +74,14 @@ const chunk = (entry: number, offset: number, length: number): Message => ({
   entry,
   offset,
   bytes: new Uint8Array(length),
+});
+const packed = (entry: number, offset: number, size: number, codec = 0): Message => ({
+  type: 'packed',
+  entry,
+  offset,
+  size,
+  codec,
+  bytes: new Uint8Array(1),
 });
 const end = (entry: number): Message => ({ type: 'end', entry, digest: new Uint8Array(32) });
 const stored = (entry: number): Message => ({ type: 'stored', entry });
@@ -135,6 +144,10 @@ describe('a conversation that is allowed', () => {
     ['BLAKE3', [...named, ...c(beginBest), ...a(begunBest), ...c(roots)]],
     ['SHA-256 where others were offered', [...named, ...c(beginBest), ...a(begun), ...c(roots)]],
     ['one that goes on', [...continuing, ...a(begun), ...c(roots), ...a(accept), ...c(offer)]],
+    [
+      'a file that is packed in part',
+      [...wanted, ...c(packed(1, 0, 2), chunk(1, 2, 1), packed(1, 3, 1), end(1))],
+    ],
     ['a file that goes on', [...accepted, ...a(kept(1, 3)), ...c(chunk(1, 3, 1), end(1))]],
     ['a file that is there as a whole', [...accepted, ...a(kept(1, 4)), ...c(end(1), end(2))]],
     ['a file that starts over', [...accepted, ...a(kept(1, 3)), ...c(chunk(1, 0, 4), end(1))]],
@@ -392,6 +405,12 @@ describe('a conversation that is not allowed, whoever says it', () => {
     ['data again', [...wanted, ...c(chunk(1, 0, 1))], c(chunk(1, 0, 1))],
     ['more bytes than offered', wanted, c(chunk(1, 0, 5))],
     ['fewer bytes than offered', [...wanted, ...c(chunk(1, 0, 3))], c(end(1))],
+    ['packed data before it is wanted', accepted, c(packed(1, 0, 1))],
+    ['packed data that leaves a gap', wanted, c(packed(1, 1, 1))],
+    ['more packed bytes than offered', wanted, c(packed(1, 0, 5))],
+    ['fewer packed bytes than offered', [...wanted, ...c(packed(1, 0, 3))], c(end(1))],
+    ['data packed by what nobody named', wanted, c(packed(1, 0, 1, 1))],
+    ['packed data from the receiver', wanted, a(packed(1, 0, 1))],
     ['another file in between', [...wanted, ...c(chunk(1, 0, 1))], c(end(2))],
     ['a file twice', sent, c(end(1))],
     ['a file that was skipped over', [...wanted, ...c(end(2))], c(chunk(1, 0, 1))],

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { ERRORS, type ErrorCode, fromWire, toWire } from '../../src/errors.ts';
-import { MAX_DIGEST_NAME, MAX_DIGESTS } from '../../src/limits.ts';
+import { MAX_CHUNK, MAX_CODECS, MAX_DIGEST_NAME, MAX_DIGESTS } from '../../src/limits.ts';
 import type { Card } from '../../src/protocol/card.ts';
 import { type Entry, isPath, staysInside } from '../../src/protocol/manifest.ts';
 import type { Message } from '../../src/protocol/message.ts';
@@ -99,6 +99,7 @@ export const anyMessage: fc.Arbitrary<Message> = fc.oneof(
     type: fc.constant('begun' as const),
     transfer,
     digest: fc.constantFrom('sha256' as const, 'blake3' as const),
+    codecs: fc.array(fc.stringMatching(/^[0-9a-z-]{1,16}$/), { maxLength: MAX_CODECS }),
   }),
   fc.record({
     type: fc.constant('roots' as const),
@@ -136,6 +137,14 @@ export const anyMessage: fc.Arbitrary<Message> = fc.oneof(
     type: fc.constant('chunk' as const),
     entry: u32,
     offset: fc.nat(2 ** 52),
+    bytes: fc.uint8Array({ minLength: 1, maxLength: 100 }),
+  }),
+  fc.record({
+    type: fc.constant('packed' as const),
+    entry: u32,
+    offset: fc.nat(2 ** 52),
+    size: fc.integer({ min: 1, max: MAX_CHUNK }),
+    codec: u8,
     bytes: fc.uint8Array({ minLength: 1, maxLength: 100 }),
   }),
   fc.record({ type: fc.constant('end' as const), entry: u32, digest }),

@@ -35,6 +35,7 @@ const mark = test('disk/mark');
 const faces = test('cli/faces');
 const doors = test('e2e/doors');
 const awake = test('awake');
+const codecs = test('codecs');
 
 /** The code and the PIN. */
 const CODE = [
@@ -571,15 +572,15 @@ const PROTOCOL = [
   {
     name: 'frames are bounded',
     file: 'src/protocol/frame.ts',
-    from: 'length > this.#limit()',
-    to: 'false',
+    from: "if (length > limit) throw new DropError('protocol', { message: 'A frame is too long.' });",
+    to: '',
     test: messages('more than'),
   },
   {
     name: 'a stranger says no more than 128 bytes at once',
     file: 'src/protocol/frame.ts',
-    from: 'if (!this.#greeted) return MAX_GREETING;',
-    to: '',
+    from: 'this.#greeted ? limitOf(this.#kind) : MAX_GREETING',
+    to: 'limitOf(this.#kind)',
     test: messages('a stranger may say'),
   },
   {
@@ -588,6 +589,34 @@ const PROTOCOL = [
     from: 'this.#kind === DATA && (!this.#greeted || length <= DATA_HEAD)',
     to: 'this.#kind === DATA && length <= DATA_HEAD',
     test: messages('data from a stranger'),
+  },
+  {
+    name: 'a packed chunk is a chunk at most',
+    file: 'src/protocol/message.ts',
+    from: 'if (size === 0 || size > MAX_CHUNK) throw malformed();',
+    to: '',
+    test: messages('packed bytes of more than a chunk'),
+  },
+  {
+    name: 'what is packed is unpacked by what was named',
+    file: 'src/protocol/session.ts',
+    from: "ensure(message.codec < this.#codecs, 'packed by what nobody named');",
+    to: '',
+    test: session('data packed by what nobody named'),
+  },
+  {
+    name: 'what is packed does not grow beyond what it says',
+    file: 'src/codecs.ts',
+    from: ', maxOutputLength: size',
+    to: '',
+    test: codecs('makes no more of it than'),
+  },
+  {
+    name: 'what is packed is as much as it says',
+    file: 'src/transfer/codec.ts',
+    from: 'if (unpacked?.length === size) return unpacked;',
+    to: 'if (unpacked) return unpacked;',
+    test: codecs('is a breach'),
   },
   {
     name: 'a path is relative and does not climb',

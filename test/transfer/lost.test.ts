@@ -7,9 +7,11 @@ import { Progress } from '../../src/progress.ts';
 import type { DigestName } from '../../src/protocol/message.ts';
 import { Channel } from '../../src/transfer/channel.ts';
 import { Delivery } from '../../src/transfer/delivery.ts';
+import { Packer } from '../../src/transfer/packer.ts';
 import { runReceiver } from '../../src/transfer/receiver.ts';
 import { Reception } from '../../src/transfer/reception.ts';
 import { runSender } from '../../src/transfer/sender.ts';
+import { SLOW } from '../support/codecs.ts';
 import { withGreeting } from '../support/greeted.ts';
 import { cable, MemoryInbox, MemoryOutbox, type Tree } from '../support/memory.ts';
 
@@ -19,12 +21,20 @@ class SendingProcess {
   readonly delivery: Delivery;
   readonly progress = new Progress(PEER, (event) => this.events.push(event));
 
-  constructor(tree: Tree, digests: Digests) {
-    this.delivery = new Delivery(new MemoryOutbox(tree, { digests }));
+  readonly #packer: Packer | undefined;
+
+  /** Packed, in blocks that are worth it, or as it is, in small ones. */
+  constructor(tree: Tree, digests: Digests, packs: boolean) {
+    const block = packs ? 300 : 7;
+    this.delivery = new Delivery(new MemoryOutbox(tree, { digests, block }));
+    this.#packer = packs ? new Packer({ codecs: [SLOW], always: true, now: () => 0 }) : undefined;
   }
 
   async run(channel: Channel): Promise<void> {
-    await withGreeting(channel, (greeted) => runSender(greeted, this.delivery, this.progress.tell));
+    const how = { packer: this.#packer };
+    await withGreeting(channel, (greeted) =>
+      runSender(greeted, this.delivery, this.progress.tell, how),
+    );
   }
 }
 
@@ -51,6 +61,7 @@ class ReceivingProcess {
     const host = {
       freely: false,
       digests: this.digests,
+      codecs: [SLOW],
       reception: async (continues: string | null) => {
         if (continues !== null && this.#accepted?.reception.transfer === continues)
           current = this.#accepted;
@@ -94,10 +105,14 @@ interface Trouble {
 }
 
 const trees = fc
-  .dictionary(fc.stringMatching(/^[a-z]{1,3}$/), fc.uint8Array({ maxLength: 400, size: 'max' }), {
-    minKeys: 1,
-    maxKeys: 6,
-  })
+  .dictionary(
+    fc.stringMatching(/^[a-z]{1,3}$/),
+    fc.oneof(
+      fc.uint8Array({ maxLength: 400, size: 'max' }),
+      fc.nat(400).map((length) => new Uint8Array(length).fill(length)),
+    ),
+    { minKeys: 1, maxKeys: 6 },
+  )
   .map(
     (files): Tree => ({
       'folder/': null,
@@ -145,6 +160,7 @@ test('wherever cables are pulled, disks fail or processes die, the inbox ends up
     anew: 0,
     full: 0,
     toldOtherwise: 0,
+    packed: 0,
   };
   await fc.assert(
     fc.asyncProperty(
@@ -152,10 +168,11 @@ test('wherever cables are pulled, disks fail or processes die, the inbox ends up
       troubles,
       fc.integer({ min: 1, max: 60 }),
       digests,
-      async (tree, all, slice, first) => {
+      fc.boolean(),
+      async (tree, all, slice, first, packs) => {
         const disk = new MemoryInbox();
         let known: Digests = first;
-        let sender = new SendingProcess(tree, known);
+        let sender = new SendingProcess(tree, known, packs);
         let receiver = new ReceivingProcess(disk, known);
         let used: DigestName | undefined;
         let deaths = 0;
@@ -179,7 +196,7 @@ test('wherever cables are pulled, disks fail or processes die, the inbox ends up
           noHalves();
           if (code === undefined) {
             // The command has ended; whoever wants to, runs it again.
-            sender = new SendingProcess(tree, known);
+            sender = new SendingProcess(tree, known, packs);
             deaths += 1;
           }
           expect([undefined, 'disconnected']).toContain(code);
@@ -192,7 +209,7 @@ test('wherever cables are pulled, disks fail or processes die, the inbox ends up
             if (filesIn(disk.stored) > count(sender.events, 'saved')) visited.lastWordLost += 1;
             sender.progress.lost('disconnected');
           }
-          if (killed === 'sender') sender = new SendingProcess(tree, known);
+          if (killed === 'sender') sender = new SendingProcess(tree, known, packs);
           if (killed === 'receiver') receiver = new ReceivingProcess(disk, known);
           if (killed !== 'nobody') deaths += 1;
         }
@@ -208,8 +225,10 @@ test('wherever cables are pulled, disks fail or processes die, the inbox ends up
         if (failed === 0) {
           expect(disk.stored).toEqual(tree);
           expect(disk.parts.size).toBe(0);
-          expect(sender.progress.end()).toMatchObject({ ...counted, ok: true });
+          const summary = sender.progress.end();
+          expect(summary).toMatchObject({ ...counted, ok: true });
           expect(receiver.summary).toMatchObject({ ...counted, ok: true });
+          if (deaths === 0 && summary.sent + summary.resumed < bytes) visited.packed += 1;
         }
         // Nobody is asked again as long as both of them live.
         if (deaths === 0) expect(receiver.questions).toBeLessThanOrEqual(1 + unknown);

@@ -375,7 +375,7 @@ const WELCOME: Message = { type: 'welcome', newest: 1, oldest: 1, terms: 'known'
 const INTRO: Message = { type: 'intro', name: 'x' };
 const BEGIN: Message = { type: 'begin', continues: null, checksum: false, digests: ['sha256'] };
 const AGAIN: Message = { type: 'begin', continues: TRANSFER, checksum: false, digests: ['sha256'] };
-const BEGUN: Message = { type: 'begun', transfer: TRANSFER, digest: 'sha256' };
+const BEGUN: Message = { type: 'begun', transfer: TRANSFER, digest: 'sha256', codecs: [] };
 const ACCEPT: Message = { type: 'accept' };
 const DONE: Message = { type: 'done' };
 const COMPLETE: Message = { type: 'complete', missed: 0 };
@@ -634,7 +634,12 @@ describe('a receiver', () => {
   test('that knows nothing of a transfer is offered everything anew', async () => {
     const sender = new Sending(new MemoryOutbox(tree));
     await receive(sender, BEGUN, ACCEPT, want(1));
-    const other: Message = { type: 'begun', transfer: 'f'.repeat(32), digest: 'sha256' };
+    const other: Message = {
+      type: 'begun',
+      transfer: 'f'.repeat(32),
+      digest: 'sha256',
+      codecs: [],
+    };
     const { heard, code } = await receive(sender, other, ACCEPT, stored);
     expect(heard[0]).toEqual(AGAIN);
     expect(heard).toContainEqual(expect.objectContaining({ type: 'offer', files: 1, bytes: 20 }));

@@ -1,5 +1,7 @@
+import { deflateRawSync } from 'node:zlib';
 import fc from 'fast-check';
 import { expect } from 'vitest';
+import { builtInCodecs } from '../../../src/codecs.ts';
 import { DropError } from '../../../src/errors.ts';
 import { MAX_OPEN_ENTRIES } from '../../../src/limits.ts';
 import { concat } from '../../../src/protocol/bytes.ts';
@@ -8,6 +10,7 @@ import { encode, type Message } from '../../../src/protocol/message.ts';
 import { type Role, Session } from '../../../src/protocol/session.ts';
 import { Channel, type Pipe } from '../../../src/transfer/channel.ts';
 import { Delivery } from '../../../src/transfer/delivery.ts';
+import { Packer } from '../../../src/transfer/packer.ts';
 import { type Host, runReceiver } from '../../../src/transfer/receiver.ts';
 import { Reception } from '../../../src/transfer/reception.ts';
 import type { Report } from '../../../src/transfer/report.ts';
@@ -23,6 +26,7 @@ const known: Message = { type: 'welcome', newest: 1, oldest: 1, terms: 'known', 
 const intro: Message = { type: 'intro', name: 'x' };
 
 const content = new Uint8Array([1, 2]);
+const packed = new Uint8Array(deflateRawSync(content));
 const OTHER = new Uint8Array([9, 9]);
 const TREE: Tree = {
   'a/': null,
@@ -46,7 +50,7 @@ const wants = (count: number, some: object = {}): Message =>
 /** What is said until both know what is wanted. */
 const beginning = (continues: string | null, ...wanted: Message[]): Said[] => [
   ...s({ type: 'begin', continues, checksum: false, digests: ['later', 'blake3', 'sha256'] }),
-  ...r({ type: 'begun', transfer: TRANSFER, digest: 'sha256' }),
+  ...r({ type: 'begun', transfer: TRANSFER, digest: 'sha256', codecs: ['deflate', 'none'] }),
   ...s({ type: 'roots', names: ['a', 'b', 'log'], final: true }),
   ...s({
     type: 'offer',
@@ -71,7 +75,7 @@ const beginning = (continues: string | null, ...wanted: Message[]): Said[] => [
 const WHOLE: readonly Said[] = [
   ...beginning(null, wants(3), wants(2)),
   ...s(
-    { type: 'chunk', entry: 1, offset: 0, bytes: content },
+    { type: 'packed', entry: 1, offset: 0, size: 2, codec: 0, bytes: packed },
     { type: 'end', entry: 1, digest: sha256(content) },
   ),
   ...r({ type: 'stored', entry: 1 }),
@@ -224,6 +228,8 @@ const session = parser({
   },
 });
 
+const codecs = builtInCodecs().filter(({ name }) => name === 'deflate');
+
 /** A program that receives, and keeps what it accepted for the next connection. */
 class Receiving {
   readonly inbox = new MemoryInbox();
@@ -240,6 +246,7 @@ class Receiving {
     const host: Host = {
       freely: false,
       digests: ['sha256'],
+      codecs,
       reception: async (continues) => {
         if (continues !== TRANSFER) this.reception = new Reception(TRANSFER, 'posix');
         return this.reception;
@@ -259,12 +266,15 @@ class Sending {
   readonly reports: Report[] = [];
   readonly delivery = new Delivery(new WithStream(TREE));
 
+  readonly #packer = new Packer({ codecs, always: true, now: () => 0 });
+
   readonly run = async (pipe: Pipe): Promise<void> => {
+    const tell = (report: Report): void => {
+      if (report.type === 'restarted') this.reports.length = 0;
+      this.reports.push(report);
+    };
     await withGreeting(new Channel('chooser', pipe), (channel) =>
-      runSender(channel, this.delivery, (report) => {
-        if (report.type === 'restarted') this.reports.length = 0;
-        this.reports.push(report);
-      }),
+      runSender(channel, this.delivery, tell, { packer: this.#packer }),
     );
   };
 

@@ -1,15 +1,17 @@
 import { posix } from 'node:path';
 import fc from 'fast-check';
 import { expect } from 'vitest';
-import { MAX_CHUNK, MAX_CONTROL, MAX_GREETING } from '../../../src/limits.ts';
+import { builtInCodecs } from '../../../src/codecs.ts';
+import { MAX_CHUNK, MAX_CONTROL, MAX_GREETING, MAX_PACKED } from '../../../src/limits.ts';
 import { concat, utf8, view } from '../../../src/protocol/bytes.ts';
 import { decodeCard, encodeCard } from '../../../src/protocol/card.ts';
 import { CPace } from '../../../src/protocol/cpace.ts';
-import { DATA_HEAD, FrameDecoder } from '../../../src/protocol/frame.ts';
+import { FrameDecoder, PACKED, PACKED_HEAD, type Piece } from '../../../src/protocol/frame.ts';
 import { decodeKnock, encodeKnock } from '../../../src/protocol/knock.ts';
 
 import { type Entry, Roots } from '../../../src/protocol/manifest.ts';
 import { decode, encode } from '../../../src/protocol/message.ts';
+import { unpackChunk } from '../../../src/transfer/codec.ts';
 import { anyCard, anyEntry, anyMessage } from '../../support/messages.ts';
 import { mutated } from './bytes.ts';
 import { parser } from './target.ts';
@@ -41,14 +43,19 @@ const frame = parser({
     for (const slice of slices(bytes, cuts))
       for (const piece of decoder.push(slice)) {
         pieces++;
-        expect(piece.body.length).toBeLessThanOrEqual('head' in piece ? MAX_CHUNK : MAX_CONTROL);
+        expect(piece.body.length).toBeLessThanOrEqual(mostOf(piece));
       }
     // It does not wait, and keep room, for what is longer than anybody may send.
-    const longest = greeted ? DATA_HEAD + MAX_CHUNK : MAX_GREETING;
+    const longest = greeted ? PACKED_HEAD + MAX_PACKED : MAX_GREETING;
     if (bytes.length >= 5) expect(view(bytes).getUint32(0)).toBeLessThanOrEqual(longest);
     return pieces > 0;
   },
 });
+
+function mostOf(piece: Piece): number {
+  if ('head' in piece) return MAX_CHUNK;
+  return piece.kind === PACKED ? PACKED_HEAD + MAX_PACKED : MAX_CONTROL;
+}
 
 const message = parser({
   name: 'message',
@@ -247,4 +254,37 @@ const cpace = parser({
   },
 });
 
-export const parsers = [frame, message, manifest, roots, card, knock, cpace];
+const codecs = builtInCodecs();
+
+/** What compresses well, and what is small, packed by any of our codecs; and the size that is claimed. */
+const packed = fc
+  .tuple(
+    fc.nat(codecs.length - 1),
+    fc.nat(2),
+    fc.uint8Array({ minLength: 1, maxLength: 64 }),
+    fc.integer({ min: 1, max: 400 }),
+  )
+  .chain(([codec, quality, piece, times]) => {
+    const whole = concat(...Array.from({ length: times }, () => piece)).subarray(0, AT_ONCE);
+    const bytes = codecs[codec]?.pack(whole, quality);
+    if (!(bytes instanceof Uint8Array)) throw new Error('it is not packed at once');
+    const size = fc.oneof(fc.constant(whole.length), fc.integer({ min: 1, max: MAX_CHUNK }));
+    return fc.record({ codec: fc.constant(codec), bytes: mutated(fc.constant(bytes)), size });
+  });
+
+/** Little enough to be packed while one waits. */
+const AT_ONCE = 16 * 1024;
+
+/** Whatever is packed, it makes as many bytes as it says, or calls it a breach. */
+const unpacking = parser({
+  name: 'unpacking',
+  input: packed,
+  codes: ['protocol'],
+  async feed({ codec, bytes, size }) {
+    const said = { type: 'packed', entry: 0, offset: 0, size, codec, bytes } as const;
+    expect((await unpackChunk(codecs, said)).length).toBe(size);
+    return true;
+  },
+});
+
+export const parsers = [frame, message, manifest, roots, card, knock, cpace, unpacking];
