@@ -32,6 +32,7 @@ async function transfer(
   const delivery = new Delivery(new MemoryOutbox(tree, { block }));
   const host = {
     freely: false,
+    digests: ['sha256'],
     codecs: theirs,
     reception: async () => new Reception('0'.repeat(32), 'posix'),
     open: async () => inbox,
