@@ -26,6 +26,8 @@ export class Worth {
   readonly #laps: LapSum[] = [];
   /** Whether that is sure enough to decide by. */
   #isSure = false;
+  /** Whether packing was in vain a while ago, and nothing has changed since. */
+  #isVain = false;
   #lap: Lap | undefined;
   #wentAt = 0;
   /** Whether something was waited for so long that all buffers must be full. */
@@ -133,8 +135,8 @@ export class Worth {
     const rate = rateOf(this.#laps);
     this.#plain = isHeld ? rate : undefined;
     this.#seenAt = now;
-    const isVain = now < this.#vain.until && rate > FALLEN * this.#vain.at;
-    this.#isSure = (this.#laps.length >= FEW_LAPS || rate < SLOW) && !isVain;
+    this.#isVain = now < this.#vain.until && rate > FALLEN * this.#vain.at;
+    this.#isSure = (this.#laps.length >= FEW_LAPS || rate < SLOW) && !this.#isVain;
     if (this.#isSure) this.#decide();
   }
 
@@ -204,7 +206,7 @@ export class Worth {
 
   /** Whether a block is to be packed by way of trial: now and then, and where a file begins. */
   #isDue(kind: Kind): boolean {
-    if (this.#plain === undefined) return false;
+    if (this.#plain === undefined || this.#plain > FAST || this.#isVain) return false;
     if (kind.trial > 0 || this.#wentAt >= kind.next) return true;
     // Where even what packs well does not pay, there is no need to look at each file.
     return kind.unseen && this.#pays(kind, 0) !== false;
@@ -363,6 +365,9 @@ const FEW_LAPS = 4;
 
 /** Slower than each codec; it need not be known exactly. */
 const SLOW = 40_000;
+
+/** Faster than any codec packs what is worth it: it need not even be tried. */
+const FAST = 450_000;
 
 /** What packing must promise, to be begun. */
 const MARGIN = 1.1;
