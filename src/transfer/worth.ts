@@ -369,8 +369,8 @@ const SLOW = 40_000;
 /** Faster than any codec packs what is worth it: it need not even be tried. */
 const FAST = 450_000;
 
-/** What packing must promise, to be begun. */
-const MARGIN = 1.1;
+/** What packing must promise, to be begun: it takes time from all else that this computer does. */
+const MARGIN = 1.3;
 
 /** Where it is as bad as that, two laps are enough to see it. */
 const HOPELESS = 0.8;
