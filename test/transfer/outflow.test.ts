@@ -85,7 +85,7 @@ function transfer(tree: Tree, options: SenderOptions) {
   const delivery = new Delivery(new MemoryOutbox(tree, { block: 5_000 }));
   const host = {
     freely: false,
-    digests: ['sha256'],
+    digests: ['sha256'] as const,
     reception: async () => new Reception('0'.repeat(32), 'posix'),
     open: async () => inbox,
     ask: async () => 'yes' as const,

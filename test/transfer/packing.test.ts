@@ -32,7 +32,7 @@ async function transfer(
   const delivery = new Delivery(new MemoryOutbox(tree, { block }));
   const host = {
     freely: false,
-    digests: ['sha256'],
+    digests: ['sha256'] as const,
     codecs: theirs,
     reception: async () => new Reception('0'.repeat(32), 'posix'),
     open: async () => inbox,
@@ -58,7 +58,10 @@ function storyOf(reports: readonly Report[]): { path: string; bytes: number; wir
   const files: { path: string; bytes: number; wire: number }[] = [];
   for (const report of reports)
     if (report.type === 'started') files.push({ path: report.entry.path, bytes: 0, wire: 0 });
-    else if (report.type === 'moved') {
+    else if (report.type === 'moved' && report.whole) {
+      const { bytes, wire, whole } = report;
+      files.push({ path: whole.path, bytes, wire });
+    } else if (report.type === 'moved') {
       const last = files.at(-1);
       if (last === undefined) throw new Error('bytes of no file');
       last.bytes += report.bytes;
