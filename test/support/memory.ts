@@ -34,7 +34,13 @@ export interface Cable {
  * Two ends of one pipe, which hands on what is written in slices of at most `slice` bytes.
  * After `cutAfter` bytes in both directions together the cable is pulled.
  */
-export function cable({ cutAfter = Number.POSITIVE_INFINITY, slice = 16 * 1024 } = {}): Cable {
+export function cable({
+  cutAfter = Number.POSITIVE_INFINITY,
+  slice = 16 * 1024,
+}: {
+  cutAfter?: number | undefined;
+  slice?: number;
+} = {}): Cable {
   const there = queue();
   const back = queue();
   const carried = { there: 0, back: 0 };
@@ -93,8 +99,10 @@ function queue(): Queue {
     async *[Symbol.asyncIterator]() {
       for (;;) {
         const item = items.shift();
-        if (item) yield item;
-        else if (ended) return;
+        if (item) {
+          yield item;
+          item.fill(0xee); // Whoever asks for the next has no claim to it any more.
+        } else if (ended) return;
         else
           await new Promise<void>((resolve) => {
             wake = resolve;

@@ -12,6 +12,7 @@ import { runReceiver } from '../../src/transfer/receiver.ts';
 import { Reception } from '../../src/transfer/reception.ts';
 import { runSender } from '../../src/transfer/sender.ts';
 import { SLOW } from '../support/codecs.ts';
+import { Crossroads, type Move } from '../support/crossroads.ts';
 import { withGreeting } from '../support/greeted.ts';
 import { cable, MemoryInbox, MemoryOutbox, type Tree } from '../support/memory.ts';
 
@@ -30,10 +31,14 @@ class SendingProcess {
     this.#packer = packs ? new Packer({ codecs: [SLOW], always: true, now: () => 0 }) : undefined;
   }
 
-  async run(channel: Channel): Promise<void> {
+  async run(channel: Channel, crossroads?: Crossroads): Promise<void> {
     const how = { packer: this.#packer };
+    const tell = (report: Report): void => {
+      crossroads?.hear(channel, report);
+      this.progress.tell(report);
+    };
     await withGreeting(channel, (greeted) =>
-      runSender(greeted, this.delivery, this.progress.tell, how),
+      runSender(greeted, this.delivery, tell, how),
     );
   }
 }
@@ -52,7 +57,7 @@ class ReceivingProcess {
     this.inbox.compares = true;
   }
 
-  async run(channel: Channel): Promise<void> {
+  async run(channel: Channel, crossroads?: Crossroads): Promise<void> {
     const name = randomBytes(16).toString('hex');
     let current = {
       reception: new Reception(name, 'posix'),
@@ -68,6 +73,7 @@ class ReceivingProcess {
         return current.reception;
       },
       open: async () => this.inbox,
+      dial: () => crossroads?.dial(channel),
       ask: async () => {
         this.questions += 1;
         this.#accepted = current;
@@ -100,6 +106,8 @@ interface Trouble {
   readonly killed: 'nobody' | 'sender' | 'receiver';
   /** A file that cannot be stored beyond this, while the connection holds. */
   readonly full: number | null;
+  /** Whether and how it moves to a second cable before. */
+  readonly move: Move | null;
   /** What whoever is started next can tell files by. */
   readonly digests: Digests;
 }
@@ -120,6 +128,12 @@ const trees = fc
     }),
   );
 const digests = fc.constantFrom<Digests>(['sha256'], ['blake3', 'sha256']);
+const moves: fc.Arbitrary<Move> = fc.record({
+  after: fc.nat(300),
+  sender: fc.option(fc.nat(5), { freq: 9 }),
+  receiver: fc.oneof(fc.nat(5), fc.nat(30)),
+  cutAfter: fc.oneof(fc.integer({ min: 1, max: 100 }), fc.integer({ min: 1, max: 2_000 })),
+});
 const troubles: fc.Arbitrary<Trouble[]> = fc.array(
   fc.record({
     cutAfter: fc.integer({ min: 1, max: 3_000 }),
@@ -130,6 +144,7 @@ const troubles: fc.Arbitrary<Trouble[]> = fc.array(
       'receiver' as const,
     ),
     full: fc.option(fc.nat(200), { freq: 4 }),
+    move: fc.option(moves, { freq: 4 }),
     digests,
   }),
   { maxLength: 6 },
@@ -140,10 +155,15 @@ async function connect(
   sender: SendingProcess,
   receiver: ReceivingProcess,
   wire = cable(),
+  crossroads?: Crossroads,
 ): Promise<ErrorCode | undefined> {
+  const pull = (): void => {
+    wire.pull();
+    crossroads?.second.pull();
+  };
   const [sent] = await Promise.allSettled([
-    sender.run(new Channel('chooser', wire.left)).finally(wire.pull),
-    receiver.run(new Channel('announcer', wire.right)).finally(wire.pull),
+    sender.run(new Channel('chooser', wire.left), crossroads).finally(pull),
+    receiver.run(new Channel('announcer', wire.right), crossroads).finally(pull),
   ]);
   if (sent.status === 'fulfilled') return undefined;
   if (!(sent.reason instanceof DropError)) throw sent.reason;
@@ -161,6 +181,9 @@ test('wherever cables are pulled, disks fail or processes die, the inbox ends up
     full: 0,
     toldOtherwise: 0,
     packed: 0,
+    moved: 0,
+    lostWhileTwo: 0,
+    lostAfterIt: 0,
   };
   await fc.assert(
     fc.asyncProperty(
@@ -181,12 +204,17 @@ test('wherever cables are pulled, disks fail or processes die, the inbox ends up
           for (const [path, content] of Object.entries(disk.stored))
             expect(tree[path]).toEqual(content);
         };
-        for (const { cutAfter, killed, full, digests: next } of all) {
+        for (const { cutAfter, killed, full, move, digests: next } of all) {
           const [victim] = Object.keys(tree).slice(-1);
           if (full !== null && victim !== undefined)
             receiver.inbox.broken[victim] = { after: full, code: 'disk-full' };
           const halves = disk.parts.size;
-          const code = await connect(sender, receiver, cable({ cutAfter, slice }));
+          const crossroads = move === null ? undefined : new Crossroads(move, slice);
+          const first = cable({ cutAfter, slice });
+          const code = await connect(sender, receiver, first, crossroads);
+          if (crossroads?.second.carried.there) visited.moved += 1;
+          if (crossroads?.second.carried.there && code !== undefined)
+            visited[crossroads.moved.sender ? 'lostAfterIt' : 'lostWhileTwo'] += 1;
           const { digest } = receiver.inbox;
           if (halves > 0 && used !== undefined && digest !== used) visited.toldOtherwise += 1;
           used = digest;

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { DropError, type ErrorCode } from '../../src/errors.ts';
 import type { PeerId } from '../../src/events.ts';
 import { MAX_OPEN_ENTRIES } from '../../src/limits.ts';
+import { concat } from '../../src/protocol/bytes.ts';
 import { type DataEntry, type Entry, type FileEntry, sizeOf } from '../../src/protocol/manifest.ts';
 import { type DigestName, encode, type Message } from '../../src/protocol/message.ts';
 import { Channel, type Pipe } from '../../src/transfer/channel.ts';
@@ -12,6 +13,7 @@ import { type Host, runReceiver } from '../../src/transfer/receiver.ts';
 import { Reception } from '../../src/transfer/reception.ts';
 import type { Report } from '../../src/transfer/report.ts';
 import { type Block, type Outbox, runSender, type Whole } from '../../src/transfer/sender.ts';
+import { Crossroads, type Move } from '../support/crossroads.ts';
 import { withGreeting } from '../support/greeted.ts';
 import {
   type Cable,
@@ -39,16 +41,25 @@ async function transfer(
   wire: Cable = cable(),
   ask: Host['ask'] = async () => 'yes',
   digests: Host['digests'] = ['sha256'],
+  crossroads?: Crossroads,
 ): Promise<Outcome> {
   const sent: Report[] = [];
   const received: Report[] = [];
   const [sender, receiver] = await Promise.allSettled([
     withGreeting(new Channel('chooser', wire.left), (channel) =>
-      runSender(channel, new Delivery(outbox), (report) => sent.push(report)),
-    ).finally(wire.pull),
-    withGreeting(new Channel('announcer', wire.right), (channel) =>
-      runReceiver(channel, { ...newcomer(inbox), ask, digests }, (report) => received.push(report)),
-    ),
+      runSender(channel, new Delivery(outbox), (report) => {
+        crossroads?.hear(channel, report);
+        sent.push(report);
+      }),
+    ).finally(() => {
+      wire.pull();
+      crossroads?.second.pull();
+    }),
+    withGreeting(new Channel('announcer', wire.right), (channel) => {
+      const dial = crossroads && (() => crossroads.dial(channel));
+      const host = { ...newcomer(inbox), ask, digests, ...(dial && { dial }) };
+      return runReceiver(channel, host, (report) => received.push(report));
+    }),
   ]);
   return {
     sender: { reports: sent, ...errorOf(sender) },
@@ -224,6 +235,132 @@ describe('a cable that is pulled', () => {
       );
       expect(codeOf(sender.error)).toBe('disconnected');
     }
+  });
+});
+
+describe('a transfer that moves to another cable', () => {
+  const trees = fc
+    .dictionary(fc.stringMatching(/^[a-z]{1,8}$/), fc.uint8Array({ maxLength: 300, size: 'max' }), {
+      minKeys: 1,
+      maxKeys: 8,
+    })
+    .map((files): Tree => files);
+  const moves: fc.Arbitrary<Move> = fc.record({
+    after: fc.nat(600),
+    sender: fc.nat(15),
+    receiver: fc.nat(15),
+  });
+
+  test('goes on as if nothing had happened, whenever it moves and whoever is first', async () => {
+    const visited = { stayed: 0, moved: 0, senderFirst: 0, receiverFirst: 0, shared: 0 };
+    await fc.assert(
+      fc.asyncProperty(trees, moves, fc.integer({ min: 1, max: 60 }), async (tree, move, slice) => {
+        const inbox = new MemoryInbox();
+        const wire = cable({ slice });
+        const crossroads = new Crossroads(move, slice);
+        const outbox = new MemoryOutbox(tree);
+        const ask: Host['ask'] = async () => 'yes';
+        const outcome = await transfer(outbox, inbox, wire, ask, ['sha256'], crossroads);
+        expect([outcome.sender.error, outcome.receiver.error]).toEqual([undefined, undefined]);
+        expect(inbox.stored).toEqual(tree);
+        const { moved, second } = crossroads;
+        const { there, back } = second.carried;
+        expect([there > 0, back > 0]).toEqual([moved.receiver, moved.receiver]);
+        expect(moved.sender).toBe(moved.receiver);
+        if (!moved.sender) visited.stayed += 1;
+        else {
+          visited.moved += 1;
+          visited[(move.sender ?? 0) < move.receiver ? 'senderFirst' : 'receiverFirst'] += 1;
+          if (wire.carried.there > 1_000 && there > 200) visited.shared += 1;
+        }
+      }),
+      { numRuns: 300 },
+    );
+    for (const [what, times] of Object.entries(visited)) expect(times, what).toBeGreaterThan(20);
+  });
+
+  test('stays where it is if the other one cannot be made', async () => {
+    const inbox = new MemoryInbox();
+    const crossroads = new Crossroads({ after: 10, sender: null, receiver: 3 }, 20);
+    const outbox = new MemoryOutbox(TREE);
+    const ask: Host['ask'] = async () => 'yes';
+    const outcome = await transfer(outbox, inbox, cable(), ask, ['sha256'], crossroads);
+    expect([outcome.sender.error, outcome.receiver.error]).toEqual([undefined, undefined]);
+    expect(inbox.stored).toEqual(TREE);
+    expect(crossroads.moved).toEqual({ sender: false, receiver: false });
+  });
+});
+
+describe('a sender that moves as none should', () => {
+  /** A receiver that has accepted a file, and what else there is of the conversation. */
+  async function accepted(dial?: Host['dial']) {
+    const first = cable();
+    const second = cable();
+    const channel = new Channel('announcer', first.right);
+    const host: Host = {
+      ...newcomer(new MemoryInbox()),
+      ask: async () => 'yes',
+      dial: dial ?? (() => void channel.expect(Promise.resolve(second.right))),
+    };
+    const run = withGreeting(channel, (greeted) => runReceiver(greeted, host, () => {}));
+    run.catch(() => {}); // It is looked at in the end.
+    const sender = new Channel('chooser', first.left);
+    await new Promise<void>((resolve, reject) => {
+      withGreeting(sender, async () => resolve()).catch(reject);
+    });
+    const entries: FileEntry[] = [{ kind: 'file', path: 'a', size: 300, mtime: 0 }];
+    await sender.say(
+      { type: 'begin', continues: null, checksum: false, digests: ['sha256'] },
+      { type: 'roots', names: ['a'], final: true },
+      { type: 'offer', entries, files: 1, bytes: 300, final: true },
+    );
+    await sender.hear('begun');
+    await sender.hear('accept');
+    await sender.hear('want');
+    const say = (...messages: Message[]) => first.left.write(...messages.flatMap(encode));
+    return { run, say, sender, channel, first, second };
+  }
+  const dialled: Message = { type: 'dial', port: 40_001 };
+  const moved: Message = { type: 'moved' };
+  const chunk: Message = { type: 'chunk', entry: 0, offset: 0, bytes: bytes(100) };
+
+  test('and goes on where it was, has broken the protocol', async () => {
+    const { run, say, first } = await accepted();
+    await say(dialled);
+    await first.left.write(concat(...[moved, chunk].flatMap(encode)));
+    await expect(run).rejects.toMatchObject({ code: 'protocol' });
+  });
+
+  test('and leaves half a message behind, has broken the protocol', async () => {
+    const { run, say, first } = await accepted();
+    await say(dialled);
+    const half = encode(chunk)[0]?.subarray(0, 3) ?? new Uint8Array(0);
+    await first.left.write(concat(...encode(moved), half));
+    await expect(run).rejects.toMatchObject({ code: 'protocol' });
+  });
+
+  test('to one that has not dialled, has broken the protocol', async () => {
+    const { run, say } = await accepted(() => {});
+    await say(dialled, moved);
+    await expect(run).rejects.toMatchObject({ code: 'protocol' });
+  });
+
+  test('to one that could not dial, has lost the connection', async () => {
+    let expecting = (): void => {};
+    const one = await accepted(() => expecting());
+    expecting = () => void one.channel.expect(Promise.reject(new DropError('wrong-peer')));
+    await one.say(dialled, moved);
+    await expect(one.run).rejects.toMatchObject({ code: 'disconnected' });
+  });
+
+  test('to one that is still dialling, keeps nobody from giving up', async () => {
+    let expecting = (): void => {};
+    const one = await accepted(() => expecting());
+    expecting = () => void one.channel.expect(new Promise(() => {}));
+    await one.say(dialled, moved);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    one.channel.fail(new DropError('cancelled'));
+    await expect(one.run).rejects.toMatchObject({ code: 'cancelled' });
   });
 });
 
@@ -517,7 +654,7 @@ describe('a large offer', () => {
       if (content.length > 0) yield { offset: 0, bytes: content };
       return sha256(content);
     }
-    override readTogether(files: readonly FileEntry[]): Whole[] {
+    override readTogether(files: readonly FileEntry[]): (Whole | DropError)[] {
       return files.map(({ size }) => ({ bytes: bytes(size), digest: sha256(bytes(size)) }));
     }
   }
@@ -535,6 +672,27 @@ describe('a large offer', () => {
     expect(asked[0]?.files).toBeLessThan(MAX_OPEN_ENTRIES);
     expect(asked.length).toBeGreaterThan(1);
     expect(asked.length).toBeLessThan(10);
+  });
+
+  test('is asked about again although none of the first could be sent', async () => {
+    class AllGone extends ManyFiles {
+      override readTogether(files: readonly FileEntry[]): DropError[] {
+        return files.map(() => new DropError('changed'));
+      }
+    }
+    let times = 0;
+    const { sender, receiver } = await transfer(
+      new AllGone(),
+      new MemoryInbox(),
+      cable(),
+      async () => {
+        times += 1;
+        return 'yes';
+      },
+    );
+    expect([sender.error, receiver.error]).toEqual([undefined, undefined]);
+    expect(failures(receiver.reports)).toHaveLength(many);
+    expect(times).toBeGreaterThan(1);
   });
 
   test('can be refused in the middle; what is stored stays', async () => {
