@@ -1,4 +1,7 @@
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { Awake } from '../src/awake.ts';
@@ -66,13 +69,17 @@ async function open({ accept, open: to, pin = false }: Manner): Promise<House> {
 }
 
 /** Somebody comes, with this key and from this address. */
-function come(peer: PeerId, remote = FAR): { channel: Channel; over: Promise<unknown> } {
+function come(
+  peer: PeerId,
+  remote = FAR,
+  dialled = false,
+): { channel: Channel; over: Promise<unknown> } {
   const { left, right } = cable();
   const connection: Connection = {
     ...right,
     peer,
     remote,
-    dialled: false,
+    dialled,
     binding: HERE,
     silence: 0,
     unheard: 0,
@@ -118,6 +125,56 @@ async function offer(channel: Channel, ...names: string[]): Promise<string> {
 }
 
 const code = { kind: 'code', code: CODE, epoch: 1 } as const;
+
+describe('a sender that asks to be dialled', () => {
+  let server: Server;
+  let port: number;
+  let calls: number;
+  beforeEach(async () => {
+    calls = 0;
+    // Some service of the same computer.
+    server = createServer((socket) => {
+      calls += 1;
+      socket.on('error', () => {}).on('data', () => socket.destroy());
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const address = server.address();
+    port = typeof address === 'object' ? (address?.port ?? 0) : 0;
+  });
+  afterEach(() => void server.close());
+
+  /** Bob sends a small file, and asks to be dialled before. */
+  async function send(channel: Channel): Promise<void> {
+    const entries: FileEntry[] = [{ kind: 'file', path: 'a.txt', size: 0, mtime: 0 }];
+    await channel.say({ type: 'begin', continues: null, checksum: false, digests: ['sha256'] });
+    await channel.say({ type: 'roots', names: ['a.txt'], final: true });
+    await channel.say({ type: 'offer', entries, files: 1, bytes: 0, final: true });
+    for (const type of ['begun', 'accept', 'want'] as const) await channel.hear(type);
+    await channel.say({ type: 'dial', port });
+    const digest = new Uint8Array(createHash('sha256').digest());
+    await channel.say({ type: 'file', entry: 0, digest, bytes: new Uint8Array(0) });
+    await channel.hear('stored');
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await channel.say({ type: 'done' });
+    await channel.hear('complete');
+  }
+
+  test.each([
+    ['that is known is dialled, once, and goes on if it is not there', 1, true, false],
+    ['that nobody vouches for is not dialled', 0, false, false],
+    ['that we have dialled is not dialled again', 0, true, true],
+  ])('%s', async (_, times, known, dialled) => {
+    house = await open({ open: 'capped' });
+    if (known) await house.self.trust.add({ id: BOB, name: 'Bob' });
+    const { channel, over } = come(BOB, '127.0.0.1', dialled);
+    await greet(channel, BOB, { knows: known, unverified: true });
+    await introduce(channel, 'Bob');
+    await send(channel);
+    await over;
+    expect(calls).toBe(times);
+  });
+});
 
 describe('our own key', () => {
   test('needs no code from this computer, and is a copy anywhere else', async () => {
