@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { brotliCompressSync, deflateRawSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { builtInCodecs } from '../../src/codecs.ts';
@@ -40,12 +42,21 @@ const packed: Message = {
   bytes: deflate('data'),
 };
 const end: Message = { type: 'end', entry: 0, digest: new Uint8Array(32) };
+const whole: Message = { ...chunk, type: 'file', digest: new Uint8Array(32) };
+const dial: Message = { type: 'dial', port: 40_001 };
+const moved: Message = { type: 'moved' };
 const stored: Message = { type: 'stored', entry: 0 };
 const done: Message = { type: 'done' };
 const complete: Message = { type: 'complete', missed: 0 };
 const alive: Message = { type: 'alive' };
 const card = { part: 'announcer', run: '1234567890abcdef', name: 'Eve' } as const;
 const here: Message = { type: 'here', card };
+
+/** What is said after the greeting only. */
+const TRANSFER = [
+  ...[intro, begin, roots, offer, accept, want, chunk, packed, end, whole, dial, moved],
+  ...[stored, done, complete],
+];
 
 /** What comes on the wire: messages as they should be, or bytes as they should not. */
 type Said = readonly (Message | Uint8Array)[];
@@ -69,6 +80,7 @@ describe('of a stranger, before the code is proven', () => {
     ['the greatest length', [header(0x01, 2 ** 32 - 1)]],
     ['the greatest length of data', [hello, header(0x20, 2 ** 32 - 1)]],
     ['data without a head', [hello, header(0x20, 0)]],
+    ['the greatest length of a small file', [hello, header(0x28, 36 + 64 * 1024)]],
   ];
   const KINDS: [string, Said][] = [
     ['a kind that is none', [frame(0x7f, '')]],
@@ -83,20 +95,7 @@ describe('of a stranger, before the code is proven', () => {
     ['the same after hello', [hello, welcome]],
     ['a line that it did not open', [here]],
     ['a sign of life, which nobody asked for', [alive]],
-    ...[
-      intro,
-      begin,
-      roots,
-      offer,
-      accept,
-      want,
-      chunk,
-      packed,
-      end,
-      stored,
-      done,
-      complete,
-    ].flatMap((message): [string, Said][] => [
+    ...TRANSFER.flatMap((message): [string, Said][] => [
       [`"${message.type}" at once`, [message]],
       [`"${message.type}" instead of a code`, [hello, message]],
     ]),
@@ -192,6 +191,12 @@ describe('of a device that was let in', () => {
       ['a chunk without a head', 'offered', [frame(0x20, '')]],
       ['a chunk that is too long by a byte', 'offered', [header(0x20, 12 + 256 * 1024 + 1)]],
       ['a chunk of the greatest length', 'offered', [header(0x20, 2 ** 32 - 1)]],
+      ['a small file without a digest', 'offered', [frame(0x28, new Uint8Array(35))]],
+      ['a small file that is too long by a byte', 'offered', [header(0x28, 36 + 64 * 1024 + 1)]],
+      ['a small file of the greatest length', 'offered', [header(0x28, 2 ** 32 - 1)]],
+      ['a port of one byte', 'offered', [frame(0x29, Uint8Array.of(0x9c))]],
+      ['the port of a service of the system', 'offered', [frame(0x29, Uint8Array.of(0, 80))]],
+      ['a move that says where', 'offered', [frame(0x2a, Uint8Array.of(0x9c, 0x41))]],
       ['a digest of 31 bytes', 'sending', [frame(0x21, new Uint8Array(4 + 31))]],
       ['a digest of 33 bytes', 'sending', [frame(0x21, new Uint8Array(4 + 33))]],
       ['something where nothing is to be', 'offered', [frame(0x24, '{}')]],
@@ -213,6 +218,16 @@ describe('of a device that was let in', () => {
       ['an end before all is there', 'offered', [end]],
       ['a second end', 'ended', [end]],
       ['data after the end', 'ended', [{ ...chunk, offset: 4 }]],
+      ['a small file before anything was offered', 'begun', [whole]],
+      ['a small file with the offer, before the answer', 'begun', [roots, offer, whole]],
+      ['a small file that was not offered', 'offered', [{ ...whole, entry: 1 }]],
+      ['a small file that is longer', 'offered', [{ ...whole, bytes: new Uint8Array(5) }]],
+      ['a small file that has begun', 'sending', [whole]],
+      ['a small file after its end', 'ended', [whole]],
+      ['a wish to be dialled before the answer', 'begun', [roots, offer, dial]],
+      ['two wishes to be dialled', 'offered', [dial, dial]],
+      ['a move to nowhere', 'offered', [moved]],
+      ['a move, and no move', 'offered', [dial, Buffer.concat([bytesOf([moved, chunk])])]],
       ['the end of it all, as a file is open', 'sending', [done]],
       ['a second offer that contradicts the first', 'offered', [{ ...offer, bytes: 5 }]],
       ['the first offer once more', 'offered', [offer]],
@@ -316,6 +331,33 @@ describe('of a device that was let in', () => {
     attacker.socket.end();
     await attacker.gone;
     await ana.isUnharmed();
+  });
+
+  test('a wish to be dialled leads to one call, at the address that it comes from', async () => {
+    const calls: { readonly from: string | undefined; readonly heard: Buffer[] }[] = [];
+    // Some service of the computer on which Eve is.
+    const server = createServer((socket) => {
+      const call = { from: socket.localAddress, heard: [] as Buffer[] };
+      calls.push(call);
+      socket.on('error', () => {}).on('data', (bytes) => call.heard.push(bytes));
+    });
+    server.listen(0, '0.0.0.0');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const attacker = await eve('offered');
+    const from = attacker.socket.localAddress;
+    attacker.say({ ...dial, port });
+    await expect.poll(() => calls[0]?.heard.length).toBe(1);
+    // A greeting of TLS, with no certificate in it.
+    expect(calls[0]).toMatchObject({ from, heard: [expect.objectContaining({ 0: 0x16, 5: 1 })] });
+    // All goes on meanwhile, and it is no way to be called again.
+    attacker.say(chunk, end);
+    expect(await attacker.hears('failed')).toMatchObject({ entry: 0, code: 'corrupt' });
+    attacker.say({ ...dial, port });
+    expect(await attacker.refused()).toBe('protocol');
+    await ana.isUnharmed();
+    expect(calls).toHaveLength(1);
+    server.close();
   });
 
   test('a flood of small frames keeps nobody from being served', async () => {

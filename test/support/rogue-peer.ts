@@ -311,7 +311,7 @@ export class Talk {
           const message = decode(piece);
           if (message.type === 'cancel') this.ended = message.code;
           // What lies in a piece is overwritten by the next one.
-          if (message.type === 'chunk')
+          if (message.type === 'chunk' || message.type === 'file')
             this.heard.push({ ...message, bytes: Uint8Array.from(message.bytes) });
           else if (message.type !== 'alive') this.heard.push(message);
           this.#changes.announce();

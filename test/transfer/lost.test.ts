@@ -10,6 +10,7 @@ import { Delivery } from '../../src/transfer/delivery.ts';
 import { Packer } from '../../src/transfer/packer.ts';
 import { runReceiver } from '../../src/transfer/receiver.ts';
 import { Reception } from '../../src/transfer/reception.ts';
+import type { Report } from '../../src/transfer/report.ts';
 import { runSender } from '../../src/transfer/sender.ts';
 import { SLOW } from '../support/codecs.ts';
 import { Crossroads, type Move } from '../support/crossroads.ts';
