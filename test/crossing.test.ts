@@ -63,7 +63,7 @@ async function sending(channel: Channel): Promise<void> {
 
 async function receiving(channel: Channel): Promise<void> {
   for (const type of ['begin', 'roots', 'offer'] as const) await channel.hear(type);
-  await channel.say({ type: 'begun', transfer: '0'.repeat(32), digest: 'sha256' });
+  await channel.say({ type: 'begun', transfer: '0'.repeat(32), digest: 'sha256', codecs: [] });
   await channel.say({ type: 'accept' });
   await channel.say({ type: 'want', count: 1, skip: [], kept: [], failed: [] });
 }

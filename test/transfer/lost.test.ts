@@ -38,9 +38,7 @@ class SendingProcess {
       crossroads?.hear(channel, report);
       this.progress.tell(report);
     };
-    await withGreeting(channel, (greeted) =>
-      runSender(greeted, this.delivery, tell, how),
-    );
+    await withGreeting(channel, (greeted) => runSender(greeted, this.delivery, tell, how));
   }
 }
 
