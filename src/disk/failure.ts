@@ -25,6 +25,7 @@ export function isSystemError(error: unknown, ...codes: readonly string[]): erro
 
 interface SystemError extends Error {
   readonly code: string;
+  readonly syscall: string;
 }
 
 /** What can be said better than in general. */

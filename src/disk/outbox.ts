@@ -8,8 +8,9 @@ import {
   readSync,
   type Stats,
 } from 'node:fs';
-import { type FileHandle, open, readdir, realpath, stat } from 'node:fs/promises';
+import { type FileHandle, open, realpath, stat } from 'node:fs/promises';
 import { basename, join, sep } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { DropError, type ErrorCode } from '../errors.ts';
 import { MAX_CHUNK, MAX_WHOLE } from '../limits.ts';
 import { equal } from '../protocol/bytes.ts';
@@ -30,6 +31,7 @@ import { BLOCKS_IN_FLIGHT } from '../transfer/outflow.ts';
 import type { Block, Outbox, Unsendable, Whole } from '../transfer/sender.ts';
 import { diskFailure, isSystemError } from './failure.ts';
 import { type Hasher, Hashers } from './hashers.ts';
+import { Listing } from './listing.ts';
 import { NO_FOLLOW, NO_WAIT, platformHere } from './platform.ts';
 import { Stream } from './stream.ts';
 
@@ -40,6 +42,8 @@ export interface OutboxOptions {
     | { readonly name: string; readonly source: AsyncIterable<Uint8Array> }
     | undefined;
   readonly hashers?: Hashers | undefined;
+  /** Names of what is to be looked at that are held so that they can be sorted. */
+  readonly sorted?: number | undefined;
 }
 
 /**
@@ -48,7 +52,12 @@ export interface OutboxOptions {
  */
 export async function openOutbox(
   paths: readonly string[],
-  { platform = platformHere(), stream, hashers = new Hashers() }: OutboxOptions = {},
+  {
+    platform = platformHere(),
+    stream,
+    hashers = new Hashers(),
+    sorted = MAX_SORTED,
+  }: OutboxOptions = {},
 ): Promise<Outbox> {
   if (stream !== undefined && !isName(stream.name))
     throw new DropError('usage', {
@@ -61,9 +70,10 @@ export async function openOutbox(
     const name = offered(given || NAME_OF_THE_DISK, platform);
     sources.set(freeName(sources, name), source);
   }
-  if (stream === undefined) return new DiskOutbox(sources, undefined, platform, hashers);
+  const settings = { platform, hashers, sorted };
+  if (stream === undefined) return new DiskOutbox(sources, undefined, settings);
   const name = freeName(sources, offered(stream.name, platform));
-  return new DiskOutbox(sources, new Stream(name, stream.source), platform, hashers);
+  return new DiskOutbox(sources, new Stream(name, stream.source), settings);
 }
 
 class DiskOutbox implements Outbox {
@@ -74,6 +84,9 @@ class DiskOutbox implements Outbox {
   readonly #stream: Stream | undefined;
   readonly #platform: Platform;
   readonly #hashers: Hashers;
+  readonly #sorted: number;
+  /** The folders that a walk is in. */
+  readonly #entered = new Set<Listing>();
   #digest: DigestName = 'sha256';
   /** The rings that no read is using. */
   readonly #rings: Ring[] = [];
@@ -83,14 +96,14 @@ class DiskOutbox implements Outbox {
   constructor(
     sources: ReadonlyMap<string, string>,
     stream: Stream | undefined,
-    platform: Platform,
-    hashers: Hashers,
+    { platform, hashers, sorted }: { platform: Platform; hashers: Hashers; sorted: number },
   ) {
     this.roots = [...sources.keys(), ...(stream ? [stream.path] : [])];
     this.#sources = sources;
     this.#stream = stream;
     this.#platform = platform;
     this.#hashers = hashers;
+    this.#sorted = sorted;
   }
 
   get digests(): readonly DigestName[] {
@@ -104,16 +117,20 @@ class DiskOutbox implements Outbox {
 
   async *entries(): AsyncGenerator<Entry | Unsendable, void, undefined> {
     for (const root of this.roots) {
-      /** What is still to be looked at, the next one last. */
-      const ahead = [root];
-      for (let path = ahead.pop(); path !== undefined; path = ahead.pop()) {
-        const entry = await this.#look(path);
-        yield entry;
-        if (entry.kind !== 'folder') continue;
-        for (const found of await this.#list(path)) {
-          if (typeof found === 'string') ahead.push(found);
-          else yield found;
+      /** The folders that it is in, each in the one before. */
+      const way: Way[] = [];
+      let looks = 0;
+      try {
+        for (let next: Next = root; next !== undefined; next = this.#next(way)) {
+          // Among a million sockets there is nothing to offer, and others want their turn.
+          if (++looks % LOOKS === 0) await setImmediate();
+          const entry = typeof next === 'string' ? this.#look(next) : next;
+          yield entry;
+          const failure = entry.kind === 'folder' ? this.#enter(entry.path, way) : undefined;
+          if (failure !== undefined) yield failure;
         }
+      } finally {
+        for (const { listing } of way) this.#leave(listing);
       }
     }
   }
@@ -131,16 +148,24 @@ class DiskOutbox implements Outbox {
     const { block } = this.#wholes;
     this.#wholes.turn();
     let filled = 0;
-    return files.map((entry) => {
-      try {
-        const bytes = this.#readAtOnce(entry, block.subarray(filled));
+    const read = files.map((entry) =>
+      this.#attempt(entry, () => {
+        const bytes = readWhole(entry, this.#sourceOf(entry.path), block.subarray(filled));
         filled += bytes.length;
+        return bytes;
+      }),
+    );
+    /** The folder that was looked at last, after all were opened. */
+    let inside: string | undefined;
+    return files.map((entry, i) => {
+      const bytes = read[i] as Uint8Array | DropError;
+      if (bytes instanceof DropError) return bytes;
+      return this.#attempt(entry, () => {
+        const folder = parentOf(entry.path);
+        if (folder !== inside) this.#ensureInside(entry.path);
+        inside = folder;
         return { bytes, digest: this.#hashers.of(this.#digest, bytes) };
-      } catch (error) {
-        const failure = diskFailure(error, entry.path, READING);
-        if (failure instanceof DropError) return failure;
-        throw failure;
-      }
+      });
     });
   }
 
@@ -172,9 +197,10 @@ class DiskOutbox implements Outbox {
 
   async close(): Promise<void> {
     this.#stream?.close();
+    for (const listing of this.#entered) this.#leave(listing);
   }
 
-  async #look(path: string): Promise<Entry | Unsendable> {
+  #look(path: string): Entry | Unsendable {
     if (!isPath(path)) return unsendable(path, 'unsafe-name');
     if (path === this.#stream?.path) return { kind: 'stream', path };
     const source = this.#sourceOf(path);
@@ -203,20 +229,57 @@ class DiskOutbox implements Outbox {
     );
   }
 
-  /** What a folder holds, last first, so that the same tree is always offered in one order. */
-  async #list(path: string): Promise<(string | Unsendable)[]> {
+  /** Goes into a folder, or says why it cannot. */
+  #enter(path: string, way: Way[]): Unsendable | undefined {
+    const held = way.reduce((sum, { listing }) => sum + listing.held, 0);
+    let listing: Listing | undefined;
     try {
-      const names = await readdir(this.#sourceOf(path), { encoding: 'buffer' });
+      listing = new Listing(this.#sourceOf(path), Math.max(0, this.#sorted - held));
       this.#ensureInside(path, path);
-      return names
-        .sort((a, b) => Buffer.compare(b, a))
-        .map((name) => {
+      this.#entered.add(listing);
+      way.push({ path, listing });
+      return undefined;
+    } catch (error) {
+      listing?.close();
+      return unsendableFor(error, path);
+    }
+  }
+
+  #leave(listing: Listing): void {
+    listing.close();
+    this.#entered.delete(listing);
+  }
+
+  /** What comes next in the innermost folder that has something left. */
+  #next(way: Way[]): Next {
+    for (let last = way.at(-1); last !== undefined; last = way.at(-1)) {
+      const { path, listing } = last;
+      let failure: Unsendable | undefined;
+      try {
+        const name = listing.next();
+        if (name !== undefined) {
           const text = decode(name);
           if (text === undefined) return unsendable(`${path}/${name.toString()}`, 'unsafe-name');
           return `${path}/${offered(text, this.#platform)}`;
-        });
+        }
+      } catch (error) {
+        failure = unsendableFor(error, path);
+      }
+      this.#leave(listing);
+      way.pop();
+      if (failure !== undefined) return failure;
+    }
+    return undefined;
+  }
+
+  /** What reading a file gives, or why it cannot be read. */
+  #attempt<T>({ path }: FileEntry, read: () => T): T | DropError {
+    try {
+      return read();
     } catch (error) {
-      return [unsendableFor(error, path)];
+      const failure = diskFailure(error, path, READING);
+      if (failure instanceof DropError) return failure;
+      throw failure;
     }
   }
 
@@ -256,23 +319,10 @@ class DiskOutbox implements Outbox {
     return equal(this.#hashers.of(this.#digest, start), digest);
   }
 
-  /** Without another thread, as in `#look`. */
   #readAtOnce(entry: FileEntry, block: Buffer): Uint8Array {
-    const file = openSync(this.#sourceOf(entry.path), FLAGS);
-    try {
-      let length = 0;
-      while (length < entry.size) {
-        const count = readSync(file, block, length, entry.size - length, length);
-        if (count === 0) throw changed(entry);
-        length += count;
-      }
-      // Nobody has seen yet what was read.
-      ensureOffered(entry, fstatSync(file));
-      this.#ensureInside(entry.path);
-      return block.subarray(0, length);
-    } finally {
-      closeSync(file);
-    }
+    const bytes = readWhole(entry, this.#sourceOf(entry.path), block);
+    this.#ensureInside(entry.path);
+    return bytes;
   }
 
   async *#readLarge(
@@ -325,10 +375,28 @@ class DiskOutbox implements Outbox {
     const root = rootOf(path);
     const source = this.#sources.get(root) as string;
     const rest = path.slice(root.length);
-    // Both are in order already, so that most of what `join` does is in vain.
-    return sep === '/' && source !== '/' ? source + rest : join(source, rest);
+    // There is nothing to tidy in either, and to look for it takes longer than the call that follows.
+    return sep === '/' && source !== sep ? source + rest : join(source, rest);
   }
 }
+
+/** A folder that the walk is in. */
+interface Way {
+  readonly path: string;
+  readonly listing: Listing;
+}
+
+/** What the walk looks at next: a path, or what it cannot look at; undefined at the end. */
+type Next = string | Unsendable | undefined;
+
+/**
+ * Names that a walk holds at most, in all folders that it is in, to sort them. Bounds its memory,
+ * whatever somebody put into a folder.
+ */
+const MAX_SORTED = 4096;
+
+/** Looks between two moments in which others get their turn. */
+const LOOKS = 1024;
 
 /**
  * Memory to read into, piece after piece. A piece is used again when two others were: one of these is
@@ -444,6 +512,24 @@ async function hashStart(
     const bytes = await readBlock(entry, file, block, offset, size);
     hash.update(bytes);
     offset += bytes.length;
+  }
+}
+
+/** The bytes of a file that fits into the block. Without another thread, as in `#look`. */
+function readWhole(entry: FileEntry, source: string, block: Buffer): Uint8Array {
+  const file = openSync(source, FLAGS);
+  try {
+    ensureOffered(entry, fstatSync(file));
+    let length = 0;
+    while (length < entry.size) {
+      const count = readSync(file, block, length, entry.size - length, length);
+      if (count === 0) throw changed(entry);
+      length += count;
+    }
+    ensureOffered(entry, fstatSync(file));
+    return block.subarray(0, length);
+  } finally {
+    closeSync(file);
   }
 }
 

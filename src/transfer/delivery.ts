@@ -35,6 +35,7 @@ export class Delivery {
 
   /** Forgets what was offered: whoever hears it next knows nothing of it. */
   restart(): void {
+    void this.#walk.return?.(); // It may have folders open.
     this.#walk = this.outbox.entries()[Symbol.asyncIterator]();
     this.#walked = false;
     this.#ahead = [];

@@ -19,6 +19,7 @@ import { createServer } from 'node:net';
 import { basename, dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
+import fc from 'fast-check';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { Hashers } from '../../src/disk/hashers.ts';
 import { openOutbox } from '../../src/disk/outbox.ts';
@@ -331,8 +332,8 @@ describe('the walk', () => {
     writeFileSync(join(folder, 'x\ufffd'), '');
     expect(await listing(await openOutbox([folder]))).toEqual([
       'folder r',
-      'unsafe-name r/x\ufffd',
       'file r/x\ufffd',
+      'unsafe-name r/x\ufffd',
     ]);
   });
 
@@ -345,6 +346,65 @@ describe('the walk', () => {
       `unsafe-name r${'/d'.repeat(128)}`,
       'file r/z',
     ]);
+  });
+
+  /** A tree as nested folders: a file where there is nothing in it. */
+  type Branches = { readonly [name: string]: Branches };
+
+  const { branches } = fc.letrec<{ branches: Branches }>((tie) => ({
+    branches: fc.dictionary(
+      fc.constantFrom('a', 'B', 'é', '.x', 'y z', '1', '2', '3'),
+      fc.oneof({ maxDepth: 4 }, fc.constant({}), tie('branches')),
+      { maxKeys: 8 },
+    ),
+  }));
+
+  function grow(folder: string, tree: Branches): string[] {
+    mkdirSync(folder);
+    return Object.entries(tree).flatMap(([name, below]) => {
+      const path = join(folder, name);
+      if (Object.keys(below).length > 0) return [path, ...grow(path, below)];
+      writeFileSync(path, '');
+      return [path];
+    });
+  }
+
+  test('offers each thing in a tree once, its folder before it, however few names it holds', async () => {
+    const base = newFolder();
+    let trees = 0;
+    await fc.assert(
+      fc.asyncProperty(branches, fc.integer({ min: 0, max: 12 }), async (tree, sorted) => {
+        const name = `r${trees++}`;
+        const paths = grow(join(base, name), tree).map((path) => path.slice(base.length + 1));
+        const before = openHandles();
+        const all = (await walk(await openOutbox([join(base, name)]))).map(({ path }) => path);
+        expect(all).toEqual([name, ...all.slice(1)]);
+        const outbox = await openOutbox([join(base, name)], { sorted });
+        const found = (await walk(outbox)).map(({ path }) => path);
+        expect([...found].sort()).toEqual([name, ...paths].sort());
+        expect([...all].sort()).toEqual([...found].sort());
+        for (const [i, path] of found.entries())
+          if (i > 0) expect(found.slice(0, i)).toContain(dirname(path));
+        expect(openHandles()).toBe(before);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  test('leaves the folders that it is in when nobody goes on', async () => {
+    const folder = join(newFolder(), 'r');
+    mkdirSync(join(folder, 'd'), { recursive: true });
+    for (const name of ['a', 'b', 'd/a', 'd/b']) writeFileSync(join(folder, name), '');
+    const before = openHandles();
+    const outbox = await openOutbox([folder], { sorted: 0 });
+    for await (const { path } of outbox.entries()) if (/^r\/d\/|^r\/[ab]/.test(path)) break;
+    expect(openHandles()).toBe(before);
+    const left = outbox.entries();
+    await left[Symbol.asyncIterator]().next();
+    await left[Symbol.asyncIterator]().next();
+    expect(openHandles()).toBeGreaterThan(before);
+    await outbox.close();
+    expect(openHandles()).toBe(before);
   });
 });
 
