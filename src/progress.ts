@@ -1,6 +1,5 @@
 import { DropError, type ErrorCode } from './errors.ts';
 import type { Device, Summary, TransferEvent } from './events.ts';
-import { toHex } from './protocol/bytes.ts';
 import { type DataEntry, sizeOf } from './protocol/manifest.ts';
 import type { Report } from './transfer/report.ts';
 
@@ -220,7 +219,7 @@ export class Progress {
       event: 'saved',
       path: where?.path ?? entry.path,
       bytes: size,
-      digest: `${algorithm}:${toHex(digest)}`,
+      digest: `${algorithm}:${Buffer.from(digest.buffer, digest.byteOffset, digest.length).toString('hex')}`,
       ...(where?.renamed ? { offered: entry.path } : {}),
     });
   }

@@ -190,7 +190,6 @@ export class Words {
   #inTransfer(event: TransferEvent, told: Told): readonly Line[] {
     const { side, verbose, home } = this.#options;
     const receives = side === 'receiver';
-    const weight = verbose ? 'news' : 'detail';
     switch (event.event) {
       case 'accepted':
         return receives && told.extent
@@ -200,11 +199,12 @@ export class Words {
         this.#transfers.delete(event.transfer);
         return receives ? [news(this.#declined(event.peer, told, event.reason))] : [];
       case 'saved': {
-        const path = this.#text(tildePath(event.path, home));
-        if (!receives) return [{ weight, text: `Sent ${path} (${formatBytes(event.bytes)})` }];
-        const offered =
+        const path = (): string => this.#text(tildePath(event.path, home));
+        const size = formatBytes(event.bytes);
+        if (!receives) return verbose ? [news(`Sent ${path()} (${size})`)] : [];
+        const offered = (): string =>
           event.offered === undefined ? '' : `, offered as "${this.#text(event.offered)}"`;
-        return this.#named(told, 'news', `Saved ${path} (${formatBytes(event.bytes)})${offered}`);
+        return this.#named(told, 'news', () => `Saved ${path()} (${size})${offered()}`);
       }
       case 'skipped':
         return this.#skipped(told, event);
@@ -217,7 +217,7 @@ export class Words {
         return this.#named(
           told,
           'trouble',
-          `Failed: ${this.#text(event.path)}: ${this.#text(event.message)}`,
+          () => `Failed: ${this.#text(event.path ?? '')}: ${this.#text(event.message)}`,
         );
       case 'summary':
         this.#transfers.delete(event.transfer);
@@ -266,27 +266,36 @@ export class Words {
     told: Told,
     { path, reason }: Extract<TransferEvent, { event: 'skipped' }>,
   ): readonly Line[] {
-    const shown = this.#text(path);
-    const there = this.#options.side === 'receiver' ? '' : ' there';
+    const shown = (): string => this.#text(path);
+    const { side, verbose } = this.#options;
+    const there = side === 'receiver' ? '' : ' there';
     switch (reason) {
       case 'unchanged':
       case 'identical':
         told.there += 1;
-        return [detail(`There already: ${shown}`)];
+        return verbose ? [detail(`There already: ${shown()}`)] : [];
       case 'conflict':
         told.leftOut += 1;
-        return this.#named(told, 'news', `Left out: ${shown} exists${there} with other content.`);
+        return this.#named(
+          told,
+          'news',
+          () => `Left out: ${shown()} exists${there} with other content.`,
+        );
       case 'unsupported':
         told.leftOut += 1;
-        return this.#named(told, 'news', `Left out: ${shown} is no file, folder or usable link.`);
+        return this.#named(
+          told,
+          'news',
+          () => `Left out: ${shown()} is no file, folder or usable link.`,
+        );
     }
   }
 
   /** A line for one file, as long as there are not too many of them; failures are counted apart. */
-  #named(told: Told, weight: Line['weight'], text: string): readonly Line[] {
+  #named(told: Told, weight: Line['weight'], textOf: () => string): readonly Line[] {
     const which = weight === 'trouble' ? 'failures' : 'named';
     told[which] += 1;
-    if (this.#options.verbose || told[which] <= NAMED) return [{ weight, text }];
+    if (this.#options.verbose || told[which] <= NAMED) return [{ weight, text: textOf() }];
     if (told[which] > NAMED + 1) return [];
     const what = which === 'failures' ? 'failures' : 'files';
     return [{ weight, text: `There are more ${what}; from here on they are counted, not named.` }];

@@ -519,14 +519,13 @@ async function hashStart(
 function readWhole(entry: FileEntry, source: string, block: Buffer): Uint8Array {
   const file = openSync(source, FLAGS);
   try {
-    ensureOffered(entry, fstatSync(file));
     let length = 0;
     while (length < entry.size) {
       const count = readSync(file, block, length, entry.size - length, length);
       if (count === 0) throw changed(entry);
       length += count;
     }
-    ensureOffered(entry, fstatSync(file));
+    ensureOffered(entry, fstatSync(file)); // Nobody has seen yet what was read.
     return block.subarray(0, length);
   } finally {
     closeSync(file);

@@ -2,6 +2,7 @@ import { DropError } from '../errors.ts';
 import { MAX_OPEN_ENTRIES, MAX_ROOT_UNITS, MAX_ROOTS } from '../limits.ts';
 import { type DataEntry, type Entry, hasData, Roots, sizeOf } from './manifest.ts';
 import type { MessageOf } from './message.ts';
+import { Window } from './window.ts';
 
 /**
  * The accounts of one transfer, kept alike on both sides: what was offered, what of it is
@@ -15,7 +16,7 @@ import type { MessageOf } from './message.ts';
 export class Ledger {
   readonly #roots = new Roots();
   #rootUnits = 0;
-  readonly #open = new Map<number, Row>();
+  readonly #open = new Window<Row>();
   #offered = 0;
   #decided = 0;
   /** Entries of which the sender still has something to do: not decided, or wanted and not closed. */

@@ -96,20 +96,29 @@ export interface Sent {
 
 /**
  * How many items at the front of a list fit into one control frame, at least one if there is any.
- * In JSON a UTF-16 unit of a text takes at most six bytes, and the rest of an entry fewer than 128.
  */
-export function batchOf(list: readonly (string | Entry)[]): number {
+export function batchOf(list: readonly (Entry | string)[]): number {
   let room = MAX_CONTROL - 256;
   let count = 0;
   for (const item of list) {
-    room -= 6 * unitsOf(item) + 128;
+    room -= lengthOf(item);
     if (count > 0 && (room < 0 || count === MAX_BATCH)) break;
     count += 1;
   }
   return count;
 }
 
-function unitsOf(item: string | Entry): number {
-  if (typeof item === 'string') return item.length;
-  return item.path.length + (item.kind === 'link' ? item.target.length : 0);
+/** How many bytes of JSON an item takes at most. To write it only to count them is for the few. */
+function lengthOf(item: Entry | string): number {
+  const path = typeof item === 'string' ? item : item.path;
+  if (PLAIN.test(path) && !(typeof item === 'object' && item.kind === 'link'))
+    return path.length + AROUND_PATH;
+  // A UTF-16 unit of JSON takes at most three bytes.
+  return 3 * JSON.stringify(item).length + 1;
 }
+
+/** JSON writes it as it is, a byte for each character. */
+const PLAIN = /^[ !#-[\]-~]*$/;
+
+/** What an entry takes beside its path: names of fields, and numbers as long as there are. */
+const AROUND_PATH = 96;

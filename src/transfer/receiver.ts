@@ -10,6 +10,7 @@ import {
   sizeOf,
 } from '../protocol/manifest.ts';
 import type { DigestName, Kept, MessageOf, SkipReason } from '../protocol/message.ts';
+import { Window } from '../protocol/window.ts';
 import type { Channel } from './channel.ts';
 import { type Codec, unpackChunk } from './codec.ts';
 import { Condition, together } from './condition.ts';
@@ -155,7 +156,7 @@ export async function runReceiver(
   /** Bytes that are wanted and not yet written. */
   let owed = 0;
   /** What is wanted and not yet settled, by number. */
-  const jobs = new Map<number, Job>();
+  const jobs = new Window<Job>();
   const commits = new Set<Promise<void>>();
   /** What takes the chunks that are being unpacked, in their order. */
   const unpacking: (() => Promise<void>)[] = [];

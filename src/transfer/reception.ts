@@ -38,10 +38,10 @@ export class Reception {
   /** What speaks against it. */
   readonly risks: Risks;
   /**
-   * What was settled, what was told last in the end. The sender has at most `MAX_OPEN_ENTRIES` open,
-   * and hears us in order, so it can have missed no others.
+   * What was settled last. The sender has at most `MAX_OPEN_ENTRIES` open, and hears us in order, so
+   * it can have missed no others.
    */
-  #settled: (readonly [Entry, Outcome])[] = [];
+  readonly #settled = new Settled(MAX_OPEN_ENTRIES);
   /** What was settled before this connection. */
   #before = new Map<string, Outcome>();
   /** Offered in this connection and not settled, and whether the yes was found to cover it. */
@@ -58,8 +58,7 @@ export class Reception {
 
   /** A connection begins; before the first there is nothing to it. */
   connected(): void {
-    const last = this.#settled.slice(-MAX_OPEN_ENTRIES);
-    this.#before = new Map(last.map(([entry, outcome]) => [keyOf(entry), outcome]));
+    this.#before = this.#settled.byKey();
   }
 
   /** The connection is over. What was not settled will be offered again, and counted then. */
@@ -107,9 +106,7 @@ export class Reception {
 
   settle(entry: Entry, outcome: Outcome): void {
     this.#open.delete(entry);
-    this.#settled.push([entry, outcome]);
-    if (this.#settled.length === 2 * MAX_OPEN_ENTRIES)
-      this.#settled = this.#settled.slice(MAX_OPEN_ENTRIES);
+    this.#settled.add(entry, outcome);
   }
 
   /** Why a folder that an entry lies in could not be made, if that is so. */
@@ -133,6 +130,50 @@ export class Reception {
     this.risks.count(entry, by);
   }
 }
+
+/**
+ * What became of the entries that were settled last, `most` of them at least. It is looked at only
+ * after a loss, and a million entries pass through it: as objects, each would be held for so long
+ * that it has to be looked for among all that is old. So they are kept as text, many in one.
+ */
+class Settled {
+  readonly #most: number;
+  readonly #texts: string[] = [];
+  /** What is not yet part of a text. */
+  #lines: string[] = [];
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  add(entry: Entry, outcome: Outcome): void {
+    const what = typeof outcome === 'string' ? outcome : JSON.stringify(outcome);
+    this.#lines.push(`${what} ${keyOf(entry)}`);
+    if (this.#lines.length < IN_ONE_TEXT) return;
+    this.#texts.push(this.#lines.join(BETWEEN));
+    this.#lines = [];
+    if ((this.#texts.length - 1) * IN_ONE_TEXT >= this.#most) this.#texts.shift();
+  }
+
+  /** By the keys of the entries. */
+  byKey(): Map<string, Outcome> {
+    const lines = [...this.#texts.flatMap((text) => text.split(BETWEEN)), ...this.#lines];
+    return new Map(
+      lines.map((line) => {
+        const end = line.indexOf(' ');
+        const what = line.slice(0, end);
+        const outcome = what.startsWith('{') ? JSON.parse(what) : what;
+        return [line.slice(end + 1), outcome as Outcome];
+      }),
+    );
+  }
+}
+
+/** Entries of which one text is made. */
+const IN_ONE_TEXT = 256;
+
+/** No path and no target of a link can have it. */
+const BETWEEN = '\0';
 
 /** Forgets what was added first. An honest sender does not come back for it. */
 function trim(keys: Set<string>): void {

@@ -8,6 +8,7 @@ import {
   sizeOf,
 } from '../protocol/manifest.ts';
 import type { DigestName, Kept, MessageOf, SkipReason } from '../protocol/message.ts';
+import { Window } from '../protocol/window.ts';
 import type { Channel } from './channel.ts';
 import { Condition, together } from './condition.ts';
 import { batchOf, type Delivery, type Sent } from './delivery.ts';
@@ -127,7 +128,7 @@ export async function runSender(
   const undecided: Entry[] = [];
   let decided = 0;
   /** What is wanted and not yet settled, by number; and of it, what is still to be sent. */
-  const jobs = new Map<number, Job>();
+  const jobs = new Window<Job>();
   const toSend: Job[] = [];
   /** Files whose digest the receiver wants to know. */
   const toCompare: { readonly number: number; readonly file: FileEntry }[] = [];
@@ -442,7 +443,7 @@ function* portionsOf({ offset, bytes }: Block, most = bytes.length): Generator<B
 }
 
 /** Entries that are open at once when the receiver takes them: many for every wire. */
-const AHEAD = 2048;
+const AHEAD = 1024;
 
 /** How many small files go out together at most. */
 const TOGETHER = 64;
