@@ -60,7 +60,7 @@ export function cable({
           for (let at = 0; at < part.length; at += slice) {
             if (pulled) throw new DropError('disconnected');
             const room = cutAfter - carried.there - carried.back;
-            const piece = part.slice(at, Math.min(at + slice, at + room, part.length));
+            const piece = new Uint8Array(part.subarray(at, Math.min(at + slice, at + room)));
             carried[direction] += piece.length;
             if (piece.length > 0) outgoing.push(piece);
             if (carried.there + carried.back >= cutAfter) pull();
