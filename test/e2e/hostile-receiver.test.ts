@@ -14,6 +14,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { concat, u32, utf8 } from '../../src/protocol/bytes.ts';
 import { type Entry, hasData } from '../../src/protocol/manifest.ts';
+import type { Message } from '../../src/protocol/message.ts';
 import { drop } from '../support/bin.ts';
 import { Home } from '../support/home.ts';
 import { KIND, Rogue, type Talk } from '../support/rogue-peer.ts';
@@ -65,7 +66,9 @@ describe('a receiver that is hostile', () => {
     const outcome = await sending.outcome();
     expect(talks.map(({ fault }) => fault)).toEqual(talks.map(() => undefined));
     const all = talks.flatMap(({ heard }) => heard);
-    const got = all.flatMap((one) => (one.type === 'chunk' ? [Buffer.from(one.bytes)] : []));
+    const got = all.flatMap((one) =>
+      one.type === 'chunk' || one.type === 'file' ? [Buffer.from(one.bytes)] : [],
+    );
     const said = sending.events.flatMap((event) =>
       event.event === 'error' || event.event === 'saved' ? [event] : [],
     );
@@ -101,7 +104,8 @@ describe('a receiver that is hostile', () => {
   /** Takes what comes, and says so. */
   async function take(talk: Talk, entries: readonly Entry[]): Promise<void> {
     for (const entry of entries)
-      if (hasData(entry)) talk.say({ type: 'stored', entry: (await talk.hear('end')).entry });
+      if (hasData(entry))
+        talk.say({ type: 'stored', entry: (await talk.hear('end', 'file')).entry });
     await talk.hear('done');
     talk.say({ type: 'complete', missed: 0 });
     await talk.end();
@@ -116,6 +120,12 @@ describe('a receiver that is hostile', () => {
         KIND.want,
         `{"count":4,"skip":[],"kept":[{"entry":1,"size":${size},"digest":"${digest}"}],"failed":[]}`,
       );
+  const whole: Message = {
+    type: 'file',
+    entry: 1,
+    digest: new Uint8Array(32),
+    bytes: utf8('EVIL'),
+  };
   const number = (kind: number, entry: number) => (talk: Talk) => talk.utter(kind, u32(entry));
   const all = (talk: Talk): void => want(talk, 4);
 
@@ -194,6 +204,9 @@ describe('a receiver that is hostile', () => {
       'sends bytes',
       [(talk) => talk.say({ type: 'chunk', entry: 1, offset: 0, bytes: utf8('EVIL') })],
     ],
+    ['sends a small file', [(talk) => talk.say(whole)]],
+    ['wants to be dialled', [(talk) => talk.say({ type: 'dial', port: 40_001 })]],
+    ['moves to nowhere', [(talk) => talk.say({ type: 'moved' })]],
     ['is done', [(talk) => talk.say({ type: 'done' })]],
     ['greets once more', [(talk) => talk.utter(0x02, Uint8Array.of(1, 1, 0, 0, 0, 0, 1))]],
     [
@@ -244,7 +257,9 @@ describe('a receiver that is hostile', () => {
     expect(outcome.code).toBe(0);
     expect(got).toBe(TEXT + TEXT);
     expect(said.map(({ event }) => event)).toEqual(['saved', 'saved']);
-    const ends = heard.flatMap((one) => (one.type === 'end' ? [one.entry] : []));
+    const ends = heard.flatMap((one) =>
+      one.type === 'end' || one.type === 'file' ? [one.entry] : [],
+    );
     expect(ends).toEqual([1, 3]);
   });
 
@@ -332,7 +347,7 @@ describe('a receiver that is hostile', () => {
         want(talk, entries.length);
         await talk.hear('failed');
         talk.say({ type: 'failed', entry: 1, code: 'changed' });
-        talk.say({ type: 'stored', entry: (await talk.hear('end')).entry });
+        talk.say({ type: 'stored', entry: (await talk.hear('end', 'file')).entry });
         await talk.hear('done');
         talk.say({ type: 'complete', missed: 0 });
         await talk.end();
@@ -356,7 +371,7 @@ describe('a receiver that is hostile', () => {
         talk.utter(KIND.compare, u32(3));
         expect((await talk.hear('digest')).digest).toBeNull();
         want(talk, entries.length);
-        talk.say({ type: 'stored', entry: (await talk.hear('end')).entry });
+        talk.say({ type: 'stored', entry: (await talk.hear('end', 'file')).entry });
         await talk.hear('failed');
         talk.say({ type: 'failed', entry: 3, code: 'changed' });
         await talk.hear('done');

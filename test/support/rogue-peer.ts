@@ -194,18 +194,18 @@ export class Talk {
     void this.#connection.write(frame).catch(() => {});
   }
 
-  /** The next message of this type; what came before it is passed over. */
-  hear<T extends Message['type']>(type: T): Promise<MessageOf<T>> {
+  /** The next message of one of these types; what came before it is passed over. */
+  hear<T extends Message['type']>(...types: T[]): Promise<MessageOf<T>> {
     return this.#changes.until(
       () => {
         while (this.#next < this.heard.length) {
           const message = this.heard[this.#next++];
-          if (message?.type === type) return message as MessageOf<T>;
+          if (types.some((type) => type === message?.type)) return message as MessageOf<T>;
         }
         if (this.ended) throw new Error(`It ended: ${this.ended}. ${this.#seen()}`);
         return undefined;
       },
-      () => `No "${type}". ${this.#seen()}`,
+      () => `No "${types.join()}". ${this.#seen()}`,
     );
   }
 
