@@ -129,7 +129,7 @@ export class Ledger {
   /** A small file, all of it at once. */
   file({ entry, bytes }: MessageOf<'file'>): void {
     const row = this.#sending(entry);
-    ensure(row.at === 0 && entry !== this.#current, 'a whole file that was begun already');
+    ensure(row.at === 0, 'a whole file that was begun already');
     ensure(row.entry.kind === 'file' && row.entry.size === bytes.length, 'a file of another size');
     row.at = bytes.length;
     this.#close(entry, row);

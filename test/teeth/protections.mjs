@@ -14,6 +14,7 @@ const reception = test('transfer/reception');
 const transfer = test('transfer/transfer');
 const grant = test('transfer/grant');
 const tls = test('net/tls');
+const data = test('net/data');
 const strangers = test('net/strangers');
 const guard = test('net/guard');
 const watch = test('net/watch');
@@ -687,6 +688,150 @@ const PROTOCOL = [
     from: " && !names.slice(ups).includes('..')",
     to: '',
     test: manifest('links'),
+  },
+];
+
+/** Small files that go whole, and transfers that move to another connection. */
+const MOVES = [
+  {
+    name: 'a small file has the size that was offered',
+    file: 'src/protocol/ledger.ts',
+    from: "ensure(row.entry.kind === 'file' && row.entry.size === bytes.length, 'a file of another size');",
+    to: '',
+    test: session('a small file that is longer'),
+  },
+  {
+    name: 'a small file comes whole or in pieces',
+    file: 'src/protocol/ledger.ts',
+    from: "ensure(row.at === 0, 'a whole file that was begun already');",
+    to: '',
+    test: session('a small file that has begun'),
+  },
+  {
+    name: 'a small file is small',
+    file: 'src/protocol/frame.ts',
+    from: 'if (kind === FILE) return FILE_HEAD + MAX_WHOLE;',
+    to: 'if (kind === FILE) return FILE_HEAD + MAX_CHUNK;',
+    test: messages('a small file may have'),
+  },
+  {
+    name: 'nobody is dialled back before a yes',
+    file: 'src/protocol/session.ts',
+    from: "ensure(this.#state.receiver === 'accepted', 'a wish to be dialled before the answer');",
+    to: '',
+    test: session('to be dialled before the answer'),
+  },
+  {
+    name: 'a sender is dialled back once',
+    file: 'src/protocol/session.ts',
+    from: "ensure(!this.#dialled, 'a second wish to be dialled');",
+    to: '',
+    test: session('to be dialled twice'),
+  },
+  {
+    name: 'nobody moves who was not dialled back',
+    file: 'src/protocol/session.ts',
+    from: 'ensure(this.#dialled && !this.#moved.has(role), ',
+    to: 'ensure(!this.#moved.has(role), ',
+    test: session('to move without being dialled'),
+  },
+  {
+    name: 'each side moves once',
+    file: 'src/protocol/session.ts',
+    from: 'this.#dialled && !this.#moved.has(role), ',
+    to: 'this.#dialled, ',
+    test: session('to move twice'),
+  },
+  {
+    name: 'the sender moves first',
+    file: 'src/protocol/session.ts',
+    from: "ensure(role === 'sender' || this.#moved.has('sender'), 'the receiver moved first');",
+    to: '',
+    test: session('the receiver moves first'),
+  },
+  {
+    name: 'no service of the system is dialled back',
+    file: 'src/protocol/message.ts',
+    from: 'if (port < MIN_DIALLED) throw malformed();',
+    to: '',
+    test: messages('the port of another service'),
+  },
+  {
+    name: 'nothing is half said where a transfer has moved away',
+    file: 'src/transfer/channel.ts',
+    from: 'this.#heard.next().done && this.session.between;',
+    to: 'this.#heard.next().done;',
+    test: transfer('and leaves half a message behind'),
+  },
+  {
+    name: 'nothing more is said there',
+    file: 'src/transfer/channel.ts',
+    from: 'const isLast = this.#heard.next().done &&',
+    to: 'const isLast =',
+    test: transfer('and goes on where it was'),
+  },
+  {
+    name: 'a transfer moves only to what was dialled',
+    file: 'src/transfer/channel.ts',
+    from: 'if (this.#next === undefined || !isLast) throw',
+    to: 'if (!isLast) throw',
+    test: transfer('to one that has not dialled'),
+  },
+  {
+    name: 'whom nobody vouches for chooses no port to dial',
+    file: 'src/visit.ts',
+    from: 'if (!known || connection.dialled) return;',
+    to: 'if (connection.dialled) return;',
+    test: visit('that nobody vouches for is not dialled'),
+  },
+  {
+    name: 'only the same key comes for data',
+    file: 'src/net/data.ts',
+    from: 'if (arrived.peer !== peer) return arrived.destroy();',
+    to: '',
+    test: data('sends another key away'),
+  },
+  {
+    name: 'only the same address comes for data',
+    file: 'src/net/data.ts',
+    from: 'admits: (_, from) => canonical(from) === canonical(remote),',
+    to: '',
+    test: data('turns away who comes from another address'),
+  },
+  {
+    name: 'only the same key is dialled for data',
+    file: 'src/net/data.ts',
+    from: 'if (connection.peer === peer) {',
+    to: 'if (connection.peer) {',
+    test: data('wants the very same peer'),
+  },
+  {
+    name: 'a port for data is not open for long',
+    file: 'src/net/data.ts',
+    from: 'const limit = setTimeout(giveUp, DATA_LIMIT);',
+    to: 'const limit = setTimeout(() => {}, DATA_LIMIT);',
+    test: data('gives up when nobody comes'),
+  },
+  {
+    name: 'a port for data closes with the transfer',
+    file: 'src/net/data.ts',
+    from: "signal.addEventListener('abort', giveUp, { once: true });",
+    to: '',
+    test: data('gives up when it is over'),
+  },
+  {
+    name: 'a port for data closes when the peer has come',
+    file: 'src/net/data.ts',
+    from: 'listener.close();',
+    to: '',
+    test: data('gets a connection to the very same peer'),
+  },
+  {
+    name: 'dialling for data does not last',
+    file: 'src/net/data.ts',
+    from: 'const timer = setTimeout(() => limit.abort(), DATA_LIMIT);',
+    to: 'const timer = setTimeout(() => {}, DATA_LIMIT);',
+    test: data('waits for no answer when'),
   },
 ];
 
@@ -1666,6 +1811,7 @@ export const PROTECTIONS = [
   ...GREETING,
   ...DOORS,
   ...PROTOCOL,
+  ...MOVES,
   ...CONNECTIONS,
   ...GUESTS,
   ...PRIVATE,
