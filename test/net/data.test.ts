@@ -157,12 +157,14 @@ describe('a sender that waits to be dialled', () => {
   });
 
   test.each(['before', 'while'])('gives up when it is over %s it waits', async (when) => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     const over = new AbortController();
     if (when === 'before') over.abort();
     const { port, connection } = await awaitForData(sender, bob, over.signal);
     over.abort();
-    await expect(connection).rejects.toMatchObject({ code: 'unreachable' });
+    await turns();
     expect(await isOpen(port)).toBe(false);
+    await expect(connection).rejects.toMatchObject({ code: 'unreachable' });
   });
 
   test('bears the silence of one that may be behind, and then no longer', async () => {
