@@ -115,6 +115,12 @@ export const SILENCE_LIMIT = 15_000;
 /** How long a greeted peer may take nothing of what we write. It may be writing to a slow disk. */
 export const STALL_LIMIT = 120_000;
 
+/**
+ * How long a sender lets itself be dialled for a faster connection, and the receiver tries. Bounds
+ * how long a port is open; nothing waits for that meanwhile.
+ */
+export const DATA_LIMIT = 5_000;
+
 /** Received bytes that wait to be heard. Beyond them the network waits. */
 export const MAX_BUFFERED = 1024 * 1024;
 

@@ -1,5 +1,5 @@
 import { DropError } from '../errors.ts';
-import { STALL_LIMIT } from '../limits.ts';
+import { DATA_LIMIT, STALL_LIMIT } from '../limits.ts';
 import { canonical } from './addresses.ts';
 import { type Connection, type Credentials, dial, listen } from './tls.ts';
 
@@ -71,6 +71,3 @@ export async function awaitForData(
   if (signal.aborted) giveUp();
   return { port: listener.port, connection };
 }
-
-/** How long the sender waits to be dialled, in milliseconds. Nothing waits for that meanwhile. */
-const DATA_LIMIT = 5_000;
