@@ -47,6 +47,10 @@ const r = (...all: Message[]): Said[] => all.map((message) => ({ by: 'receiver',
 const wants = (count: number, some: object = {}): Message =>
   ({ type: 'want', count, skip: [], kept: [], failed: [], ...some }) as Message;
 
+function whole(entry: number, bytes: Uint8Array): Message {
+  return { type: 'file', entry, digest: sha256(bytes), bytes };
+}
+
 /** What is said until both know what is wanted. */
 const beginning = (continues: string | null, ...wanted: Message[]): Said[] => [
   ...s({ type: 'begin', continues, checksum: false, digests: ['later', 'blake3', 'sha256'] }),
@@ -71,7 +75,7 @@ const beginning = (continues: string | null, ...wanted: Message[]): Said[] => [
   ...r(...wanted),
 ];
 
-/** Two honest conversations: a whole transfer, and one that goes on where another broke. */
+/** Honest conversations: a whole transfer, and further below one that goes on where another broke. */
 const WHOLE: readonly Said[] = [
   ...beginning(null, wants(3), wants(2)),
   ...s(
@@ -83,7 +87,7 @@ const WHOLE: readonly Said[] = [
     { type: 'chunk', entry: 2, offset: 0, bytes: content.slice(0, 1) },
     { type: 'chunk', entry: 2, offset: 1, bytes: content.slice(1) },
     { type: 'end', entry: 2, digest: sha256(content) },
-    { type: 'end', entry: 3, digest: sha256(new Uint8Array(0)) },
+    whole(3, new Uint8Array(0)),
     { type: 'chunk', entry: 4, offset: 0, bytes: content.slice(0, 1) },
   ),
   ...r({ type: 'arrived', entry: 4, offset: 1 }, { type: 'stored', entry: 2 }),
@@ -94,6 +98,31 @@ const WHOLE: readonly Said[] = [
   ...r({ type: 'stored', entry: 3 }, { type: 'stored', entry: 4 }),
   ...s({ type: 'done' }),
   ...r({ type: 'complete', missed: 0 }),
+];
+/** One that moves to another connection in the middle. */
+const MOVING: readonly Said[] = [
+  ...beginning(null, wants(3), wants(2)),
+  ...s(
+    { type: 'dial', port: 40_001 },
+    whole(1, content),
+    { type: 'chunk', entry: 2, offset: 0, bytes: content.slice(0, 1) },
+    { type: 'moved' },
+    { type: 'chunk', entry: 2, offset: 1, bytes: content.slice(1) },
+  ),
+  ...r({ type: 'stored', entry: 1 }, { type: 'moved' }),
+  ...s(
+    { type: 'end', entry: 2, digest: sha256(content) },
+    whole(3, new Uint8Array(0)),
+    { type: 'chunk', entry: 4, offset: 0, bytes: content },
+    { type: 'end', entry: 4, digest: sha256(content) },
+    { type: 'done' },
+  ),
+  ...r(
+    { type: 'stored', entry: 2 },
+    { type: 'stored', entry: 3 },
+    { type: 'stored', entry: 4 },
+    { type: 'complete', missed: 0 },
+  ),
 ];
 const REST: readonly Said[] = [
   ...beginning(
@@ -124,14 +153,14 @@ function disturbed(conversation: readonly Said[]): fc.Arbitrary<Said[]> {
     fc.record({ what: fc.constant('double' as const), at: place }),
     fc.record({ what: fc.constant('swap' as const), at: place, with: place }),
     fc.record({ what: fc.constant('insert' as const), at: place, by, message: anyMessage }),
-    fc.record({ what: fc.constant('steal' as const), at: place, from: fc.nat(60) }),
+    fc.record({ what: fc.constant('steal' as const), at: place, from: fc.nat(100) }),
     fc.record({ what: fc.constant('number' as const), at: place, entry: fc.nat(5) }),
     fc.record({ what: fc.constant('offset' as const), at: place, offset: fc.nat(3) }),
     fc.record({ what: fc.constant('path' as const), at: place, path: anyPath }),
   );
   return fc.array(change, { maxLength: 3 }).map((changes) => {
     const list = [...conversation];
-    const all = [...WHOLE, ...REST];
+    const all = [...WHOLE, ...REST, ...MOVING];
     for (const change of changes) {
       const said = list[change.at];
       if (change.what === 'insert') list.splice(change.at, 0, change);
@@ -164,12 +193,13 @@ function changed(
 }
 
 /** A few connections of one transfer; most break in the middle. */
-const connections = fc
-  .tuple(
-    fc.tuple(disturbed(WHOLE), fc.nat(2 * WHOLE.length)),
-    fc.array(fc.tuple(disturbed(REST), fc.nat(2 * REST.length)), { maxLength: 2 }),
-  )
-  .map(([first, more]) => [first, ...more].map(([said, length]) => said.slice(0, length)));
+const connections = (...first: (readonly Said[])[]): fc.Arbitrary<Said[][]> =>
+  fc
+    .tuple(
+      fc.tuple(fc.oneof(...first.map(disturbed)), fc.nat(2 * WHOLE.length)),
+      fc.array(fc.tuple(disturbed(REST), fc.nat(2 * REST.length)), { maxLength: 2 }),
+    )
+    .map(([first, more]) => [first, ...more].map(([said, length]) => said.slice(0, length)));
 
 function only(by: Role, conversation: readonly Said[]): Message[] {
   return conversation.filter((said) => said.by === by).map(({ message }) => message);
@@ -182,11 +212,13 @@ async function pause(): Promise<void> {
 
 /** A connection to a program that hears all of this, whatever it says. Whether it came to its end. */
 async function talk(
-  run: (pipe: Pipe) => Promise<void>,
+  run: (pipe: Pipe, second: Pipe) => Promise<void>,
   messages: readonly Message[],
 ): Promise<boolean> {
   const { left, right, pull } = cable();
-  const ended = run(left).then(
+  const second = cable();
+  let out = right;
+  const ended = run(left, second.left).then(
     () => true,
     (error: unknown) => {
       if (!(error instanceof DropError) || error.code === 'internal') throw error;
@@ -195,10 +227,12 @@ async function talk(
   );
   ended.catch(() => {}); // It is awaited below.
   for (const message of messages) {
-    await right.write(...encode(message)).catch(() => {});
+    await out.write(...encode(message)).catch(() => {});
+    if (message.type === 'moved') out = second.right;
     await pause();
   }
   pull();
+  second.pull();
   return ended;
 }
 
@@ -206,7 +240,7 @@ async function talk(
 const session = parser({
   name: 'session',
   input: fc.record({
-    all: fc.oneof(disturbed(WHOLE), disturbed(REST)),
+    all: fc.oneof(disturbed(WHOLE), disturbed(REST), disturbed(MOVING)),
     ours: fc.constantFrom<Role>('sender', 'receiver'),
   }),
   codes: ['protocol', 'unsafe-name'],
@@ -242,7 +276,9 @@ class Receiving {
     this.inbox.compares = true;
   }
 
-  readonly run = async (pipe: Pipe): Promise<void> => {
+  /** `second`: what there is where it is told to dial. */
+  readonly run = async (pipe: Pipe, second?: Pipe): Promise<void> => {
+    const channel = new Channel('announcer', pipe);
     const host: Host = {
       freely: false,
       digests: ['sha256'],
@@ -252,12 +288,11 @@ class Receiving {
         return this.reception;
       },
       open: async () => this.inbox,
+      dial: () => void (second && channel.expect(Promise.resolve(second))),
       // Somebody who is asked again and again declines in the end.
       ask: async () => (++this.questions > 10 ? 'declined' : 'yes'),
     };
-    await withGreeting(new Channel('announcer', pipe), (channel) =>
-      runReceiver(channel, host, () => {}),
-    );
+    await withGreeting(channel, () => runReceiver(channel, host, () => {}));
   };
 }
 
@@ -298,7 +333,7 @@ class WithStream extends MemoryOutbox {
 /** Whatever a sender says, a receiver stores only what was offered and is whole, and ends. */
 const receiving = parser({
   name: 'receiver',
-  input: connections,
+  input: connections(WHOLE, MOVING),
   codes: [],
   async feed(all) {
     const receiver = new Receiving();
@@ -333,7 +368,7 @@ const receiving = parser({
 /** Whatever a receiver says, a sender believes nothing that it did not send, and ends. */
 const sending = parser({
   name: 'sender',
-  input: connections,
+  input: connections(WHOLE),
   codes: [],
   async feed(all) {
     const sender = new Sending();
