@@ -5,6 +5,7 @@ import { DropError, type ErrorCode } from '../errors.ts';
 import type { PeerId } from '../events.ts';
 import { INBOX_MEMORY, MAX_COMPARED, RESERVE, RESERVED_SHARE } from '../limits.ts';
 import { equal } from '../protocol/bytes.ts';
+import { Few } from '../protocol/few.ts';
 import { type DataEntry, type Entry, type FileEntry, isName } from '../protocol/manifest.ts';
 import type { DigestName } from '../protocol/message.ts';
 import { type Platform, safeName } from '../protocol/names.ts';
@@ -145,10 +146,10 @@ class DiskInbox implements Inbox {
   readonly #mark: Mark | undefined;
   readonly #digests: Digests;
   readonly #pool: PartPool;
-  readonly #parts = new Set<Part>();
+  readonly #parts = new Few<Part>();
   /** What is in the parts that were read, or left by this transfer. */
   readonly #starts = new Map<string, Start>();
-  readonly #commits = new Set<Promise<unknown>>();
+  readonly #commits = new Few<Promise<unknown>>();
   #digest: DigestName = 'sha256';
   #closing: Promise<void> | undefined;
 

@@ -21,6 +21,7 @@ import type { PeerId } from '../events.ts';
 import { KEPT_FOR, MAX_CLAIMED, MAX_MADE, MAX_PARTS, MAX_STAGINGS } from '../limits.ts';
 import { isPeerId } from '../peer-id.ts';
 import type { DataEntry } from '../protocol/manifest.ts';
+import { Few } from '../protocol/few.ts';
 import { diskFailure, isSystemError } from './failure.ts';
 import { isOurs, isOwnFile } from './own.ts';
 import { NO_FOLLOW } from './platform.ts';
@@ -169,10 +170,10 @@ interface Held {
  */
 export class Staging {
   readonly #held: readonly [Held, ...Held[]];
-  /** All parts, by what the path that they were offered under is called here. */
+  /** All parts that lie there, by what the path that they were offered under is called here. */
   readonly #parts = new Map<string, Set<string>>();
-  /** Those that are being written. */
-  readonly #busy = new Set<string>();
+  /** Those that are being written; also new ones, which are not among the others. */
+  readonly #busy = new Few<string>();
   /** The folders that broken transfers made, by what their paths are called here. */
   readonly #listed = new Map<string, string>();
   /** Those of them to which this transfer came. */
@@ -213,7 +214,6 @@ export class Staging {
     const part = join(this.#held[0].path, nameOf(key, entry));
     // Only one of several at once can be gone on with.
     const free = this.#busy.has(part) ? `${part}.${randomBytes(8).toString('hex')}` : part;
-    this.#add(key, free);
     this.#busy.add(free);
     return free;
   }
@@ -230,7 +230,9 @@ export class Staging {
 
   /** Nobody writes a part any more; it may be gone. */
   end(part: string, kept: boolean): void {
-    if (this.#busy.delete(part) && !kept) this.#forget(part);
+    if (!this.#busy.delete(part)) return;
+    if (kept) this.#add(part);
+    else if (this.#parts.size > 0) this.#forget(part);
   }
 
   /** Removes all parts of a path, except for those that are being written. */
@@ -298,7 +300,7 @@ export class Staging {
       const good = found && isOwnFile(found) && found.size > 0 && !isOld(found, now);
       if (good && name === LIST) this.#loadList(path, found);
       else if (good && key !== undefined && spare === undefined && parts++ < MAX_PARTS)
-        this.#add(key, path);
+        this.#add(path);
       // A part that got its name just before a crash has two of them, and is not needed any more.
       else if (!attempt(() => unlinkSync(path))) this.#busy.add(path);
     }
@@ -332,14 +334,15 @@ export class Staging {
     }
   }
 
-  #add(key: string, part: string): void {
+  #add(part: string): void {
+    const key = keyIn(part);
     const parts = this.#parts.get(key);
     if (parts !== undefined) parts.add(part);
     else this.#parts.set(key, new Set([part]));
   }
 
   #forget(part: string): void {
-    const key = basename(part).slice(0, basename(part).indexOf('.'));
+    const key = keyIn(part);
     const parts = this.#parts.get(key);
     parts?.delete(part);
     if (parts?.size === 0) this.#parts.delete(key);
@@ -424,6 +427,12 @@ function startOf(pid: number): string | undefined {
 /** What a path is called here. */
 function keyOf(path: string): string {
   return hash('sha256', path, 'hex').slice(0, 32);
+}
+
+/** The same, as the name of a part of it says. */
+function keyIn(part: string): string {
+  const name = basename(part);
+  return name.slice(0, name.indexOf('.'));
 }
 
 /** What a part is called: it is of one path, and one version of it. */

@@ -41,7 +41,7 @@ export class Window<T> {
     if (page.open === 0) this.#pages.delete(at);
   }
 
-  /** All that are open, page by page in the order in which these were begun. */
+  /** All that are open, in order if they were opened in order. */
   *values(): Generator<T, void> {
     for (const { slots } of this.#pages.values())
       for (const value of slots) if (value !== undefined) yield value;

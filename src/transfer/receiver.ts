@@ -2,6 +2,7 @@ import { DropError, type ErrorCode } from '../errors.ts';
 import type { Extent } from '../events.ts';
 import { MAX_BATCH, MAX_OPEN_ENTRIES } from '../limits.ts';
 import { equal } from '../protocol/bytes.ts';
+import { Few } from '../protocol/few.ts';
 import {
   type DataEntry,
   type Entry,
@@ -157,7 +158,7 @@ export async function runReceiver(
   let owed = 0;
   /** What is wanted and not yet settled, by number. */
   const jobs = new Window<Job>();
-  const commits = new Set<Promise<void>>();
+  const commits = new Few<Promise<void>>();
   /** What takes the chunks that are being unpacked, in their order. */
   const unpacking: (() => Promise<void>)[] = [];
   let done = false;
@@ -201,7 +202,7 @@ export async function runReceiver(
     for (;;) {
       await progress.until(() => undecided.length > 0 || offered.final);
       const batch = undecided.slice(0, MAX_BATCH);
-      const beyond = batch.findIndex((entry) => !reception.covers(entry));
+      const beyond = batch.findIndex((entry, i) => !reception.covers(decided + i, entry));
       if (beyond >= 0) batch.splice(beyond);
       if (batch.length > 0) await decide(batch, inbox);
       else if (undecided.length > 0) await askForYes();
@@ -239,14 +240,14 @@ export async function runReceiver(
       const { placement, code, old } = placements[i] as Placed;
       const reject = (why: ErrorCode): void => {
         failed.push({ entry: number, code: why });
-        if (!old) settleFailed(entry, why);
+        if (!old) settleFailed(number, entry, why);
       };
       if (code !== undefined) reject(code);
-      else if (!hasData(entry)) reception.settle(entry, 'placed');
+      else if (!hasData(entry)) reception.settle(number, entry, 'placed');
       else if (placement.want === 'nothing') {
         skip.push({ entry: number, reason: placement.reason });
         if (old || placement.reason === 'stored') continue;
-        reception.settle(entry, { skipped: placement.reason });
+        reception.settle(number, entry, { skipped: placement.reason });
         tell({ type: 'skipped', entry, reason: placement.reason });
       } else {
         const { size: has = 0, digest } = placement.want === 'rest' ? placement : {};
@@ -279,7 +280,7 @@ export async function runReceiver(
     const placed: (Placed | Promise<Placed>)[] = [];
     try {
       for (const [i, entry] of batch.entries()) {
-        const before = reception.outcomeOf(entry);
+        const before = reception.outcomeOf(decided + i, entry);
         const placing = before ? asBefore(before) : place(entry, decided + i, inbox);
         placed.push(placing);
         if (!(placing instanceof Promise)) continue;
@@ -501,7 +502,7 @@ export async function runReceiver(
     try {
       const where = await stored;
       jobs.delete(number);
-      reception.settle(entry, 'stored');
+      reception.settle(number, entry, 'stored');
       tell({ type: 'stored', entry, size: job.at, digest, algorithm, where });
     } catch (error) {
       jobs.delete(number);
@@ -533,7 +534,7 @@ export async function runReceiver(
   async function giveUp(number: number, job: Job, code: ErrorCode): Promise<void> {
     owed -= job.left;
     await leave(job, code);
-    settleFailed(job.entry, code);
+    settleFailed(number, job.entry, code);
     await channel.say({ type: 'failed', entry: number, code });
   }
 
@@ -543,8 +544,8 @@ export async function runReceiver(
     await (useful ? file?.keep() : file?.discard());
   }
 
-  function settleFailed(entry: Entry, code: ErrorCode): void {
-    reception.settle(entry, { failed: code });
+  function settleFailed(number: number, entry: Entry, code: ErrorCode): void {
+    reception.settle(number, entry, { failed: code });
     tell({ type: 'failed', path: entry.path, code });
   }
 

@@ -4,6 +4,7 @@ import { type Entry, hasData, parentOf, sizeOf } from '../protocol/manifest.ts';
 import type { SkipReason } from '../protocol/message.ts';
 import type { Platform } from '../protocol/names.ts';
 import { Risks } from '../protocol/risk.ts';
+import { Window } from '../protocol/window.ts';
 import { Grant } from './grant.ts';
 import type { Inbox } from './receiver.ts';
 
@@ -44,8 +45,9 @@ export class Reception {
   readonly #settled = new Settled(MAX_OPEN_ENTRIES);
   /** What was settled before this connection. */
   #before = new Map<string, Outcome>();
-  /** Offered in this connection and not settled, and whether the yes was found to cover it. */
-  readonly #open = new Map<Entry, boolean>();
+  /** Offered in this connection and not settled, by the numbers that they have in it. */
+  #open = new Window<Open>();
+  #offered = 0;
   /** Covered by the yes before this connection, not settled, and not offered again so far. */
   readonly #covered = new Set<string>();
 
@@ -63,19 +65,21 @@ export class Reception {
 
   /** The connection is over. What was not settled will be offered again, and counted then. */
   broken(): void {
-    const open = [...this.#open];
-    for (const [entry] of open) this.#count(entry, -1);
+    const open = [...this.#open.values()];
+    for (const { entry } of open) this.#count(entry, -1);
     // The yes was for these, and not for what may be offered in their place.
-    const covered = open.filter(([entry, known]) => known || this.covers(entry));
-    for (const [entry] of covered) this.#covered.add(keyOf(entry));
+    const covered = open.filter((one) => one.covered || this.#takes(one.entry));
+    for (const { entry } of covered) this.#covered.add(keyOf(entry));
     trim(this.#covered);
-    this.#open.clear();
+    this.#open = new Window();
+    this.#offered = 0;
   }
 
   hearOffer(entries: readonly Entry[]): void {
     for (const entry of entries) {
+      const number = this.#offered++;
       if (this.#isBefore(entry)) continue;
-      this.#open.set(entry, false);
+      this.#open.set(number, { entry, covered: false });
       this.#count(entry, 1);
     }
   }
@@ -89,23 +93,23 @@ export class Reception {
   }
 
   /** Whether the yes covers an entry; if so, it is taken off, but for each only once. */
-  covers(entry: Entry): boolean {
+  covers(number: number, entry: Entry): boolean {
     if (this.#isBefore(entry)) return true;
-    const covered = this.#covered.size > 0 && this.#covered.delete(keyOf(entry));
-    if (!covered && !this.grant.takes(entry)) return false;
-    this.#open.set(entry, true);
+    if (!this.#takes(entry)) return false;
+    const open = this.#open.get(number);
+    if (open !== undefined) open.covered = true;
     return true;
   }
 
   /** What became of an entry before the connection broke, if it was settled; it is told again. */
-  outcomeOf(entry: Entry): Outcome | undefined {
+  outcomeOf(number: number, entry: Entry): Outcome | undefined {
     const outcome = this.#before.size > 0 ? this.#before.get(keyOf(entry)) : undefined;
-    if (outcome !== undefined) this.settle(entry, outcome);
+    if (outcome !== undefined) this.settle(number, entry, outcome);
     return outcome;
   }
 
-  settle(entry: Entry, outcome: Outcome): void {
-    this.#open.delete(entry);
+  settle(number: number, entry: Entry, outcome: Outcome): void {
+    this.#open.delete(number);
     this.#settled.add(entry, outcome);
   }
 
@@ -122,6 +126,11 @@ export class Reception {
     return this.#before.size > 0 && this.#before.has(keyOf(entry));
   }
 
+  #takes(entry: Entry): boolean {
+    const again = this.#covered.size > 0 && this.#covered.delete(keyOf(entry));
+    return again || this.grant.takes(entry);
+  }
+
   #count(entry: Entry, by: 1 | -1): void {
     this.entries += by;
     if (hasData(entry)) this.files += by;
@@ -131,8 +140,15 @@ export class Reception {
   }
 }
 
+/** What is offered and not settled. */
+interface Open {
+  readonly entry: Entry;
+  /** Whether the yes was found to cover it. */
+  covered: boolean;
+}
+
 /**
- * What became of the entries that were settled last, `most` of them at least. It is looked at only
+ * What became of the entries that were settled last, `most` of them. It is looked at only
  * after a loss, and a million entries pass through it: as objects, each would be held for so long
  * that it has to be looked for among all that is old. So they are kept as text, many in one.
  */
@@ -159,7 +175,7 @@ class Settled {
   byKey(): Map<string, Outcome> {
     const lines = [...this.#texts.flatMap((text) => text.split(BETWEEN)), ...this.#lines];
     return new Map(
-      lines.map((line) => {
+      lines.slice(-this.#most).map((line) => {
         const end = line.indexOf(' ');
         const what = line.slice(0, end);
         const outcome = what.startsWith('{') ? JSON.parse(what) : what;

@@ -133,15 +133,18 @@ describe('a reception', () => {
       fc.property(steps, (all) => {
         const reception = new Reception(TRANSFER, 'posix');
         const accounts = new Accounts();
+        /** The numbers that entries have in this connection. */
+        const numbers = new Map<Entry, number>();
+        const numberOf = (entry: Entry): number => numbers.get(entry) ?? Number.NaN;
         const placeNext = (): void => {
           const [entry] = accounts.undecided;
           if (entry === undefined) return;
           const covered = accounts.isCovered(entry);
-          expect(reception.covers(entry)).toBe(covered);
+          expect(reception.covers(numberOf(entry), entry)).toBe(covered);
           visited.refused += covered ? 0 : 1;
           if (!covered) return;
           const outcome = accounts.before.get(idOf(entry));
-          expect(reception.outcomeOf(entry)).toEqual(outcome);
+          expect(reception.outcomeOf(numberOf(entry), entry)).toEqual(outcome);
           visited.known += outcome ? 1 : 0;
           visited.again += accounts.kept.has(idOf(entry)) ? 1 : 0;
           accounts.place(entry);
@@ -149,13 +152,14 @@ describe('a reception', () => {
         const settleOne = (): void => {
           const [entry] = accounts.placed;
           if (entry === undefined) return;
-          reception.settle(entry, 'stored');
+          reception.settle(numberOf(entry), entry, 'stored');
           accounts.settle(entry, 'stored');
         };
         reception.connected();
         for (const step of all) {
           if (step.what === 'offer') {
             const offered = step.entries.map((entry) => ({ ...entry }));
+            for (const entry of offered) numbers.set(entry, numbers.size);
             reception.hearOffer(offered);
             accounts.offer(offered);
           } else if (step.what === 'yes') {
@@ -166,6 +170,7 @@ describe('a reception', () => {
           else {
             reception.broken();
             reception.connected();
+            numbers.clear();
             accounts.break();
           }
           const counted = [...accounts.settled, ...accounts.open];
@@ -191,7 +196,7 @@ describe('a reception', () => {
     reception.broken();
     reception.connected();
     reception.hearOffer(offered);
-    return offered.filter((entry) => reception.covers(entry));
+    return offered.filter((entry, i) => reception.covers(i, entry));
   }
 
   /** What of this is known to be settled in a new connection. */
@@ -199,7 +204,7 @@ describe('a reception', () => {
     reception.broken();
     reception.connected();
     reception.hearOffer(offered);
-    return offered.filter((entry) => reception.outcomeOf(entry) !== undefined);
+    return offered.filter((entry, i) => reception.outcomeOf(i, entry) !== undefined);
   }
 
   test('takes an entry for another one when anything that matters has changed', () => {
@@ -208,7 +213,8 @@ describe('a reception', () => {
     const link: Entry = { kind: 'link', path: 'l', target: 'a' };
     const all: Entry[] = [file('a', 1, 1), { kind: 'stream', path: 's' }, folder, link];
     accept(reception, all);
-    for (const entry of all) if (reception.covers(entry)) reception.settle(entry, 'stored');
+    for (const [i, entry] of all.entries())
+      if (reception.covers(i, entry)) reception.settle(i, entry, 'stored');
     const changed: Entry[] = [
       file('a', 2, 1),
       file('a', 1, 2),
@@ -233,7 +239,7 @@ describe('a reception', () => {
     const reception = new Reception(TRANSFER, 'posix');
     const all = [...programs('p', 3), file('huge', 100 * GIB)];
     accept(reception, all);
-    expect(reception.covers(all[0] as Entry)).toBe(true);
+    expect(reception.covers(0, all[0] as Entry)).toBe(true);
     for (const some of [[], all.slice(0, 1), all, [], all])
       expect(coveredOf(reception, some)).toEqual(some);
   });
@@ -243,11 +249,11 @@ describe('a reception', () => {
     const all = Array.from({ length: MAX_OPEN_ENTRIES }, (_, i) => file(`${i}`));
     const more = Array.from({ length: MAX_BATCH }, (_, i) => file(`more${i}`));
     accept(reception, all);
-    for (const entry of all) reception.settle(entry, 'stored');
+    for (const [i, entry] of all.entries()) reception.settle(i, entry, 'stored');
     // The first of them are told again, and forgotten after the others.
     const again = all.slice(0, MAX_BATCH);
     expect(knownOf(reception, again)).toEqual(again);
-    for (const entry of more) reception.settle(entry, 'stored');
+    for (const [i, entry] of more.entries()) reception.settle(MAX_BATCH + i, entry, 'stored');
     const known = new Set(knownOf(reception, [...all, ...more]));
     expect(known.size).toBe(MAX_OPEN_ENTRIES);
     expect([...again, ...more].every((entry) => known.has(entry))).toBe(true);
