@@ -28,7 +28,8 @@ export class Few<T> {
     return true;
   }
 
+  /** Those that are there now, whoever comes or goes meanwhile. */
   [Symbol.iterator](): Iterator<T> {
-    return this.#items[Symbol.iterator]();
+    return [...this.#items][Symbol.iterator]();
   }
 }
