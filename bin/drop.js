@@ -52,7 +52,8 @@ function keepCompiled() {
  * would complain of, so a version that was not tried does without.
  */
 function keepSmall() {
-  if (majorOf(process.versions.node) > TRIED) return;
+  const isAnswer = process.argv.length < 3 || process.argv[2].startsWith('-');
+  if (isAnswer || majorOf(process.versions.node) > TRIED) return;
   const { setFlagsFromString } = require('node:v8');
   setFlagsFromString('--semi-space-growth-factor=1');
   setFlagsFromString('--heap-growing-percent=30');
