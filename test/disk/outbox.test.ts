@@ -673,6 +673,28 @@ describe('a file', () => {
 });
 
 describe('many files', () => {
+  test.each(['r', 'r/d'])('are not read together through a link that %s became', async (which) => {
+    const base = newFolder();
+    for (const folder of ['r/d', 'r/e', 'private/d', 'private/e']) {
+      mkdirSync(join(base, folder), { recursive: true });
+      for (const name of ['x', 'y']) {
+        writeFileSync(join(base, folder, name), folder.slice(0, 1));
+        utimesSync(join(base, folder, name), 1_000_000_000, 1_000_000_000);
+      }
+    }
+    const outbox = await openOutbox([join(base, 'r')]);
+    const files = (await walk(outbox)).filter((entry) => entry.kind === 'file');
+    rmSync(join(base, which), { recursive: true });
+    symlinkSync(join(base, which.replace('r', 'private')), join(base, which));
+    const read = outbox.readTogether(files);
+    expect(files.map(({ path }) => path)).toEqual(['r/d/x', 'r/d/y', 'r/e/x', 'r/e/y']);
+    for (const [i, { path }] of files.entries()) {
+      const changed = { code: 'changed', path };
+      const expected = path.startsWith(`${which}/`) ? changed : { bytes: Buffer.from('r') };
+      expect(read[i]).toMatchObject(expected);
+    }
+  });
+
   test('are read all the same when some have gone bad', async () => {
     const folder = join(await newFolderOfUser(), 'r');
     await asUser(async () => {

@@ -1206,6 +1206,20 @@ const GUESTS = [
     to: ';',
     test: ['test/disk/outbox.test.ts', 'is not read through a link'],
   },
+  {
+    name: 'nor where many are read together',
+    file: 'src/disk/outbox.ts',
+    from: 'if (folder !== inside) this.#ensureInside(entry.path);',
+    to: '',
+    test: ['test/disk/outbox.test.ts', 'are not read together through a link'],
+  },
+  {
+    name: 'a large folder is not held in memory',
+    file: 'src/disk/listing.ts',
+    from: 'while (this.#isOpen && this.#names.length <= most) {',
+    to: 'while (this.#isOpen) {',
+    test: ['test/disk/listing.test.ts', 'no more than may be are in memory'],
+  },
 ];
 
 /** What is ours alone. */
