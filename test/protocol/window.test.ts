@@ -64,4 +64,12 @@ describe('a few things', () => {
       }),
     );
   });
+
+  test('are all met by whoever takes them away one by one', () => {
+    const few = new Few<number>();
+    for (let item = 0; item < 10; item++) few.add(item);
+    const met = Array.from(few, (item) => few.delete(item) && item);
+    expect(met).toHaveLength(10);
+    expect(few.size).toBe(0);
+  });
 });
