@@ -676,8 +676,18 @@ describe('a large offer', () => {
 
   test('is asked about again although none of the first could be sent', async () => {
     class AllGone extends ManyFiles {
-      override readTogether(files: readonly FileEntry[]): DropError[] {
-        return files.map(() => new DropError('changed'));
+      // Fewer fit into an offer, so that the last ones come before all that was covered is settled.
+      override async *entries(): AsyncGenerator<Entry> {
+        yield { kind: 'folder', path: 'many', mtime: 0 };
+        const name = 'x'.repeat(180);
+        for (let i = 0; i < many; i++)
+          yield { kind: 'file', path: `many/${name}${i}`, size: 9, mtime: 0 };
+      }
+      override async *read(): AsyncGenerator<Block, Uint8Array, undefined> {
+        // Slower than what is offered meanwhile.
+        for (let n = 0; n < 5; n++) await new Promise((resolve) => setImmediate(resolve));
+        yield* [];
+        throw new DropError('changed');
       }
     }
     let times = 0;
