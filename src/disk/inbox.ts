@@ -9,7 +9,7 @@ import { Few } from '../protocol/few.ts';
 import { type DataEntry, type Entry, type FileEntry, isName } from '../protocol/manifest.ts';
 import type { DigestName } from '../protocol/message.ts';
 import { type Platform, safeName } from '../protocol/names.ts';
-import type { Inbox, IncomingFile, Placement, Stored } from '../transfer/receiver.ts';
+import type { Inbox, IncomingFile, Placement, Stored } from '../transfer/inbox.ts';
 import { Digests } from './digests.ts';
 import { diskFailure, isSystemError, STORING } from './failure.ts';
 import {

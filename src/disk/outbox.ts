@@ -27,8 +27,8 @@ import {
 } from '../protocol/manifest.ts';
 import type { DigestName, Kept } from '../protocol/message.ts';
 import { numbered, type Platform } from '../protocol/names.ts';
+import type { Block, Outbox, Unsendable, Whole } from '../transfer/outbox.ts';
 import { BLOCKS_IN_FLIGHT } from '../transfer/outflow.ts';
-import type { Block, Outbox, Unsendable, Whole } from '../transfer/sender.ts';
 import { diskFailure, isSystemError } from './failure.ts';
 import { type Hasher, Hashers } from './hashers.ts';
 import { Listing } from './listing.ts';

@@ -5,7 +5,7 @@ import { MAX_CHUNK, MAX_UNACKNOWLEDGED } from '../limits.ts';
 import { equal } from '../protocol/bytes.ts';
 import type { Kept } from '../protocol/message.ts';
 import { Condition } from '../transfer/condition.ts';
-import type { Block } from '../transfer/sender.ts';
+import type { Block } from '../transfer/outbox.ts';
 
 /**
  * Bytes that can be taken from their source only once, from standard input for instance. What

@@ -2,7 +2,7 @@ import type { ErrorCode } from '../errors.ts';
 import { MAX_BATCH, MAX_CONTROL } from '../limits.ts';
 import { type Entry, hasData, sizeOf } from '../protocol/manifest.ts';
 import type { DigestName } from '../protocol/message.ts';
-import type { Outbox, Unsendable } from './sender.ts';
+import type { Outbox, Unsendable } from './outbox.ts';
 
 /**
  * What is to be delivered to one receiver, and how far that has come. It outlives connections:

@@ -1,6 +1,6 @@
 import type { Message, MessageOf } from '../protocol/message.ts';
 import type { Codec } from './codec.ts';
-import type { Block } from './sender.ts';
+import type { Block } from './outbox.ts';
 import { type Took, Worth } from './worth.ts';
 
 /** What carries a block. */

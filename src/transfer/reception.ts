@@ -6,7 +6,7 @@ import type { Platform } from '../protocol/names.ts';
 import { Risks } from '../protocol/risk.ts';
 import { Window } from '../protocol/window.ts';
 import { Grant } from './grant.ts';
-import type { Inbox } from './receiver.ts';
+import type { Inbox } from './inbox.ts';
 
 /** What became of an entry. */
 export type Outcome =

@@ -20,7 +20,7 @@ import { openStagings, type Stagings } from '../../src/disk/staging.ts';
 import type { PeerId } from '../../src/events.ts';
 import type { DataEntry } from '../../src/protocol/manifest.ts';
 import type { DigestName } from '../../src/protocol/message.ts';
-import type { Inbox } from '../../src/transfer/receiver.ts';
+import type { Inbox } from '../../src/transfer/inbox.ts';
 import { openHandles } from '../support/handles.ts';
 import { digestOf, sha256 } from '../support/memory.ts';
 import {

@@ -24,7 +24,7 @@ import {
   type LinkEntry,
 } from '../../src/protocol/manifest.ts';
 import type { DigestName } from '../../src/protocol/message.ts';
-import type { Inbox, Placement, Stored } from '../../src/transfer/receiver.ts';
+import type { Inbox, Placement, Stored } from '../../src/transfer/inbox.ts';
 import { sha256 } from '../support/memory.ts';
 
 const folders: string[] = [];

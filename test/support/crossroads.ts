@@ -1,5 +1,5 @@
-import type { Channel, Pipe } from '../../src/transfer/channel.ts';
 import { DropError } from '../../src/errors.ts';
+import type { Channel, Pipe } from '../../src/transfer/channel.ts';
 import type { Report } from '../../src/transfer/report.ts';
 import { type Cable, cable } from './memory.ts';
 

@@ -11,8 +11,8 @@ import {
 } from '../../src/protocol/manifest.ts';
 import type { DigestName, Kept } from '../../src/protocol/message.ts';
 import type { Pipe } from '../../src/transfer/channel.ts';
-import type { Inbox, IncomingFile, Placement, Stored } from '../../src/transfer/receiver.ts';
-import type { Block, Outbox, Unsendable, Whole } from '../../src/transfer/sender.ts';
+import type { Inbox, IncomingFile, Placement, Stored } from '../../src/transfer/inbox.ts';
+import type { Block, Outbox, Unsendable, Whole } from '../../src/transfer/outbox.ts';
 
 export function sha256(bytes: Uint8Array): Uint8Array {
   return new Uint8Array(createHash('sha256').update(bytes).digest());

@@ -9,10 +9,11 @@ import { type DigestName, encode, type Message } from '../../src/protocol/messag
 import { Channel, type Pipe } from '../../src/transfer/channel.ts';
 import { Delivery } from '../../src/transfer/delivery.ts';
 import { greetAsChooser } from '../../src/transfer/greeting.ts';
+import type { Block, Outbox, Whole } from '../../src/transfer/outbox.ts';
 import { type Host, runReceiver } from '../../src/transfer/receiver.ts';
 import { Reception } from '../../src/transfer/reception.ts';
 import type { Report } from '../../src/transfer/report.ts';
-import { type Block, type Outbox, runSender, type Whole } from '../../src/transfer/sender.ts';
+import { runSender } from '../../src/transfer/sender.ts';
 import { Crossroads, type Move } from '../support/crossroads.ts';
 import { withGreeting } from '../support/greeted.ts';
 import {
