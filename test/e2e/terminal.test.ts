@@ -125,7 +125,7 @@ describe('Ctrl-C', () => {
     await truncate(join(bob.path, 'large'), 20 * 1024 ** 3);
     await using receiving = drop(['receive', '--json', '--yes', '--name', 'Ana'], { home: ana });
     const { code } = await receiving.event('ready');
-    await using sending = dropOnScreen(['send', '--to', 'Ana', 'large'], {
+    await using sending = dropOnScreen(['send', '--compress', 'never', '--to', 'Ana', 'large'], {
       home: bob,
       env: { DROP_CODE: code ?? '' },
     });
