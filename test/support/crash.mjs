@@ -82,12 +82,16 @@ function patchClose() {
 function patchSaying() {
   const { stdout } = process;
   const write = stdout.write;
-  stdout.write = (text, ...rest) => {
-    const { event, path } = JSON.parse(text);
-    const step = path === undefined ? `say ${event}` : `say ${event} ${called(path) ?? path}`;
-    const nth = before(step);
-    const result = write.call(stdout, text, ...rest);
-    after(step, nth);
+  // What happens at once comes in one piece; each line is a step all the same.
+  stdout.write = (text) => {
+    let result = true;
+    for (const line of text.split('\n').slice(0, -1)) {
+      const { event, path } = JSON.parse(line);
+      const step = path === undefined ? `say ${event}` : `say ${event} ${called(path) ?? path}`;
+      const nth = before(step);
+      result = write.call(stdout, `${line}\n`);
+      after(step, nth);
+    }
     return result;
   };
 }
@@ -207,6 +211,7 @@ function alike(path) {
   return path
     .replace(/\.drop-[0-9a-f]{16}/, '.drop')
     .replace(/[0-9a-f]{32}\.(\d+)\.-?\d+/, 'part of $1')
+    .replace(/[0-9a-f]{8}\.(\d+)\.whole$/, 'whole $1')
     .replace(/^[0-9a-f]{16}\.[\d-]+\.json\.[0-9a-f]{16}\.tmp$/, 'draft')
     .replace(/^[0-9a-f]{16}\.[\d-]+\.json$/, 'held')
     .replace(/^[0-9a-f]{16}\.json$/, 'loose');

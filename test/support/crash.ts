@@ -72,6 +72,7 @@ function around(step: string): Moment['when'][] {
 function kindOf(step: string): string {
   return step
     .replace(/part of \d+/, 'part')
+    .replace(/whole \d+/, 'whole')
     .replace(/-> into\/.*/, '-> into/name')
     .replace(/^(fsync|fchmod|futimes) into\/(?!\.drop).*/, '$1 into/folder')
     .replace(/^read from\/.*/, 'read from/file')
