@@ -6,8 +6,6 @@
 const NEEDED = [20, 19];
 /** The newest that is known to have the flags of `keepSmall`. */
 const TRIED = 26;
-/** Bytes for what is new; it is in one half of them. */
-const NEW_SPACE = 8 * 1024 * 1024;
 const COMMAND = '../dist/command/main.cjs';
 
 start();
@@ -56,17 +54,9 @@ function keepCompiled() {
 function keepSmall() {
   const isAnswer = process.argv.length < 3 || process.argv[2].startsWith('-');
   if (isAnswer || majorOf(process.versions.node) > TRIED) return;
-  const { getHeapSpaceStatistics, setFlagsFromString } = require('node:v8');
-  const { PerformanceObserver } = require('node:perf_hooks');
-  setFlagsFromString('--heap-growing-percent=100');
-  // What is new gets as much as is worth it, and no more.
-  const watch = new PerformanceObserver(() => {
-    const space = getHeapSpaceStatistics().find(({ space_name: name }) => name === 'new_space');
-    if (space.space_size < NEW_SPACE) return;
-    setFlagsFromString('--semi-space-growth-factor=1');
-    watch.disconnect();
-  });
-  watch.observe({ entryTypes: ['gc'] });
+  const { setFlagsFromString } = require('node:v8');
+  setFlagsFromString('--semi-space-growth-factor=1');
+  setFlagsFromString('--heap-growing-percent=30');
 }
 
 function majorOf(version) {
