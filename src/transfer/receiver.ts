@@ -43,7 +43,7 @@ type Offered = Pick<Reception, 'entries' | 'bytes' | 'sized'>;
 const COMMITS = 64;
 
 /** How many chunks may be unpacked at once. Bounds the memory for them. */
-const UNPACKING = 3;
+const UNPACKING = 2;
 
 /** How much of a stream comes before the sender learns that it is written, in bytes. */
 const ARRIVED_EVERY = 4 * 1024 * 1024;
