@@ -274,7 +274,9 @@ test('wherever cables are pulled, disks fail or processes die, the inbox ends up
     { numRuns: 400, endOnFailure: true },
   );
   // Or else the generator does not visit what this is about.
-  for (const [where, times] of Object.entries(visited)) expect(times, where).toBeGreaterThan(3);
+  const { packed, ...others } = visited;
+  for (const [where, times] of Object.entries(others)) expect(times, where).toBeGreaterThan(10);
+  expect(packed).toBeGreaterThan(3); // Most trees are too small for it.
 }, 60_000);
 
 function count(events: readonly TransferEvent[], what: TransferEvent['event']): number {
