@@ -1,18 +1,28 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
+import { canOwnNetwork, ownNetwork } from './test/support/own-network.ts';
 
 /** Where the results go as JSON too, for those who count them. */
 const report = process.env.TEST_REPORT;
 
 /** Devices that these files announce on the loopback interface would appear in each other's lists. */
 const ON_LOOPBACK = [
-  'test/e2e/{again,command,crash,doors,hostile*,mitm,names,terminal}.test.ts',
+  'test/e2e/{again,command,crash,doors,hostile*,mitm,names,pipes,terminal,ui,uploads,web-share}.test.ts',
+  'test/{hatch,web/ui,web/taking}.test.ts',
   'test/long/fuzz.test.ts',
 ];
 
+/** Where each file can have an interface of its own, all do that run the command. */
+const canBeApart = canOwnNetwork();
+const APART = canBeApart ? ['test/e2e/*.test.ts', ...ON_LOOPBACK] : ON_LOOPBACK;
+
 export default defineConfig({
   test: {
-    testTimeout: 30_000,
+    // ms. Some tests take ten steps, each of which may take long on a busy machine.
+    testTimeout: 60_000,
     hookTimeout: 30_000,
+    // Else one core would be left to the runner, which has nothing to do while tests run.
+    maxWorkers: availableParallelism(),
     reporters: report === undefined ? ['default'] : ['default', ['json', { outputFile: report }]],
     projects: [
       {
@@ -20,17 +30,18 @@ export default defineConfig({
         test: {
           name: 'side by side',
           include: ['test/**/*.test.ts'],
-          exclude: ON_LOOPBACK,
+          exclude: APART,
           sequence: { groupOrder: 0 },
         },
       },
       {
         extends: true,
         test: {
-          name: 'one by one',
-          include: ON_LOOPBACK,
-          maxWorkers: 1,
-          sequence: { groupOrder: 1 },
+          name: 'apart',
+          include: APART,
+          ...(canBeApart
+            ? { pool: ownNetwork, sequence: { groupOrder: 0 } }
+            : { maxWorkers: 1, sequence: { groupOrder: 1 } }),
         },
       },
     ],

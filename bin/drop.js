@@ -8,6 +8,9 @@ const NEEDED = [20, 19];
 const TRIED = 26;
 const COMMAND = '../dist/command/main.cjs';
 
+/** Keeps what was compiled, where Node does not do so itself. */
+let keepRest = () => {};
+
 start();
 
 function start() {
@@ -16,6 +19,7 @@ function start() {
     return;
   }
   process.on('exit', onRanDry);
+  nameHome();
   keepCompiled();
   keepSmall();
   load().then(run, notLoaded).catch(broken);
@@ -30,19 +34,41 @@ function run(cli) {
 }
 
 /**
- * Lets a Node that can do so (22.8) keep what it has compiled, and begin with that the next time. It
+ * The account of a service need not have a home folder, and can do without: DROP_HOME and --into say
+ * what else would lie there. Where the system knows of none, it must not fail for being asked.
+ */
+function nameHome() {
+  if (process.env.HOME !== undefined || process.platform === 'win32') return;
+  try {
+    require('node:os').homedir();
+  } catch (_) {
+    process.env.HOME = '/nonexistent';
+  }
+}
+
+/**
+ * Keeps what is compiled, so that the next run begins with that; Node does so itself from 22.8 on. It
  * runs what it finds there, so the folder must be this person's alone. Without it all is the same,
  * only slower, so nothing is said.
  */
 function keepCompiled() {
   const { enableCompileCache } = require('node:module');
-  if (enableCompileCache === undefined) return;
+  // For an answer there is hardly anything to compile.
+  if (enableCompileCache === undefined && isAnswer()) return;
   try {
     const folder = cacheFolder();
-    if (isPrivate(folder)) enableCompileCache(folder);
+    if (!isPrivate(folder)) return;
+    if (enableCompileCache !== undefined) enableCompileCache(folder);
+    else keepRest = require('./compiled.js')(folder, purpose());
   } catch (_) {
     // There may be no home folder, or none that can be written.
   }
+}
+
+/** What is compiled for completing a command line is little of what it takes to run that. */
+function purpose() {
+  if (process.argv[2] === '__complete') return 'complete';
+  return process.argv.includes('send') ? 'send' : '';
 }
 
 /**
@@ -52,11 +78,19 @@ function keepCompiled() {
  * would complain of, so a version that was not tried does without.
  */
 function keepSmall() {
-  const isAnswer = process.argv.length < 3 || process.argv[2].startsWith('-');
-  if (isAnswer || majorOf(process.versions.node) > TRIED) return;
+  if (isAnswer() || majorOf(process.versions.node) > TRIED) return;
   const { setFlagsFromString } = require('node:v8');
   setFlagsFromString('--semi-space-growth-factor=1');
   setFlagsFromString('--heap-growing-percent=30');
+  // V8 in Node 20 has no compiler between its quickest and its best, and is busy with the best one for
+  // hundreds of functions that are not needed any more when that is done.
+  if (majorOf(process.versions.node) === 20) setFlagsFromString('--interrupt-budget=500000');
+}
+
+/** Whether nothing is asked for but an answer: help, or the version. */
+function isAnswer() {
+  const words = process.argv.slice(2);
+  return words.length === 0 || words.some((word) => /^(?:--version|--help|-h)$/.test(word));
 }
 
 function majorOf(version) {
@@ -92,6 +126,11 @@ function isPrivate(folder) {
 /** `how`: an exit code, or the name of the signal to die of, so that a shell's loop stops too. */
 function end(how) {
   process.removeListener('exit', onRanDry);
+  try {
+    if (how === 0 || typeof how === 'string') keepRest();
+  } catch (_) {
+    // The disk may be full.
+  }
   if (typeof how === 'number') {
     process.exitCode = how;
     return;

@@ -1,7 +1,7 @@
 // The second half of `npm run build`: writes the command and the library, each with all that it
 // needs, into few files, as a start takes long that reads a hundred. Nothing is renamed in them.
 
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { rolldown } from 'rolldown';
 import { project } from './npm.mjs';
@@ -10,7 +10,7 @@ const dist = join(project, 'dist');
 
 /** Of our own code, what most runs do without: it is read when it is needed, as packages are. */
 const APART =
-  /src[\\/](?:cli[\\/](?:arguments|format|devices|rows|picker|face-terminal|peers)|doctor[\\/](?!doctor|check|limit)|net[\\/](?:mdns|voices|guard)|protocol[\\/](?:cpace|knock))/;
+  /src[\\/](?:cli[\\/](?:arguments|format|complete|shells|devices|rows|picker|face-terminal|peers|history|send-several|everyone)|doctor[\\/](?!doctor|check|limit)|web[\\/]|net[\\/](?:mdns|voices|guard)|protocol[\\/](?:cpace|knock))/;
 
 const modules = [
   // CommonJS, as Node 20 takes a tenth longer to start with modules.
@@ -25,6 +25,7 @@ const modules = [
     exports: 'strict',
   })),
 ];
+await writePages();
 writeFileSync(join(dist, 'THIRD-PARTY.txt'), licences(modules));
 
 /** Returns the paths of all modules that it is made of. */
@@ -55,6 +56,26 @@ async function bundle(input, name, { format, extension, exports }) {
   });
   await built.close();
   return output.flatMap(({ moduleIds }) => moduleIds);
+}
+
+/** What browsers load: our own code alone, in one file for each page, and what stands beside it. */
+async function writePages() {
+  const [source, dir] = [join(project, 'src/web/page'), join(dist, 'page')];
+  rmSync(dir, { recursive: true, force: true });
+  for (const name of ['app', 'upload']) {
+    const input = join(source, `${name}.ts`);
+    const built = await rolldown({ cwd: project, input, platform: 'browser' });
+    await built.write({
+      dir,
+      format: 'esm',
+      entryFileNames: '[name].js',
+      codeSplitting: false,
+      comments: { legal: true, annotation: false, jsdoc: false },
+    });
+    await built.close();
+  }
+  for (const name of ['index.html', 'style.css', 'icon.svg'])
+    copyFileSync(join(source, name), join(dir, name));
 }
 
 /** What the licences of the packages want to be told of them wherever their code is. */

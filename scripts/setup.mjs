@@ -15,7 +15,8 @@ script(() => {
   const bin = windows ? prefix : join(prefix, 'bin');
 
   // Before the long work, not after it.
-  const closed = [modules, bin].find((folder) => !isWritable(folder));
+  const manuals = windows ? [] : [join(prefix, 'share', 'man')];
+  const closed = [modules, bin, ...manuals].find((folder) => !isWritable(folder));
   if (closed !== undefined)
     throw new Failure(
       [

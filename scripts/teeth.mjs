@@ -2,50 +2,21 @@
 // checkout, and shows that a test misses it. Ends with failure if one of them is missed by none.
 // With names: only the protections whose names contain one of them.
 
-import { spawn } from 'node:child_process';
-import {
-  cpSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PROTECTIONS } from '../test/teeth/protections.mjs';
-import { Failure, project, script } from './npm.mjs';
+import { Failure, script } from './npm.mjs';
+import { Copy, HANGS, killAll } from './teeth-copy.mjs';
 
-/** What is copied: all that the tests need. */
-const PARTS = [
-  'bin',
-  'docs',
-  'scripts',
-  'src',
-  'test',
-  'package.json',
-  'tsconfig.json',
-  'vitest.config.ts',
-];
-
-/** ms. A protection that is gone may let a test wait for ever; there are limits of its own within. */
-const PATIENCE = 180_000;
-
-const HANGS = 'hangs';
-
-const TSC = 'node_modules/typescript/bin/tsc';
-const VITEST = 'node_modules/vitest/vitest.mjs';
-const BUNDLE = 'scripts/bundle.mjs';
-
-/** What is not over yet. */
-const running = new Set();
+/** How many are judged at a time. Many a test that misses something waits, and needs no core. */
+const AT_ONCE = 6;
 
 /** What runs commands: one of them at a time, as devices on the loopback interface hear each other. */
 const ALONE = 'test/e2e/';
 
-/** What runs the command as it is built. */
-const BUILT = /^test\/(?:cli|e2e)\//;
+/** What runs the command as it is built; the others have to do with the sources alone. */
+const BUILT = /^test\/(?:cli\/(?:main|prompts)\.|e2e\/)/;
 
 /** What is said of a protection without which a test fails; or never ends, as it waits for it. */
 const MISSED = ['missed', 'missed (hangs)'];
@@ -54,7 +25,7 @@ await judgeAll().catch((error) => {
   script(() => {
     throw error;
   });
-  process.exit(); // The other one of the two may still be at work.
+  process.exit(); // The others may still be at work.
 });
 
 async function judgeAll() {
@@ -66,12 +37,12 @@ async function judgeAll() {
   const scratch = mkdtempSync(join(tmpdir(), 'drop-teeth-'));
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(name, () => process.exit(1));
   process.once('exit', () => {
-    for (const child of running) kill(child);
+    killAll();
     rmSync(scratch, { recursive: true, force: true });
   });
-  const copies = ['a', 'b'].map((name) => copyTo(join(scratch, name)));
-  await Promise.all(copies.map(build));
-  await ensureReadable(copies[0], chosen);
+  const model = await Copy.ofCheckout(join(scratch, 'model'));
+  const copies = Array.from({ length: AT_ONCE }, (_, i) => model.another(join(scratch, `${i}`)));
+  await ensureReadable(model, chosen);
   await inTurn(copies, testsOf(chosen), ensurePassing);
 
   const verdicts = new Map();
@@ -90,6 +61,7 @@ async function judgeAll() {
     `${chosen.length - failed.length} of ${chosen.length} protections are missed by a test`,
   );
   process.exitCode = failed.length > 0 ? 1 : 0;
+  for (const copy of copies) copy.close();
 }
 
 /** The file of a protection, and its text without it. */
@@ -107,34 +79,30 @@ function without(root, { name, file, from, to, also = [] }) {
   return { path, text, mutated };
 }
 
-function copyTo(copy) {
-  for (const part of PARTS) cpSync(join(project, part), join(copy, part), { recursive: true });
-  symlinkSync(join(project, 'node_modules'), join(copy, 'node_modules'));
-  return copy;
-}
-
 /** What no compiler can read fails any test, which says nothing. */
 async function ensureReadable(copy, chosen) {
-  const folder = join(copy, 'mutated');
+  const folder = join(copy.root, 'mutated');
   mkdirSync(folder);
   for (const [i, protection] of chosen.entries())
-    writeFileSync(join(folder, `${i}.ts`), without(copy, protection).mutated);
-  const words = ['--noCheck', '--noResolve', '--ignoreConfig', '--target', 'es2023'];
-  const files = chosen.map((_, i) => join('mutated', `${i}.ts`));
-  const { code, said } = await command(copy, TSC, [...words, '--module', 'nodenext', ...files]);
+    writeFileSync(join(folder, `${i}.ts`), without(copy.root, protection).mutated);
+  const { code, said } = await copy.compile([
+    ...['--noCheck', '--noResolve', '--ignoreConfig', '--target', 'es2023', '--module', 'nodenext'],
+    ...chosen.map((_, i) => join('mutated', `${i}.ts`)),
+  ]);
   const [, i] = /^mutated\/(\d+)\.ts/m.exec(said) ?? [];
   if (i !== undefined) throw new Failure(`"${chosen[i].name}" leaves no program: ${said}`);
   if (code !== 0) throw new Failure(said);
 }
 
-/** Two at a time, in a copy each. */
-async function inTurn([first, second], all, work) {
+/** As many at a time as there are copies. */
+async function inTurn(copies, all, work) {
   const alone = all.filter(({ test: [file] }) => file.startsWith(ALONE));
   const others = all.filter((one) => !alone.includes(one));
-  const workOff = async (copy, ...queues) => {
-    for (const queue of queues) while (queue.length > 0) await work(copy, queue.shift());
+  const workOff = async (copy, i) => {
+    for (const queue of i === 0 ? [alone, others] : [others])
+      while (queue.length > 0) await work(copy, queue.shift());
   };
-  await Promise.all([workOff(first, alone, others), workOff(second, others)]);
+  await Promise.all(copies.map(workOff));
 }
 
 /** Each file, and the titles in it. */
@@ -148,105 +116,44 @@ function testsOf(chosen) {
 
 /** That a test fails says something only if it passes otherwise. Each is run once for that. */
 async function ensurePassing(copy, { test: [file, ...titles] }) {
-  const results = await run(copy, file, titles);
+  const results = await copy.run(file, titles);
   for (const title of titles) {
-    const ran = ranOf(results, copy, [file, title]);
+    const ran = ranOf(results, title);
     if (ran.length === 0)
       throw new Failure(`${file} has no test that is run and called "${title}".`);
     const [broken] = ran.filter(({ status }) => status !== 'passed');
-    if (broken)
-      throw new Failure(`"${title}" fails with all protections: ${broken.failureMessages.join()}`);
+    if (broken) throw new Failure(`"${title}" fails with all protections: ${broken.reason}`);
   }
 }
 
 /** Whether a test of a protection fails without it, by what it expects. */
 async function judge(copy, protection) {
-  const { path, text, mutated } = without(copy, protection);
+  const { path, text, mutated } = without(copy.root, protection);
   const [file, title] = protection.test;
   try {
-    writeFileSync(path, mutated);
-    if (BUILT.test(file)) await build(copy);
-    const results = await run(copy, file, [title]);
+    copy.write(path, mutated);
+    if (BUILT.test(file)) await copy.build();
+    const results = await copy.run(file, [title]);
     if (results === HANGS) return MISSED[1];
-    const ran = ranOf(results, copy, protection.test);
+    const ran = ranOf(results, title);
     if (ran.length === 0) return 'BROKEN';
-    const failures = ran.filter(({ status }) => status === 'failed');
-    const reasons = failures.map(({ failureMessages }) => failureMessages.join('\n'));
+    const reasons = ran.filter(({ status }) => status === 'failed').map(({ reason }) => reason);
     if (reasons.length === 0) return 'MISSED BY NONE';
     const honest = reasons.filter((reason) => !/^(?:Reference|Syntax)Error/m.test(reason));
     if (honest.length === 0) return 'BROKEN';
     return honest.every((reason) => / timed out in \d+ ?ms/.test(reason)) ? MISSED[1] : MISSED[0];
   } finally {
-    writeFileSync(path, text);
+    copy.write(path, text);
+    if (BUILT.test(file)) copy.unbuild();
   }
 }
 
-/** Of a report, the tests with this title that were run. */
-function ranOf(results, copy, [file, title]) {
+/** Of what was run, the tests with this title that were. */
+function ranOf(results, title) {
   if (results === HANGS) return [];
   return results
-    .filter(({ name }) => name === join(copy, file))
-    .flatMap(({ assertionResults }) => assertionResults)
-    .filter(({ fullName }) => fullName.includes(title))
+    .filter(({ name }) => name.includes(title))
     .filter(({ status }) => status === 'passed' || status === 'failed');
-}
-
-/** What the command under test is. */
-async function build(copy) {
-  const compiling = command(copy, TSC, ['-p', 'src/tsconfig.json', '--noCheck']);
-  const outcomes = await Promise.all([compiling, command(copy, BUNDLE, [])]);
-  for (const { code, said } of outcomes) if (code !== 0) throw new Failure(said);
-}
-
-/** Runs the tests of a file with these titles; what came of it, or that it did not end. */
-async function run(copy, file, titles) {
-  const path = join(copy, 'report.json');
-  const pattern = titles.map((title) => title.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('|');
-  const report = ['--reporter=json', `--outputFile=${path}`];
-  rmSync(path, { force: true });
-  const words = ['run', file, '-t', pattern, ...report];
-  if ((await command(copy, VITEST, words)).code === undefined) return HANGS;
-  try {
-    return JSON.parse(readFileSync(path, 'utf8')).testResults;
-  } catch {
-    return [];
-  }
-}
-
-/** Runs a program in a copy; what it said, and its exit code, undefined if it does not end. */
-function command(cwd, program, words) {
-  const { TEST_REPORT: _, ...env } = process.env;
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [program, ...words], {
-      cwd,
-      env,
-      stdio: ['ignore', 'pipe', 'ignore'],
-      detached: true,
-    });
-    running.add(child);
-    let said = '';
-    child.stdout.on('data', (text) => {
-      said += text;
-    });
-    const limit = setTimeout(() => {
-      kill(child);
-      resolve({ code: undefined, said });
-    }, PATIENCE);
-    child.once('error', reject).once('close', (code) => {
-      clearTimeout(limit);
-      running.delete(child);
-      resolve({ code: code ?? 1, said });
-    });
-  });
-}
-
-/** Ends a program, and those that it has started. */
-function kill({ pid }) {
-  try {
-    process.kill(-pid, 'SIGKILL');
-  } catch {
-    // It has just ended.
-  }
 }
 
 /** For those who count tests: each protection is one. */

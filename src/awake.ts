@@ -11,8 +11,8 @@ function withoutSecrets({ DROP_CODE, DROP_PIN, ...others }: NodeJS.ProcessEnv): 
   return others;
 }
 
-/** What is over sooner is not worth a process. */
-const AFTER = 1_000;
+/** What is over sooner is not worth a process. No machine falls asleep within so little time. */
+const AFTER = 5_000;
 
 /**
  * Keeps the machine from falling asleep while it is held. Most systems have a program for that.

@@ -3,15 +3,24 @@ import { lookAround, peerOf } from './discover.ts';
 import { DropError, type ErrorCode } from './errors.ts';
 import type { PeerId } from './events.ts';
 import { type FindOptions, findTarget, targetOf } from './find.ts';
-import { type CodeRequest, type Meeting, meet, type Tries, type Trusting } from './meet.ts';
+import {
+  type CodeRequest,
+  type Manner,
+  type Meeting,
+  meet,
+  type Tries,
+  type Trusting,
+} from './meet.ts';
 import { type Address, formatAddress } from './net/addresses.ts';
 import type { Porch } from './net/porch.ts';
 import type { Target } from './reach.ts';
 import type { Self } from './self.ts';
 
-export interface ContactOptions extends FindOptions, Trusting {
+export interface ContactOptions extends FindOptions, Trusting, Pick<Manner, 'onProven'> {
   /** How long the device may take to answer at first, in milliseconds. */
   readonly wait?: number | undefined;
+  /** Where files are got: the transfer that is to go on, if one broke off. */
+  readonly continues?: (() => string | undefined) | undefined;
   /** Hears that the device cannot be dialled, and was asked to dial us. */
   readonly onKnock?: ((target: Target) => void) | undefined;
 }
@@ -43,18 +52,41 @@ export class Contact {
     this.#signal = signal;
   }
 
-  /** Finds the peer and meets it, within `wait` milliseconds; a person may take longer to type a code. */
-  async first(wait: number): Promise<Meeting> {
-    const until = performance.now() + wait;
+  /**
+   * Finds the peer and meets it, within `wait` milliseconds; a person may take longer to type a code.
+   * Where it serves too many others just now, it may take `waitBusy` until it is our turn.
+   */
+  async first(wait: number, waitBusy = 0): Promise<Meeting> {
+    const began = performance.now();
+    const patience = new Map<ErrorCode | undefined, number>([
+      ['unreachable', wait],
+      ['busy', waitBusy],
+    ]);
     this.#target = await findTarget(this.#self, this.#options, this.#porch, wait, this.#signal);
     for (let tries = 0; ; tries++)
       try {
         return await this.#meet(this.#target);
       } catch (error) {
         const pause = pauseAfter(tries);
-        if (codeOf(error) !== 'unreachable' || performance.now() + pause > until) throw error;
+        if (performance.now() + pause > began + (patience.get(codeOf(error)) ?? 0)) throw error;
         await this.#sleep(pause);
       }
+  }
+
+  /**
+   * Does something over one connection after the other, for as long as each of them lasts, until it
+   * is done. A peer that is lost may be away for `wait` milliseconds.
+   */
+  async carry(
+    first: Meeting,
+    { wait, onRetry }: { readonly wait: number; readonly onRetry: OnRetry },
+    task: (meeting: Meeting) => Promise<void>,
+  ): Promise<void> {
+    for (let meeting = first; ; ) {
+      const loss = await whileConnected(meeting, this.#signal, task);
+      if (loss === undefined) return;
+      meeting = await this.again(loss, wait, onRetry);
+    }
   }
 
   /** Something came of the last meeting: what is lost later is another loss. */
@@ -105,12 +137,13 @@ export class Contact {
     const unverified = this.#options.unverified || this.#unverified;
     const code = this.#options.code && ((request: CodeRequest) => this.#ask(request));
     const shared = { patience, porch: this.#porch, tries: this.#tries };
-    const manner = { ...this.#options, ...shared, code, unverified };
+    const continues = this.#options.continues?.();
+    const manner = { ...this.#options, ...shared, code, unverified, continues };
     const meeting = await meet(this.#self, target, manner, this.#signal);
     this.#unverified = meeting.greeted === 'open';
     this.#metAt = performance.now();
-    // Nobody else needs to come, and nobody to know that we are here.
-    void this.#porch.rest();
+    // Nobody else needs to come, and nobody to know that we are here; others may still wait there.
+    if (this.#options.around === undefined) void this.#porch.rest();
     // It is this key that we go on with, whatever else answers by that name or address.
     this.#target = { ...target, id: meeting.peer.id, run: undefined };
     return meeting;
@@ -138,9 +171,10 @@ export class Contact {
     onFound: (run: string, addresses: readonly Address[]) => void,
   ): Promise<void> {
     const id = this.#target?.id as PeerId;
+    const { around = lookAround } = this.#options;
     while (!signal.aborted) {
       try {
-        for await (const event of lookAround(this.#self, { ...this.#options, signal }, this.#porch))
+        for await (const event of around(this.#self, { ...this.#options, signal }, this.#porch))
           if (event.event === 'peer' && event.id === id && event.state === 'found')
             onFound(event.run, targetOf(peerOf(event)).addresses);
       } catch {
@@ -155,6 +189,31 @@ export class Contact {
     const either = short ? AbortSignal.any([short, this.#signal]) : this.#signal;
     await sleep(ms, undefined, { signal: either }).catch(() => {});
     if (this.#signal.aborted) throw this.#signal.reason;
+  }
+}
+
+/** Does something over one connection. Returns how that was lost, if it was. */
+async function whileConnected(
+  meeting: Meeting,
+  signal: AbortSignal,
+  task: (meeting: Meeting) => Promise<void>,
+): Promise<DropError | undefined> {
+  const { channel, keepAlive } = meeting;
+  const stopBeating = keepAlive();
+  const stop = (): void => channel.fail(new DropError('cancelled'));
+  signal.addEventListener('abort', stop, { once: true });
+  if (signal.aborted) stop();
+  try {
+    await task(meeting);
+    return undefined;
+  } catch (error) {
+    const lost = error instanceof DropError && error.code === 'disconnected';
+    if (lost && !signal.aborted) return error;
+    throw error;
+  } finally {
+    signal.removeEventListener('abort', stop);
+    stopBeating();
+    await channel.end();
   }
 }
 

@@ -1,14 +1,21 @@
 import { setMaxListeners } from 'node:events';
-import type { DiscoverEvent, Peer, PeerEvent, SilentEvent, Standing } from './events.ts';
+import type { DiscoverEvent, Offered, Peer, PeerEvent, SilentEvent, Standing } from './events.ts';
+import { MAX_PEEKS } from './limits.ts';
 import { latest } from './net/latest.ts';
 import { isOwnAddress, lookedUp } from './net/links.ts';
 import type { Porch } from './net/porch.ts';
 import { likelyCause, Survey } from './net/survey.ts';
 import type { Change, Silent } from './net/watch.ts';
+import type { Way } from './protocol/card.ts';
 import { sameName } from './protocol/names.ts';
 import { type LookOptions, openSelf, type Self } from './self.ts';
 
-export type DiscoverOptions = LookOptions;
+export interface DiscoverOptions extends LookOptions {
+  /** Who is looked for: those that can be sent to, the default; those that share something; or all. */
+  readonly who?: 'receivers' | 'sharers' | 'all' | undefined;
+}
+
+const WAYS = { receivers: 'send', sharers: 'get', all: undefined } as const;
 
 /**
  * The devices that are ready on this network, as they come and go, until the signal is aborted.
@@ -20,23 +27,31 @@ export async function* discover(
 ): AsyncGenerator<DiscoverEvent, void> {
   const self = await openSelf(options);
   const { makePorch } = await import('./look.ts');
-  const porch = makePorch(self, options);
+  const way = WAYS[options.who ?? 'receivers'];
+  const porch = makePorch(self, way ?? 'send', options);
   try {
-    yield* lookAround(self, options, porch);
+    yield* lookAround(self, { ...options, way, peeks: true }, porch);
   } finally {
     await porch.close();
   }
 }
 
 /** A peer of the list, from the event that told of it. */
-export function peerOf({ id, run, name, addresses, standing }: PeerEvent): Peer {
-  return { id, run, name, addresses, standing };
+export function peerOf({ id, run, name, addresses, standing, shares, offer }: PeerEvent): Peer {
+  return { id, run, name, addresses, standing, shares, ...(offer && { offer }) };
+}
+
+interface LookoutOptions extends LookOptions {
+  /** Whom to look for: those of one way, or of any. */
+  readonly way: Way | undefined;
+  /** Whether to ask those whom we know what they share. */
+  readonly peeks?: boolean;
 }
 
 /** Like `discover`, for whoever has a porch already, and goes on using it. */
 export async function* lookAround(
   self: Self,
-  options: LookOptions,
+  options: LookoutOptions,
   porch: Porch,
 ): AsyncGenerator<DiscoverEvent, void> {
   if (options.signal?.aborted) return;
@@ -69,12 +84,16 @@ const SILENT_MEMORY = 90_000;
 class Lookout {
   readonly news = latest<DiscoverEvent>();
   readonly #self: Self;
-  readonly #options: LookOptions;
+  readonly #options: LookoutOptions;
   readonly #porch: Porch;
   readonly #survey = new Survey();
   /** Key and run of the other devices that are there. */
   readonly #found = new Set<string>();
   readonly #silent = new Map<string, { event: SilentEvent; at: number }>();
+  /** What is shared, by key and run of those who have told. */
+  readonly #offers = new Map<string, Offered>();
+  /** Those who are just being asked. */
+  readonly #peeking = new Set<string>();
   /** The runs of those who were knocked at. */
   readonly #knocked = new Set<string>();
   /** Since when there is nobody. */
@@ -82,7 +101,7 @@ class Lookout {
   #told = '';
   #opened = false;
 
-  constructor(self: Self, options: LookOptions, porch: Porch) {
+  constructor(self: Self, options: LookoutOptions, porch: Porch) {
     this.#self = self;
     this.#options = options;
     this.#porch = porch;
@@ -103,11 +122,12 @@ class Lookout {
         probe,
         {
           signal,
+          way: this.#options.way,
           onSlow: (run) => this.#knock(run),
           onSilent: (silent) => this.#hearSilence(silent),
         },
       );
-      for await (const change of changes) await this.#hear(change);
+      for await (const change of changes) await this.#hear(change, signal);
       this.news.end();
     } catch (error) {
       this.news.end({ error });
@@ -117,12 +137,25 @@ class Lookout {
     }
   }
 
-  async #hear(change: Change): Promise<void> {
+  async #hear(change: Change, signal: AbortSignal): Promise<void> {
     const { name, standing } = await standingOf(this.#self, change);
-    const { state, id, run, addresses } = change;
+    const { state, id, run, addresses, way } = change;
     const known = standing === 'paired' || standing === 'self';
     const key = `${id} ${run}`;
-    const event = { event: 'peer', state, name, id, run, addresses, known, standing } as const;
+    const shares = way === 'get';
+    const offer = this.#offers.get(key);
+    const event = {
+      event: 'peer',
+      state,
+      name,
+      id,
+      run,
+      addresses,
+      known,
+      standing,
+      shares,
+      ...(offer && { offer }),
+    } as const;
     this.#break(run);
     if (standing === 'self') {
       // It is no answer to why the others are not there.
@@ -132,6 +165,25 @@ class Lookout {
       this.#told = '';
     }
     this.news.put(key, event);
+    if (state === 'lost') this.#offers.delete(key);
+    else if (this.#options.peeks && shares && known && !offer) void this.#peek(key, event, signal);
+  }
+
+  /** Learns what a device shares, and tells. Where somebody would be asked there, nothing of it. */
+  async #peek(key: string, event: PeerEvent, signal: AbortSignal): Promise<void> {
+    if (this.#peeking.has(key) || this.#peeking.size >= MAX_PEEKS) return;
+    this.#peeking.add(key);
+    try {
+      const { peek } = await import('./peek.ts');
+      const offer = await peek(this.#self, peerOf(event), signal);
+      this.#offers.set(key, offer);
+      if (this.#found.has(key) || event.standing === 'self')
+        this.news.put(key, { ...event, offer });
+    } catch {
+      // It is told when the device is chosen.
+    } finally {
+      this.#peeking.delete(key);
+    }
   }
 
   #knock(run: string): void {
@@ -179,7 +231,7 @@ class Lookout {
   #tellNothing(): void {
     const asked = this.#survey.reports();
     const silent = Array.from(this.#silent.values(), ({ event }) => event);
-    const likely = likelyCause(asked, silent);
+    const likely = likelyCause(asked, silent, undefined, this.#options.way);
     const told = JSON.stringify(likely);
     if (told === this.#told) return;
     this.#told = told;

@@ -37,8 +37,8 @@ export const ERRORS = {
   refused: {
     exit: 4,
     wire: 3,
-    message: 'The other side takes nothing from this device.',
-    hint: 'Someone there can change that with `drop trust` or by running `drop receive` in a terminal.',
+    message: 'The other side does not let this device in.',
+    hint: 'Someone there can change that with `drop trust`, or by running drop in a terminal.',
   },
 
   risky: {
@@ -71,6 +71,28 @@ export const ERRORS = {
     hint: 'Someone there can be asked if it runs in a terminal, or can let this device in by a code.',
   },
 
+  'too-large': {
+    exit: 4,
+    wire: 15,
+    message: 'It is larger than the receiver takes (--max-size).',
+    hint: 'Send less at a time, or have somebody there raise it.',
+  },
+
+  'one-file': {
+    exit: 4,
+    wire: 16,
+    message: 'The receiver takes one single file, as that goes into a pipe there (--stdout).',
+    hint: 'Send one file, or pack a folder: tar c FOLDER | drop send - --name FOLDER.tar',
+  },
+
+  'not-text': {
+    exit: 4,
+    wire: 17,
+    message:
+      'The receiver would show it on its terminal (--stdout), but it is no text, or too long.',
+    hint: 'Pipe it or redirect it there, as in `drop receive --stdout > FILE`, or leave out --stdout.',
+  },
+
   disconnected: {
     exit: 5,
     message: 'The connection was lost.',
@@ -100,7 +122,7 @@ export const ERRORS = {
   'wrong-code': {
     exit: 6,
     wire: 10,
-    message: 'The code did not match, so nothing was sent.',
+    message: 'The code did not match, so nothing was transferred.',
     hint: 'Either it was mistyped, or someone on this network is interfering.',
   },
   'code-changed': {
@@ -128,7 +150,7 @@ export const ERRORS = {
   },
   'wrong-peer': {
     exit: 6,
-    message: 'This is not the device you chose: its key is different. Nothing was sent.',
+    message: 'This is not the device you chose: its key is different. Nothing was transferred.',
     hint: 'If it was set up anew, make drop forget the old one: drop forget NAME',
   },
   clone: {

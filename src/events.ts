@@ -17,6 +17,9 @@ export interface Device {
  */
 export type Standing = 'self' | 'paired' | 'new' | 'namesake' | 'blocked' | 'clone';
 
+/** How much is shared, as far as it was counted. */
+export type Offered = Omit<Extent, 'risks'>;
+
 /** A device on this network that proved to have its key. */
 export interface Peer extends Device {
   /** Random for each process, so that two of one device can be told apart. 16 hex digits. */
@@ -24,6 +27,10 @@ export interface Peer extends Device {
   /** `host:port`, the one that answered first in front. */
   readonly addresses: readonly string[];
   readonly standing: Standing;
+  /** Whether it shares something, which can be fetched; else it receives what is sent to it. */
+  readonly shares: boolean;
+  /** What it shares, if it tells us so without asking anybody. */
+  readonly offer?: Offered;
 }
 
 export interface PeerEvent {
@@ -36,6 +43,9 @@ export interface PeerEvent {
   /** Whether no code is needed. */
   readonly known: boolean;
   readonly standing: Standing;
+  /** As in `Peer`. */
+  readonly shares: boolean;
+  readonly offer?: Offered;
 }
 
 /** A device that is announced but does not answer: a firewall, often. Nothing of it is proven. */
@@ -134,16 +144,24 @@ export interface CheckEvent {
 
 /** What every event of one transfer carries. */
 interface OfTransfer {
-  /** 32 hex digits; the receiver draws it. */
+  /** 32 hex digits; the receiver draws it. Empty while a sender does not know it: nothing was accepted. */
   readonly transfer: string;
   readonly peer: Device;
+}
+
+/**
+ * Of which device it is told, as long as there is no transfer to know it by, where it goes to
+ * several: as it was named, or its name in the list.
+ */
+interface OfTarget {
+  readonly to?: string;
 }
 
 /** Bytes are bytes, times milliseconds, both integers. */
 export type TransferEvent = OfTransfer &
   (
     | { readonly event: 'accepted' }
-    | { readonly event: 'declined'; readonly reason?: ErrorCode }
+    | ({ readonly event: 'declined'; readonly reason?: ErrorCode } & OfTarget)
     /** A part of it is there from before, verified; from here on the rest is sent. */
     | {
         readonly event: 'resuming';
@@ -152,12 +170,12 @@ export type TransferEvent = OfTransfer &
         readonly total: number | null;
       }
     /** The connection is lost, and what came is kept. */
-    | {
+    | ({
         readonly event: 'reconnecting';
         readonly reason: ErrorCode;
         /** The sender only: when the next attempt is made, in milliseconds from now. */
         readonly next?: number;
-      }
+      } & OfTarget)
     | {
         readonly event: 'progress';
         /** The file that is on its way now, as it was offered. */
@@ -174,7 +192,7 @@ export type TransferEvent = OfTransfer &
       }
     | {
         readonly event: 'saved';
-        /** The receiver: where it lies. The sender: as it was offered. */
+        /** The receiver: where it lies. The sender, and a sink: as it was offered. */
         readonly path: string;
         readonly bytes: number;
         /** `sha256:` or `blake3:` and 64 hex digits. */
@@ -187,6 +205,11 @@ export type TransferEvent = OfTransfer &
         readonly path: string;
         readonly reason: 'unchanged' | 'identical' | 'conflict' | 'unsupported';
       }
+    /**
+     * A message was delivered, and counts as a file. The receiver: it is to be shown, and lies
+     * nowhere; made fit for a terminal only by `forTerminal`, line by line.
+     */
+    | { readonly event: 'text'; readonly text: string }
     | ErrorEvent
     | SummaryEvent
   );
@@ -222,13 +245,14 @@ interface SummaryEvent {
 export type Summary = OfTransfer & SummaryEvent;
 
 /** A new device was proven, by which from now on it is known. */
-export type PairedEvent = { readonly event: 'paired'; readonly via: 'code' | 'pin' } & Device;
+export type PairedEvent = { readonly event: 'paired'; readonly via: 'code' | 'pin' } & Device &
+  OfTarget;
 
 /** The device is greeted, and it is now for it to accept. */
-export type WaitingEvent = { readonly event: 'waiting' } & Device;
+export type WaitingEvent = { readonly event: 'waiting' } & Device & OfTarget;
 
 /** The device cannot be dialled, and was asked to dial us; somebody may be asked there. */
-export interface KnockingEvent {
+export interface KnockingEvent extends OfTarget {
   readonly event: 'knocking';
   /** What it was looked for as. */
   readonly name: string;
@@ -236,6 +260,20 @@ export interface KnockingEvent {
 
 /** What `send` goes through. */
 export type SendEvent = KnockingEvent | PairedEvent | WaitingEvent | TransferEvent;
+
+/** It is the device that was also named `as`, and gets all of it once. */
+export interface SameEvent extends Required<OfTarget> {
+  readonly event: 'same';
+  readonly id: PeerId;
+  readonly as: string;
+}
+
+/** What `sendToAll` goes through. */
+export type SendToAllEvent =
+  | SendEvent
+  | SameEvent
+  /** One of the devices gets nothing, as no transfer came about. */
+  | (ErrorEvent & Required<OfTarget>);
 
 /** Others may not find this device in their lists; by its address, and where it was met, they do. */
 export interface HiddenEvent {
@@ -249,36 +287,85 @@ export interface ReachableEvent {
   readonly event: 'reachable';
   /** `host:port` of each address; none where there is no network. */
   readonly addresses: readonly string[];
+  /** As in `Whereabouts`. */
+  readonly web?: string;
+}
+
+/** What becomes of the code that lets new devices in. */
+export type PresenceEvent =
+  | { readonly event: 'code'; readonly code: string }
+  /** Too many wrong codes: no new device is let in for so many milliseconds; null: until `unlock`. */
+  | { readonly event: 'locked'; readonly for: number | null }
+  | { readonly event: 'unlocked' };
+
+/** It cannot be written down for `history` what arrives; said once, whatever else arrives. */
+export interface UnrecordedEvent {
+  readonly event: 'unrecorded';
+  readonly code: ErrorCode;
+  readonly message: string;
+}
+
+/** How this device can be reached by those who choose it, and what new ones need. */
+export interface Whereabouts {
+  readonly name: string;
+  readonly id: PeerId;
+  readonly port: number;
+  /** `host:port` of each address under which this device can be reached. */
+  readonly addresses: readonly string[];
+  /** What new devices need, six digits or the PIN that was drawn; null where nothing of it. */
+  readonly code: string | null;
+  /** Whether new devices need a PIN: the one of `code`, or else the one that was given. */
+  readonly pin: boolean;
+  /** The command: its link for browsers, if it opened one and one can be reached. */
+  readonly web?: string;
 }
 
 /** What `receive` goes through; it may hold several transfers, one after the other or at once. */
 export type ReceiveEvent =
-  | {
-      readonly event: 'ready';
-      readonly name: string;
-      readonly id: PeerId;
-      readonly port: number;
-      /** `host:port` of each address under which this device can be reached. */
-      readonly addresses: readonly string[];
-      /** What new devices need, six digits or the PIN that was drawn; null where nothing of it. */
-      readonly code: string | null;
-      /** Whether new devices need a PIN: the one of `code`, or else the one that was given. */
-      readonly pin: boolean;
-      /** Whether everyone is let in. */
-      readonly open: boolean;
-      readonly into: string;
-    }
-  | { readonly event: 'code'; readonly code: string }
-  /** Too many wrong codes: no new device is let in for so many milliseconds; null: until `unlock`. */
-  | { readonly event: 'locked'; readonly for: number | null }
-  | { readonly event: 'unlocked' }
+  | ({ readonly event: 'ready' } & Whereabouts & {
+        /** Whether everyone is let in. */
+        readonly open: boolean;
+        /** Null if that is a sink. */
+        readonly into: string | null;
+        /** The command `ui`: opens the window. */
+        readonly url?: string;
+      })
+  | PresenceEvent
   | HiddenEvent
   | ReachableEvent
+  | UnrecordedEvent
   | ({ readonly event: 'request'; readonly from: Device; readonly known: boolean } & OfTransfer &
       Extent)
   | PairedEvent
   /** A connection that failed before it became a transfer; `peer` if it had proven who it is. */
   | (ErrorEvent & { readonly peer?: Device })
+  | TransferEvent;
+
+/** What `share` goes through; several may fetch at once. */
+export type ShareEvent =
+  | ({ readonly event: 'ready' } & Whereabouts & {
+        /** The names of what is shared, at most a hundred. */
+        readonly roots: readonly string[];
+      })
+  | PresenceEvent
+  | HiddenEvent
+  | ReachableEvent
+  /** A known device wants to fetch, and somebody is asked about that, if anybody can be. */
+  | { readonly event: 'fetch'; readonly peer: Device }
+  | PairedEvent
+  | (ErrorEvent & { readonly peer?: Device })
+  | TransferEvent;
+
+/** What is shared, as whoever wants to fetch it is told before anything comes. */
+export type OfferEvent = OfTransfer & { readonly event: 'offer' } & Extent;
+
+/** What `get` goes through. */
+export type GetEvent =
+  | KnockingEvent
+  | PairedEvent
+  | WaitingEvent
+  | OfferEvent
+  | UnrecordedEvent
   | TransferEvent;
 
 /**
@@ -297,6 +384,8 @@ export interface Risk {
 /** How much was offered. */
 export interface Extent {
   readonly files: number;
+  /** How many of the files are messages to be shown. */
+  readonly texts: number;
   readonly bytes: number;
   /** Whether that is all of their bytes; those of a stream, which nobody knows, come on top. */
   readonly sized: boolean;
@@ -306,4 +395,17 @@ export interface Extent {
   readonly roots: readonly string[];
   /** What a person wants to know before saying yes. */
   readonly risks: readonly Risk[];
+}
+
+/** A browser has downloaded something from a page of ours, or broke off and did not go on. */
+export interface DownloadedEvent {
+  readonly event: 'downloaded';
+  /** The address of its computer. */
+  readonly from: string;
+  /** As it is shared; of a folder it was a zip, and of everything together it is empty. */
+  readonly path: string;
+  /** What is there of it, which is all that was downloaded so far. */
+  readonly bytes: number;
+  /** Whether that is all of it. */
+  readonly whole: boolean;
 }

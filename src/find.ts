@@ -1,18 +1,23 @@
-import { isIP } from 'node:net';
+import { isIPv4 } from 'node:net';
 import { lookAround, peerOf } from './discover.ts';
 import { DropError } from './errors.ts';
 import type { NothingEvent, Peer, PeerId, SilentPeer } from './events.ts';
 import { type Address, legible, parseAddress } from './net/addresses.ts';
 import type { Porch } from './net/porch.ts';
-import { DEFAULT_PORT } from './net/ports.ts';
+import { FIRST_PORTS } from './net/ports.ts';
+import type { Way } from './protocol/card.ts';
 import { canMean, sameName } from './protocol/names.ts';
-import type { Target } from './reach.ts';
+import { optionOf, type Target } from './reach.ts';
 import type { LookOptions, Self } from './self.ts';
 
 /** Whom we look for, and where. */
 export interface FindOptions extends LookOptions {
+  /** What it is looked for for. */
+  readonly way: Way;
   /** A peer from `discover`, or a name, an id, its first digits, or HOST[:PORT]. */
   readonly to: Peer | SilentPeer | string;
+  /** How one looks around, where several look at once. */
+  readonly around?: typeof lookAround | undefined;
 }
 
 /** The peer that is meant, if it appears within `wait` milliseconds. */
@@ -52,13 +57,15 @@ async function silentTarget({ trust }: Self, peer: SilentPeer): Promise<Target> 
 const NAME_FIRST = 1_000;
 
 function hostOf(to: string): Target | undefined {
-  const { host, port = DEFAULT_PORT } = parseAddress(to) ?? {};
-  return host === undefined ? undefined : { name: to, addresses: [{ host, port }] };
+  const { host, port } = parseAddress(to) ?? {};
+  if (host === undefined) return undefined;
+  const ports = port === undefined ? FIRST_PORTS : [port];
+  return { name: to, addresses: ports.map((one) => ({ host, port: one })) };
 }
 
 /** A name may have dots, but is no IP address and has no port. */
 function couldBeName(to: string): boolean {
-  return to.includes('.') && !to.includes(':') && isIP(to) === 0;
+  return to.includes('.') && !to.includes(':') && !isIPv4(to);
 }
 
 /**
@@ -70,7 +77,7 @@ async function waitFor(
   { self, porch, known, wait, signal }: Search,
   options: FindOptions & { readonly to: string },
 ): Promise<Target> {
-  const { to } = options;
+  const { to, way, around = lookAround } = options;
   const there = new Map<string, Peer>();
   const silent = new Map<string, SilentPeer>();
   /** Why no other device is there, if that is so. */
@@ -78,7 +85,7 @@ async function waitFor(
   const settle = settler();
   settle.start(wait);
   const stop = AbortSignal.any([signal, settle.signal]);
-  for await (const event of lookAround(self, { ...options, signal: stop }, porch)) {
+  for await (const event of around(self, { ...options, signal: stop }, porch)) {
     if (event.event === 'silent') {
       if (event.state === 'lost') silent.delete(event.run);
       else if (sameName(event.name, to)) silent.set(event.run, event);
@@ -104,18 +111,18 @@ async function waitFor(
   const [only, ...more] = choice;
   const [unanswered] = silent.values();
   if (only === undefined && unanswered && known === undefined) return targetOf(unanswered);
-  if (only === undefined) throw notFound(to, nothing);
+  if (only === undefined) throw notFound(to, way, nothing);
   if (known !== undefined) throw new DropError('wrong-peer');
   if (devices.size > 1)
     throw new DropError('ambiguous', {
       message: `Several devices are called "${to}": ${choice.map(({ id }) => id.slice(0, 8)).join(', ')}.`,
-      hint: 'Name the one you mean by these digits: --to ID',
+      hint: `Name the one you mean by these digits: ${optionOf(way)} ID`,
     });
   // Each of its processes shows a code of its own.
   if (more.length > 0 && !isProven(only))
     throw new DropError('ambiguous', {
-      message: `"${to}" receives several times: ${choice.map(({ addresses }) => legible(addresses)).join(', ')}.`,
-      hint: 'Name the one whose code you have: --to ADDRESS',
+      message: `"${to}" ${way === 'get' ? 'shares' : 'receives'} several times: ${choice.map(({ addresses }) => legible(addresses)).join(', ')}.`,
+      hint: `Name the one whose code you have: ${optionOf(way)} ADDRESS`,
     });
   return targetOf(only);
 }
@@ -174,9 +181,14 @@ function dialled(text: string): Address[] {
 }
 
 /** Nobody of that name, and why, if nobody else was there either. */
-function notFound(to: string, nothing: NothingEvent | undefined): DropError {
-  const message = `"${to}" is not ready on this network.`;
-  if (nothing === undefined) return new DropError('not-found', { message });
+function notFound(to: string, way: Way, nothing: NothingEvent | undefined): DropError {
+  const gets = way === 'get';
+  const message = `"${to}" ${gets ? 'shares nothing' : 'is not ready'} on this network.`;
+  if (nothing === undefined)
+    return new DropError('not-found', {
+      message,
+      hint: `Is \`drop ${gets ? 'share' : 'receive'}\` running there, on the same network?`,
+    });
   const { message: why, hint } = nothing;
   return new DropError('not-found', { message: `${message} ${why}`, hint });
 }

@@ -15,8 +15,12 @@ export const MAX_CONTROL = 64 * 1024;
 /** The bytes of one chunk. Large enough for speed, small enough to share a wire. */
 export const MAX_CHUNK = 256 * 1024;
 
-/** A file that goes in a frame of its own, with its digest. Bounds what is gathered before it is heard. */
+/** A file that goes as a whole, in a frame with others. Bounds what is read and written at once. */
 export const MAX_WHOLE = 64 * 1024;
+
+/** A message to the person there. Bounds what is held and shown at once; it goes as a whole. */
+export const MAX_TEXT = 64 * 1024;
+
 /** The packed bytes of one, which are fewer than what they unpack to. */
 export const MAX_PACKED = 256 * 1024;
 
@@ -36,7 +40,7 @@ export const MAX_DEPTH = 128;
 export const MAX_ROOTS = 10_000;
 export const MAX_ROOT_UNITS = 1024 * 1024;
 
-/** Entries in one offer. Bounds the work between two looks at the clock. */
+/** Entries in one offer, and files in one frame. Bounds the work between two looks at the clock. */
 export const MAX_BATCH = 256;
 
 /** Entries offered and not yet settled. Bounds both sides' memory, whatever is sent. */
@@ -152,6 +156,9 @@ export const OPEN_BYTES_IN_ALL = 10 * OPEN_BYTES;
 /** How long such a device may move nothing, while no question about it stands, and keep its place. */
 export const STRANGER_IDLE = 30_000;
 
+/** The same where it comes by a page of ours: phones fall asleep. Its page is waited for as long. */
+export const VISITOR_IDLE = 120_000;
+
 /** How far reading may be ahead of what the receiver has. Bounds the memory for what may be sent again. */
 export const MAX_UNACKNOWLEDGED = 16 * 1024 * 1024;
 
@@ -175,6 +182,9 @@ export const PATIENCE = 600_000;
 /** Devices whose questions are counted. Those of longest ago are forgotten first. */
 export const MAX_ASKERS = 1000;
 
+/** Roots that one event names, and one question at most hears of. */
+export const SHOWN_ROOTS = 100;
+
 /** More bytes and files than one expects of a friend who just sends something: asked about. */
 export const LARGE = 1024 ** 3;
 export const MANY = 1_000;
@@ -184,6 +194,9 @@ export const MAX_REFUSALS = 3;
 
 /** Answers to that which are remembered; where all are agreed to, they are not needed. */
 export const MAX_ANSWERS = 64;
+
+/** Devices that one command sends to at a time; the others wait for their turn. Bounds memory and handles. */
+export const MAX_SENT_TO = 32;
 
 // Of the disk, and of the memory for what lies there.
 
@@ -196,6 +209,9 @@ export const INBOX_MEMORY = 96 * 1024 ** 2;
 
 /** Files that are read to learn whether one of them is what was offered. */
 export const MAX_COMPARED = 4;
+
+/** `**` in a pattern. Bounds the time to look for it in a path that is made to take long. */
+export const MAX_GLOBSTARS = 3;
 
 /** How long the part of a file is kept for the peer that sent it. */
 export const KEPT_FOR = 7 * 24 * 60 * 60 * 1000;
@@ -217,6 +233,12 @@ export const MAX_PEERS = 1000;
 
 /** Addresses at which each was met; bounds what is dialled in vain where none leads to it any more. */
 export const MAX_PLACES_MET = 8;
+
+/** Transfers that the history holds; the oldest are forgotten. Bounds what it takes of the disk. */
+export const MAX_ARRIVALS = 1000;
+
+/** Names of what came with each of them. Enough to know it again; files are only counted. */
+export const MAX_ARRIVAL_ROOTS = 10;
 
 // Of those who announce, ask and knock by multicast, which anybody can.
 
@@ -250,6 +272,12 @@ export const MAX_ANNOUNCED_ADDRESSES = 16;
 /** Checks at a time: each opens a socket for each address; 256 are all that some systems allow. */
 export const MAX_CHECKS = 32;
 
+/** Devices that are asked at a time what they share, while a list is open. */
+export const MAX_PEEKS = 8;
+
+/** How long one of them may take to say so, in milliseconds. Its folders may be large, or its disk slow. */
+export const PEEK_LIMIT = 10_000;
+
 /** Lines that wait at a porch: of those whom we know… */
 export const MAX_LINES = 32;
 
@@ -279,3 +307,91 @@ export const LOOK_GAP = 1_000;
 
 /** Places whose last look is remembered; the oldest are forgotten first. */
 export const MAX_LOOKED = 256;
+
+// Of browsers, which anybody has.
+
+/** Connections at a time to a page of ours. Bounds memory and handles… */
+export const MAX_PAGE_CONNECTIONS = 128;
+
+/** …and of one source. A browser has six, and a house may have one address. */
+export const MAX_PAGE_CONNECTIONS_EACH = 48;
+
+/** Pages of `drop ui` that are open at a time. Bounds memory. */
+export const MAX_PAGES = 16;
+
+/** What a page commands at once. Bounds what is held and parsed. */
+export const MAX_COMMAND = 8 * 1024 * 1024;
+
+/** How long a page may be away before what it lends is given up. It does not come back with its files. */
+export const PAGE_GRACE = 5_000;
+
+/** The head of a request. Ours are short. */
+export const MAX_PAGE_HEADERS = 8 * 1024;
+
+/** How long the head of a request may take to come. */
+export const PAGE_HEADERS_LIMIT = 10_000;
+
+/** How long a connection may stand still, in which nothing is asked or taken. */
+export const PAGE_SILENCE_LIMIT = 60_000;
+
+/** Files and folders that a page lends in one request. Bounds the work between two looks at the clock. */
+export const MAX_LENT_PART = 1000;
+
+/** The same in all, at a time, and the UTF-16 units of their paths together. Bounds memory. */
+export const MAX_LENT = 100_000;
+export const MAX_LENT_UNITS = 16 * 1024 * 1024;
+
+/** The same of one source, of what all guests may lend. Leaves some of it to others. */
+export const MAX_LENT_EACH = MAX_LENT / 2;
+export const MAX_LENT_UNITS_EACH = MAX_LENT_UNITS / 2;
+
+/** Times that a page lends something, as long as it is of use. */
+export const MAX_LOANS = 64;
+
+/** Small files of a page that are held as they will be read next. Bounds memory. */
+export const MAX_LENT_AHEAD = 4 * 1024 * 1024;
+
+/** What who has no link may try. It has 128 bits, so this bounds work and nothing else. */
+export const MAX_WRONG_LINKS = 20;
+
+/** The while in which these are counted, of one source. */
+export const WRONG_LINKS_FOR = 60_000;
+
+/** Wrong PINs of all sources together, after which nobody else is let in at a page for a while. */
+export const MAX_WRONG_PAGE_PINS = 100;
+
+/** A form that is filled in at a page, as it is sent. */
+export const MAX_FORM = 4 * 1024;
+
+/** Downloads from a page of ours at a time. Bounds handles, and what the disk is asked for… */
+export const MAX_DOWNLOADS = 64;
+
+/** …and of one source. A browser that loads one file in parts has six. */
+export const MAX_DOWNLOADS_EACH = 8;
+
+/** Names that one page lists; more are on the next. */
+export const MAX_LISTED = 500;
+
+/** Names of one folder that pages list at all. Bounds the time to look at them for each page. */
+export const MAX_LISTED_IN_ALL = 10_000;
+
+/** Files, folders and links in one zip. Bounds the memory for its directory, 20 MiB, and for its walk. */
+export const MAX_ZIP_ENTRIES = 100_000;
+
+/** Downloads of which it is remembered how much went where, so that each is told of once. */
+export const MAX_DOWNLOADS_TOLD = 1000;
+
+/** Parts of one that are remembered; a download in more of them is never taken for whole. */
+export const MAX_DOWNLOAD_PARTS = 256;
+
+/** Pages at a time at which guests upload. The one that is not used gives way. Bounds memory… */
+export const MAX_GUEST_PAGES = 32;
+
+/** …and of one source. */
+export const MAX_GUEST_PAGES_EACH = 8;
+
+/** What such a page says at once. Bounds what is held and parsed. */
+export const MAX_GUEST_COMMAND = 1024 * 1024;
+
+/** How long what it lends is held, and is not sent. */
+export const GUEST_LOAN_LIMIT = 60_000;

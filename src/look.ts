@@ -6,11 +6,12 @@ import { isOwnAddress, listLinks } from './net/links.ts';
 import type { BrowseOptions } from './net/mdns.ts';
 import { merge } from './net/merge.ts';
 import { Porch } from './net/porch.ts';
-import { DEFAULT_PORT } from './net/ports.ts';
+import { FIRST_PORTS } from './net/ports.ts';
 import { newRun } from './net/run.ts';
 import { scan } from './net/scan.ts';
 import type { Survey } from './net/survey.ts';
 import type { Sighting } from './net/watch.ts';
+import type { Way } from './protocol/card.ts';
 import type { CommonOptions, LookOptions, Self } from './self.ts';
 
 /** All that may lead to a peer, until the signal is aborted. */
@@ -29,10 +30,10 @@ export async function* look(
 }
 
 /** Where devices come that we know, or that we knocked at, if we cannot dial them. */
-export function makePorch(self: Self, { interfaces }: CommonOptions): Porch {
+export function makePorch(self: Self, way: Way, { interfaces }: CommonOptions): Porch {
   const { identity, trust, name } = self;
   return new Porch(identity, {
-    card: { run: newRun(), name, part: 'chooser' },
+    card: { run: newRun(), name, part: 'chooser', way },
     interfaces,
     async welcomes({ id }, remote) {
       if (id === identity.id) return isOwnAddress(remote);
@@ -89,9 +90,9 @@ async function* remembered(self: Self, signal: AbortSignal): AsyncGenerator<Sigh
   while (!signal.aborted) {
     for (const { id, address } of await knownPlaces(self)) {
       yield { heard: 'place', id, address };
-      // It may be started anew, and then listen where it does by default.
-      if (address.port !== DEFAULT_PORT)
-        yield { heard: 'place', id, address: { ...address, port: DEFAULT_PORT } };
+      // It may be started anew, and then listen where it does by default, or beside another one.
+      for (const port of FIRST_PORTS)
+        if (address.port !== port) yield { heard: 'place', id, address: { ...address, port } };
     }
     await sleep(AGAIN, undefined, { signal }).catch(() => {});
   }

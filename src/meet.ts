@@ -6,7 +6,7 @@ import type { Address } from './net/addresses.ts';
 import { isOwnAddress } from './net/links.ts';
 import type { Connection } from './net/tls.ts';
 import { deviceName, sameName } from './protocol/names.ts';
-import { type Reaching, reach, type Target } from './reach.ts';
+import { optionOf, type Reached, type Reaching, reach, type Target } from './reach.ts';
 import type { Self } from './self.ts';
 import type { Channel } from './transfer/channel.ts';
 import {
@@ -56,6 +56,10 @@ export interface Trusting {
 /** How to meet. */
 export interface Manner extends Reaching, Trusting {
   readonly tries: Tries;
+  /** Where files are got: the transfer that is to go on, if one broke off. */
+  readonly continues?: string | undefined;
+  /** Hears whose key answers, before anything is said. What it throws ends that. */
+  readonly onProven?: ((id: PeerId) => void) | undefined;
 }
 
 /** The wrong answers that were given so far, in all meetings for one errand. */
@@ -108,7 +112,7 @@ export async function meet(
     meant = { ...meant, id: peer.id };
     if (needs === 'leave' || needs === 'other-name') {
       const doubt = needs === 'leave' ? 'unverified' : needs;
-      await settle({ peer, doubt, claimed: target.name, signal }, manner.confirm);
+      await settle({ peer, doubt, claimed: target.name, signal }, manner);
       if (needs === 'leave') allowed = { unverified: true };
       continue;
     }
@@ -151,13 +155,13 @@ function notPaired({ peer, needs }: Asked): DropError {
 }
 
 /** Asks a person about a doubt; without a yes, that is the end. */
-async function settle(doubt: Doubt, confirm: Confirm | undefined): Promise<void> {
+async function settle(doubt: Doubt, { confirm, way }: Manner): Promise<void> {
   const { peer, claimed, signal } = doubt;
   if (confirm !== undefined && (await unlessAborted(confirm(doubt), signal))) return;
   if (doubt.doubt === 'other-name')
     throw new DropError('wrong-peer', {
-      message: `What calls itself "${claimed}" is your "${peer.name}". Nothing was sent.`,
-      hint: `If you mean it: --to ${peer.id.slice(0, 8)}`,
+      message: `What calls itself "${claimed}" is your "${peer.name}". Nothing was transferred.`,
+      hint: `If you mean it: ${optionOf(way)} ${peer.id.slice(0, 8)}`,
     });
   throw new DropError('unproven', {
     message: `"${peer.name}" takes files from everyone without a code, so nobody can tell who it is. Nothing was sent.`,
@@ -195,7 +199,14 @@ async function call(
   const stop = (): void => connection.destroy();
   signal.addEventListener('abort', stop, { once: true });
   try {
-    const { peer, greeted, paired } = await greet(self, target, connection, channel, allowed);
+    manner.onProven?.(connection.peer);
+    const { peer, greeted, paired } = await greet(
+      self,
+      target,
+      { connection, channel },
+      manner,
+      allowed,
+    );
     if (typeof greeted !== 'object') {
       if (greeted !== 'open') await remember(self, peer.id, address);
       return { peer, channel, connection, greeted, paired, keepAlive: () => keepAlive(channel) };
@@ -228,8 +239,8 @@ function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> 
 async function greet(
   { identity, trust, name }: Self,
   target: Target,
-  connection: Connection,
-  channel: Channel,
+  { connection, channel }: Pick<Reached, 'connection' | 'channel'>,
+  { way, continues }: Manner,
   { answer, unverified }: Allowed,
 ): Promise<{
   peer: Device;
@@ -252,14 +263,9 @@ async function greet(
     return { peer, greeted: { needs: 'other-name' } };
   const ends = { me: identity.id, peer: id, binding };
   const knows = ours || known !== undefined;
-  const greeted = await greetAsChooser(channel, ends, {
-    intent: 'send',
-    knows,
-    answer,
-    unverified,
-  });
+  const greeted = await greetAsChooser(channel, ends, { intent: way, knows, answer, unverified });
   if (typeof greeted === 'object') return { peer, greeted };
-  const itsName = await exchangeNames(channel, name, id);
+  const { name: itsName } = await exchangeIntros(channel, name, id, continues);
   connection.greeted();
   if (greeted === 'paired') await trust.add({ id, name: itsName }, answer?.kind);
   else if (!ours) await trust.seen(id);
@@ -278,8 +284,14 @@ export async function remember(
 }
 
 /** Introduces both. What a peer calls itself is made fit to be shown and kept. */
-export async function exchangeNames(channel: Channel, myName: string, id: PeerId): Promise<string> {
-  return deviceName(await introduce(channel, myName)) || id.slice(0, 8);
+export async function exchangeIntros(
+  channel: Channel,
+  myName: string,
+  id: PeerId,
+  continues?: string,
+): Promise<{ name: string; continues: string | undefined }> {
+  const intro = await introduce(channel, myName, continues);
+  return { name: deviceName(intro.name) || id.slice(0, 8), continues: intro.continues };
 }
 
 export function keepAlive(channel: Channel): () => void {

@@ -19,6 +19,7 @@ import { KNOCK_PORTS } from './net/ports.ts';
 import type { Survey } from './net/survey.ts';
 import { type Connection, dial, probe } from './net/tls.ts';
 import type { ProvenCard } from './net/watch.ts';
+import type { Way } from './protocol/card.ts';
 import type { CommonOptions, Self } from './self.ts';
 
 /** Somebody whom this computer does not know asks to be dialled, as it cannot dial us. */
@@ -30,6 +31,8 @@ export interface Stranger {
 export interface OutreachOptions extends CommonOptions {
   /** Asked whether a device that we do not know is dialled; it needs the code all the same. */
   readonly agree?: ((stranger: Stranger, signal: AbortSignal) => Promise<boolean>) | undefined;
+  /** What we are there for: choosers that want something else are left alone. */
+  readonly way: Way;
   /** Holds the conversation of a line; resolves when it is over, with whether there was any. */
   readonly host: (line: Connection) => Promise<boolean>;
   /** Tells whether multicast is heard. */
@@ -83,7 +86,7 @@ export class Outreach {
 
   /** Somebody knocked. Anybody can. */
   knocked({ from, port, intent }: HeardKnock): void {
-    void this.#attend({ host: from, port }, intent === 'send' || intent === 'get');
+    void this.#attend({ host: from, port }, intent === this.#options.way);
   }
 
   /** Resolves when nothing is done any more; the signal must be aborted. */
@@ -100,7 +103,7 @@ export class Outreach {
     try {
       while (!signal.aborted) {
         const card = await this.#look(address);
-        if (card.part !== 'chooser' || !(await this.#mayDial(card, address, chosen))) return;
+        if (!this.#isMeant(card) || !(await this.#mayDial(card, address, chosen))) return;
         if (!(await this.#hold(card, address))) return;
         await sleep(NEXT_LINE, undefined, { signal });
       }
@@ -153,6 +156,10 @@ export class Outreach {
     } finally {
       this.#lines.delete(key);
     }
+  }
+
+  #isMeant({ part, way }: ProvenCard): boolean {
+    return part === 'chooser' && way === this.#options.way;
   }
 
   #isRefused(key: string): boolean {
@@ -214,7 +221,7 @@ export class Outreach {
       const look = (soon: AbortSignal) => probe({ host, port }, soon);
       const card = await within(signal, look).catch(() => undefined);
       if (card === undefined) return;
-      if (card.part === 'chooser') return void this.#attend({ host, port }, false);
+      if (this.#isMeant(card)) return void this.#attend({ host, port }, false);
     }
   }
 }

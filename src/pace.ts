@@ -10,8 +10,9 @@ export interface Clock {
 }
 
 /**
- * Holds what is sent to so many bytes a second, evenly. Several transfers may share one: then it
- * holds all of them together, and they take turns. Throws `usage` if that is no number of bytes.
+ * Holds what is sent to so many bytes a second, evenly, or altogether while it is paused. Several
+ * transfers may share one: then it holds all of them together, and they take turns. Throws `usage`
+ * if that is no number of bytes; `Infinity` is as fast as it goes.
  */
 export class Pace implements Pacing {
   readonly most: number;
@@ -20,9 +21,11 @@ export class Pace implements Pacing {
   readonly #clock: Clock;
   /** When all is gone that was taken so far. */
   #gone = Number.NEGATIVE_INFINITY;
+  /** Aborted when it goes on. */
+  #pause: AbortController | undefined;
 
   constructor(bytesPerSecond: number, clock: Clock = SYSTEM) {
-    if (!(bytesPerSecond >= 1 && bytesPerSecond < Number.POSITIVE_INFINITY))
+    if (!(bytesPerSecond >= 1))
       throw new DropError('usage', {
         message: 'A limit is a number of bytes a second, and at least one.',
       });
@@ -31,8 +34,22 @@ export class Pace implements Pacing {
     this.#clock = clock;
   }
 
+  /** Nothing more goes until `resume`; the connection stays, for as long as both sides live. */
+  pause(): void {
+    this.#pause ??= new AbortController();
+  }
+
+  resume(): void {
+    this.#pause?.abort();
+    this.#pause = undefined;
+  }
+
   async take(bytes: number, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
+    while (this.#pause !== undefined) {
+      await ended(this.#pause.signal, signal);
+      signal.throwIfAborted();
+    }
     const now = this.#clock.now();
     const begin = this.#reserve(bytes, now);
     if (begin - now < LEAST_PAUSE) return;
@@ -50,6 +67,18 @@ export class Pace implements Pacing {
     this.#gone = begin + bytes / this.#rate;
     return begin;
   }
+}
+
+/** Resolves when one of them is aborted. */
+function ended(...signals: readonly AbortSignal[]): Promise<void> {
+  return new Promise((resolve) => {
+    const end = (): void => {
+      for (const signal of signals) signal.removeEventListener('abort', end);
+      resolve();
+    };
+    for (const signal of signals) signal.addEventListener('abort', end);
+    if (signals.some(({ aborted }) => aborted)) end();
+  });
 }
 
 const SYSTEM: Clock = {

@@ -7,6 +7,11 @@ export function peerIdOf(certificate: X509Certificate): PeerId {
   return createHash('sha256').update(key).digest('hex') as PeerId;
 }
 
+/** What stands for a visitor who has no key, but a secret. */
+export function visitorId(secret: string): PeerId {
+  return createHash('sha256').update(`visitor ${secret}`).digest('hex') as PeerId;
+}
+
 export function isPeerId(text: string): text is PeerId {
   return /^[0-9a-f]{64}$/.test(text);
 }

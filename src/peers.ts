@@ -1,4 +1,5 @@
-import type { KnownPeer, TrustStore } from './disk/trust.ts';
+import { defaultHome } from './disk/home.ts';
+import { type KnownPeer, peersIn, type TrustStore } from './disk/trust.ts';
 import { DropError } from './errors.ts';
 import { forTerminal } from './protocol/names.ts';
 import { type CommonOptions, openSelf } from './self.ts';
@@ -8,9 +9,9 @@ export type { KnownPeer };
 type Options = Pick<CommonOptions, 'home'>;
 type Trust = KnownPeer['trust'];
 
-/** The devices that were met before, by their names. */
-export async function knownPeers(options: Options = {}): Promise<KnownPeer[]> {
-  return (await openSelf(options)).trust.all();
+/** The devices that were met before, by their names. Makes nothing where there is nothing yet. */
+export async function knownPeers({ home = defaultHome() }: Options = {}): Promise<KnownPeer[]> {
+  return peersIn(home);
 }
 
 /** What the functions below are told is a name, an id or at least the first eight digits of one. */

@@ -1,6 +1,6 @@
 import { DropError, type ErrorCode } from './errors.ts';
 import type { Device, Summary, TransferEvent } from './events.ts';
-import { type DataEntry, sizeOf } from './protocol/manifest.ts';
+import { type DataEntry, isText, sizeOf } from './protocol/manifest.ts';
 import type { Report } from './transfer/report.ts';
 
 /** How often progress is told, in milliseconds: four times a second. */
@@ -9,10 +9,19 @@ const EVERY = 250;
 /** Over how many of these the rate is taken. */
 const SAMPLES = 12;
 
+export interface ProgressOptions {
+  readonly transfer?: string;
+  /** What is begun lies here, and is there for the next time. */
+  readonly keeps?: boolean;
+  /** The message that is sent. */
+  readonly text?: string | undefined;
+  /** Milliseconds of a clock that is never set. */
+  readonly now?: () => number;
+}
+
 /**
  * Keeps the sums of one transfer: takes what the stories report and emits what people and
- * scripts see. `now` is in milliseconds, of a clock that is never set; `keeps` says that what is
- * begun lies here, and is there for the next time.
+ * scripts see.
  */
 export class Progress {
   readonly #peer: Device;
@@ -53,12 +62,15 @@ export class Progress {
   #emittedAt = Number.NEGATIVE_INFINITY;
   /** The first failure, which the whole is called by if nothing was delivered. */
   #firstFailure: DropError | undefined;
+  /** The message that is sent, if there is one. */
+  readonly #text: string | undefined;
 
   constructor(
     peer: Device,
     emit: (event: TransferEvent) => void,
-    { transfer = '', keeps = false, now = () => performance.now() } = {},
+    { transfer = '', keeps = false, text, now = () => performance.now() }: ProgressOptions = {},
   ) {
+    this.#text = text;
     this.#keeps = keeps;
     this.#peer = peer;
     this.#emit = emit;
@@ -102,6 +114,8 @@ export class Progress {
         break;
       case 'skipped':
         this.#skipped += 1;
+        // Whoever chose a part knows that the rest is left out.
+        if (report.reason === 'unwanted') break;
         // What is there now is not what was sent.
         if (report.reason === 'conflict') this.#firstFailure ??= new DropError('incomplete');
         else {
@@ -160,6 +174,15 @@ export class Progress {
     });
   }
 
+  /** Tells why it came to no end, or that it was declined if it was never begun. */
+  giveUp(error: DropError): void {
+    if (this.begun) {
+      this.fail(error);
+      this.end();
+    } else if (error.exit === 4)
+      this.#emit({ event: 'declined', transfer: '', peer: this.#peer, reason: error.code });
+  }
+
   /** The last event. */
   end(): Summary {
     if (this.#files + this.#failed > 0) this.#progress();
@@ -211,10 +234,17 @@ export class Progress {
     this.#resumed += bytes - moved;
   }
 
-  #stored({ entry, size, digest, algorithm, where }: Report & { type: 'stored' }): void {
+  #stored(report: StoredReport): void {
+    const { entry, size, where } = report;
     this.#files += 1;
     this.#bytes += size;
     this.#forget(entry.path);
+    const text = where ? where.text : this.#text;
+    if (isText(entry) && text !== undefined) this.#say({ event: 'text', text });
+    else this.#saved(report);
+  }
+
+  #saved({ entry, size, digest, algorithm, where }: StoredReport): void {
     this.#say({
       event: 'saved',
       path: where?.path ?? entry.path,
@@ -279,8 +309,14 @@ export class Progress {
   /** Each event with what every event of a transfer carries. */
   #say(event: Distribute<TransferEvent>): void {
     if (!this.begun) this.#early.push(event);
-    else this.#emit({ transfer: this.#transfer, peer: this.#peer, ...event } as TransferEvent);
+    else {
+      // What it is comes first, so that a person who looks at it finds that.
+      const of = { event: event.event, transfer: this.#transfer, peer: this.#peer };
+      this.#emit({ ...of, ...event } as TransferEvent);
+    }
   }
 }
+
+type StoredReport = Report & { readonly type: 'stored' };
 
 type Distribute<E> = E extends unknown ? Omit<E, 'transfer' | 'peer'> : never;

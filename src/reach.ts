@@ -7,6 +7,7 @@ import { type Address, canonical, isLoopback, race } from './net/addresses.ts';
 import type { Caller, Porch } from './net/porch.ts';
 import { DEFAULT_PORT } from './net/ports.ts';
 import type { Connection } from './net/tls.ts';
+import type { Way } from './protocol/card.ts';
 import type { Self } from './self.ts';
 import { Channel } from './transfer/channel.ts';
 
@@ -21,12 +22,19 @@ export interface Target {
 
 /** How a target may be reached beside being dialled. */
 export interface Reaching {
+  /** What it is reached for. */
+  readonly way: Way;
   /** Where those come who cannot be dialled. */
   readonly porch: Porch;
   /** Hears that the target does not answer, and is asked to dial us. */
   readonly onKnock?: ((target: Target) => void) | undefined;
   /** How long that may take where a person is asked there first; milliseconds, a minute by default. */
   readonly patience?: number | undefined;
+}
+
+/** The option of the command line by which a device is named. */
+export function optionOf(way: Way): string {
+  return way === 'get' ? '--from' : '--to';
 }
 
 /** A connection to a target, however it came about. */
@@ -52,7 +60,7 @@ const LAST_LINE_WAIT = 3_000;
 export async function reach(
   self: Self,
   target: Target,
-  { porch, onKnock, patience = CALL_QUESTION_LIMIT }: Reaching,
+  { way, porch, onKnock, patience = CALL_QUESTION_LIMIT }: Reaching,
   signal: AbortSignal,
 ): Promise<Reached> {
   const { id, run } = target;
@@ -66,13 +74,13 @@ export async function reach(
   const knock = (): void => {
     if (knocked || doors.length === 0) return;
     knocked = true;
-    for (const door of doors) void porch.knock(door, 'send');
+    for (const door of doors) void porch.knock(door, way);
     onKnock?.(target);
   };
   const decided = new AbortController();
   const either = AbortSignal.any([signal, decided.signal]);
   const late = setTimeout(knock, KNOCK_AFTER);
-  const dialled = dialTarget(self, target, either).catch(async (error) => {
+  const dialled = dialTarget(self, target, way, either).catch(async (error) => {
     if (either.aborted) throw error;
     knock();
     const isTriedAgain = error instanceof DropError && error.code === 'unreachable';
@@ -108,12 +116,18 @@ async function lineTo(caller: Caller, porch: Porch, signal: AbortSignal): Promis
 }
 
 /** The first address that answers with the right key. Others are somebody else's by now. */
-async function dialTarget(self: Self, target: Target, signal: AbortSignal): Promise<Reached> {
+export async function dialTarget(
+  self: Self,
+  target: Target,
+  way: Way,
+  signal: AbortSignal,
+): Promise<Reached> {
+  const door = way === 'get' ? 'sharer' : 'receiver';
   const { dial } = await import('./net/tls.ts');
   return race(
     target.addresses,
     async (address, one) => {
-      const connection = await dial(address, self.identity, one);
+      const connection = await dial(address, self.identity, one, door);
       if (target.id === undefined || connection.peer === target.id)
         return { connection, channel: new Channel('chooser', connection), address };
       connection.destroy();

@@ -1,20 +1,21 @@
 import { Awake } from './awake.ts';
-import { builtInCodecs } from './codecs.ts';
-import { Contact } from './contact.ts';
-import { Crossing } from './crossing.ts';
+import { Contact, type OnRetry } from './contact.ts';
+import { type Compress, deliver, packerFor } from './deliver.ts';
+import type { lookAround } from './discover.ts';
+import { Hashers } from './disk/hashers.ts';
 import { openOutbox } from './disk/outbox.ts';
 import { DropError } from './errors.ts';
-import type { Peer, SendEvent, SilentPeer, Summary } from './events.ts';
-import type { Meeting, Trusting } from './meet.ts';
+import type { Peer, PeerId, SendEvent, SilentPeer, Summary } from './events.ts';
+import { type LentEntry, LentOutbox } from './lent.ts';
+import type { Trusting } from './meet.ts';
+import type { Porch } from './net/porch.ts';
 import { Pace } from './pace.ts';
 import { Progress } from './progress.ts';
 import type { Target } from './reach.ts';
 import { type LookOptions, openSelf, type Self } from './self.ts';
+import { ensureText, TextOutbox } from './text.ts';
 import { Delivery } from './transfer/delivery.ts';
 import { follow } from './transfer/follow.ts';
-import { Packer } from './transfer/packer.ts';
-import type { Tell } from './transfer/report.ts';
-import { runSender, type SenderOptions } from './transfer/sender.ts';
 
 export interface SendOptions extends LookOptions, Trusting {
   /** A peer from `discover`, or a name, an id, its first digits, or HOST[:PORT]. */
@@ -28,10 +29,15 @@ export interface SendOptions extends LookOptions, Trusting {
   /** Compares what is there by its content, not by its size and time. */
   readonly checksum?: boolean | undefined;
   /**
+   * What of the folders is left out: patterns as in a `.gitignore` that lies in each of them. What
+   * is named itself is sent all the same.
+   */
+  readonly exclude?: readonly string[] | undefined;
+  /**
    * Whether what is sent is compressed on its way; `auto`, the default, finds out whether that is
    * faster.
    */
-  readonly compress?: 'auto' | 'always' | 'never' | undefined;
+  readonly compress?: Compress | undefined;
   /**
    * How many bytes a second go over the network at most; or a `Pace` that several transfers share.
    * All frames count, but not what TLS and TCP add to them.
@@ -39,6 +45,10 @@ export interface SendOptions extends LookOptions, Trusting {
   readonly limit?: number | Pace | undefined;
   /** Something to send that is read as it comes, and offered as a file of this name. */
   readonly stream?: Stream | undefined;
+  /** Something to send that does not lie on this disk, instead of paths. */
+  readonly lent?: readonly LentEntry[] | undefined;
+  /** A message to be shown there, after what else is sent: at most 64 KiB of UTF-8. */
+  readonly text?: string | undefined;
 }
 
 /** Bytes that are read once, from standard input for instance. */
@@ -58,103 +68,88 @@ export function send(
   paths: readonly string[],
   options: SendOptions,
 ): AsyncGenerator<SendEvent, Summary> {
-  return follow((emit, signal) => sendAll(paths, options, emit, signal), options.signal);
+  return sendBeside(paths, options);
+}
+
+/** What those share who send side by side; each sender alone has its own. */
+export interface Together {
+  readonly self: Self;
+  readonly porch: Porch;
+  readonly around: typeof lookAround;
+  readonly awake: Awake;
+  /** Hears whose key answers, before anything is said. What it throws ends that. */
+  readonly onProven: (id: PeerId) => void;
+}
+
+/** The same as `send`, for one of several. */
+export function sendBeside(
+  paths: readonly string[],
+  options: SendOptions,
+  together?: Together,
+): AsyncGenerator<SendEvent, Summary> {
+  const run = (emit: (event: SendEvent) => void, signal: AbortSignal): Promise<Summary> =>
+    sendAll(paths, options, together, emit, signal);
+  return follow(run, options.signal);
 }
 
 async function sendAll(
   paths: readonly string[],
   options: SendOptions,
+  together: Together | undefined,
   emit: (event: SendEvent) => void,
   signal: AbortSignal,
 ): Promise<Summary> {
-  const { wait = 10_000, waitAgain = 120_000, checksum, stream } = options;
-  const { compress = 'auto', limit } = options;
+  const { wait = 10_000, waitAgain = 120_000, checksum, stream, exclude } = options;
+  const { compress = 'auto', limit, text, lent } = options;
+  ensureOneSource(paths, options);
   const pace = typeof limit === 'number' ? new Pace(limit) : limit;
-  const outbox = await openOutbox(paths, { stream });
-  const self = await openSelf(options);
+  const hashers = new Hashers();
+  if (text !== undefined) ensureText(text);
+  const files =
+    lent === undefined
+      ? await openOutbox(paths, { stream, exclude, hashers })
+      : new LentOutbox(lent, hashers);
+  const outbox = text === undefined ? files : new TextOutbox(text, files, hashers);
+  const self = together?.self ?? (await openSelf(options));
   const { makePorch } = await import('./look.ts');
-  const porch = makePorch(self, options);
+  const porch = together?.porch ?? makePorch(self, 'send', options);
   try {
     const onKnock = ({ name }: Target): void => emit({ event: 'knocking', name });
-    const contact = new Contact(self, porch, { ...options, onKnock }, signal);
-    let meeting = await contact.first(wait);
+    const { around, onProven } = together ?? {};
+    const calling = { ...options, way: 'send', around, onProven, onKnock } as const;
+    const contact = new Contact(self, porch, calling, signal);
+    const meeting = await contact.first(wait);
     const { peer, paired } = meeting;
     if (paired) emit({ event: 'paired', ...peer, via: paired });
     emit({ event: 'waiting', ...peer });
 
     const delivery = new Delivery(outbox, { checksum });
-    const packer = compress === 'never' ? undefined : packerFor(compress);
-    const progress = new Progress(peer, emit);
-    const awake = new Awake();
+    const how = { packer: packerFor(compress), pace };
+    const progress = new Progress(peer, emit, { text });
+    const sending = { self, awake: together?.awake ?? new Awake() };
     try {
-      for (;;) {
-        const how = { packer, pace };
-        const loss = await deliver(delivery, self, meeting, how, awake, signal, (report) => {
+      const onRetry: OnRetry = (reason, next) => progress.lost(reason, next);
+      await contact.carry(meeting, { wait: waitAgain, onRetry }, (now) =>
+        deliver(sending, delivery, now, how, (report) => {
           if (/moved|stored|skipped/.test(report.type)) contact.held();
           // Somebody may be asked there as for any other transfer.
           if (report.type === 'restarted') emit({ event: 'waiting', ...peer });
           progress.tell(report);
-        });
-        if (loss === undefined) return progress.end();
-        meeting = await contact.again(loss, waitAgain, (reason, next) =>
-          progress.lost(reason, next),
-        );
-      }
+        }),
+      );
+      return progress.end();
     } catch (error) {
       if (signal.aborted) throw signal.reason;
-      if (!(error instanceof DropError)) throw error;
-      if (progress.begun) {
-        progress.fail(error);
-        progress.end();
-      } else if (error.exit === 4)
-        emit({ event: 'declined', transfer: '', peer, reason: error.code });
+      if (error instanceof DropError) progress.giveUp(error);
       throw error;
     }
   } finally {
-    await Promise.all([porch.close(), outbox.close()]);
+    await Promise.all([together === undefined && porch.close(), outbox.close()]);
   }
 }
 
-function packerFor(compress: 'auto' | 'always'): Packer {
-  const now = (): number => performance.now();
-  return new Packer({ codecs: builtInCodecs(), always: compress === 'always', now });
-}
-
-/** Delivers what one connection can. Returns how that was lost, if it was. */
-async function deliver(
-  delivery: Delivery,
-  self: Self,
-  { channel, connection, keepAlive }: Meeting,
-  how: SenderOptions,
-  awake: Awake,
-  signal: AbortSignal,
-  tell: Tell,
-): Promise<DropError | undefined> {
-  const stopBeating = keepAlive();
-  const stop = (): void => channel.fail(new DropError('cancelled'));
-  signal.addEventListener('abort', stop, { once: true });
-  if (signal.aborted) stop();
-  const crossing = new Crossing(self, channel, connection);
-  let rest: (() => void) | undefined;
-  try {
-    const told: Tell = (report) => {
-      if (report.type === 'moved') {
-        rest ??= awake.hold();
-        crossing.moved(report.wire);
-      }
-      tell(report);
-    };
-    await runSender(channel, delivery, told, how);
-    return undefined;
-  } catch (error) {
-    const lost = error instanceof DropError && error.code === 'disconnected';
-    if (lost && !signal.aborted) return error;
-    throw error;
-  } finally {
-    signal.removeEventListener('abort', stop);
-    rest?.();
-    stopBeating();
-    crossing.end();
-    await channel.end();
-  }
+/** What is lent has an order of its own, and cannot be told apart from what lies here. */
+function ensureOneSource(paths: readonly string[], { lent, stream }: SendOptions): void {
+  if (lent !== undefined && (paths.length > 0 || stream !== undefined))
+    throw new DropError('usage', { message: 'What is lent is sent without anything else.' });
 }

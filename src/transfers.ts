@@ -1,59 +1,44 @@
-import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { platformHere } from './disk/platform.ts';
 import { DropError } from './errors.ts';
 import type { PeerId } from './events.ts';
-import type { Allowance } from './guests.ts';
 import { IDLE_LIMIT, MAX_IDLE, MAX_IDLE_EACH, REPEATED } from './limits.ts';
 import type { Connection } from './net/tls.ts';
 import type { Progress } from './progress.ts';
 import type { Channel } from './transfer/channel.ts';
-import { Reception } from './transfer/reception.ts';
 
-/** One transfer from a peer, over all of its connections. */
+/** One transfer with a peer that chose us, over all of its connections. */
 export interface Transfer {
   readonly peer: PeerId;
   /** Whether it has proven who it is; anyone can have as many other keys as they like. */
   readonly known: boolean;
-  readonly reception: Reception;
+  /** Names it: 32 hex digits, which the receiver has drawn. */
+  readonly id: string;
   readonly sums: Progress;
-  /** Whether what is offered fits into what is taken of devices that nobody vouches for. */
-  fits?: ReturnType<Allowance['begin']>;
-  /** It came to its end. Only the sender may not have heard of that. */
+  /** It came to its end. Only the peer may not have heard of that. */
   complete: boolean;
+  /** Nobody goes on with it. */
+  close(): Promise<void>;
 }
 
 /**
- * The accepted transfers of one receiver. When a connection breaks, its transfer waits for the
- * sender to come back: under the same yes, for the same peer only.
+ * The accepted transfers of one announcer. When a connection breaks, its transfer waits for the
+ * peer to come back: under the same yes, for the same peer only.
  */
-export class Transfers {
+export class Transfers<T extends Transfer> {
   /** By their ids; those that have waited longest come first. */
-  readonly #held = new Map<string, Held>();
-
-  /** A new one. */
-  begin(peer: PeerId, known: boolean, sums: (transfer: string) => Progress): Transfer {
-    const transfer = randomBytes(16).toString('hex');
-    return {
-      peer,
-      known,
-      reception: new Reception(transfer, platformHere()),
-      sums: sums(transfer),
-      complete: false,
-    };
-  }
+  readonly #held = new Map<string, Held<T>>();
 
   /** An accepted transfer uses this connection, until `release`. */
-  hold(transfer: Transfer, visit: Visit): void {
+  hold(transfer: T, visit: Visit): void {
     let free = (): void => {};
     const freed = new Promise<void>((resolve) => {
       free = resolve;
     });
-    this.#held.set(transfer.reception.transfer, { transfer, use: { visit, free, freed } });
+    this.#held.set(transfer.id, { transfer, use: { visit, free, freed } });
   }
 
   /** The transfer that `peer` wants to go on with over another connection, if there is one. */
-  async takeUp(peer: PeerId, id: string, visit: Visit): Promise<Transfer | undefined> {
+  async takeUp(peer: PeerId, id: string, visit: Visit): Promise<T | undefined> {
     for (;;) {
       const held = this.#held.get(id);
       if (held === undefined || held.transfer.peer !== peer) return undefined;
@@ -62,43 +47,61 @@ export class Transfers {
         this.hold(held.transfer, visit);
         return held.transfer;
       }
-      // The sender may know sooner than we that its connection is lost.
+      // The peer may know sooner than we that its connection is lost.
       held.use.visit.channel.fail(new DropError('disconnected'));
       await held.use.freed;
     }
   }
 
   /** The connection is lost; the transfer waits for the next. */
-  async release(transfer: Transfer): Promise<void> {
+  async release(transfer: T): Promise<void> {
     if (!transfer.complete) transfer.sums.lost('disconnected');
     await this.#wait(transfer, transfer.complete ? REPEATED : IDLE_LIMIT);
   }
 
   /** It came to its end: all is stored, and the sender was told so. */
-  async complete(transfer: Transfer): Promise<void> {
+  async complete(transfer: T): Promise<void> {
     transfer.complete = true;
     await this.#wait(transfer, REPEATED);
   }
 
   /** The transfer failed, or nobody comes back for it. */
-  async end({ reception: { transfer: id, inbox } }: Transfer): Promise<void> {
-    const held = this.#held.get(id);
-    this.#held.delete(id);
-    await inbox?.close();
+  async end(transfer: T): Promise<void> {
+    const held = this.#held.get(transfer.id);
+    this.#held.delete(transfer.id);
+    await transfer.close();
     held?.use?.free();
   }
 
+  /** A connection of it ended so: it waits for the next if only that is lost; else it is over. */
+  async stop(transfer: T, error: unknown): Promise<void> {
+    const isFailure = error instanceof DropError;
+    if (isFailure && error.code === 'disconnected') return this.release(transfer);
+    await this.end(transfer);
+    if (!isFailure || transfer.complete) return;
+    transfer.sums.fail(error);
+    transfer.sums.end();
+  }
+
   /**
-   * Whoever sends the same again has given up what broke off: what is kept of that is free for
+   * Whoever begins the same again has given up what broke off: what is kept of that is free for
    * the new transfer. A connection of it that we do not know to be dead is waited for a little.
    */
-  async giveWay(to: Transfer, roots: readonly string[]): Promise<void> {
+  async giveWay(to: T, isSame: (other: T) => boolean): Promise<void> {
     for (const held of [...this.#held.values()]) {
       const { transfer } = held;
       if (transfer === to || transfer.peer !== to.peer) continue;
-      if (!transfer.reception.roots?.some((root) => roots.includes(root))) continue;
+      if (!isSame(transfer)) continue;
       if (held.use === undefined || (await isDead(held.use))) await this.#expire(held);
     }
+  }
+
+  /** A person here ends it. */
+  cancel(id: string): void {
+    const held = this.#held.get(id);
+    const stopped = new DropError('cancelled', { message: 'You stopped it.' });
+    if (held?.use !== undefined) held.use.visit.channel.fail(stopped);
+    else if (held !== undefined) void this.#expire(held, stopped);
   }
 
   /** Nobody comes back any more. */
@@ -106,7 +109,7 @@ export class Transfers {
     for (const held of [...this.#held.values()]) await this.#expire(held);
   }
 
-  async #wait({ reception: { transfer: id }, peer, known }: Transfer, ms: number): Promise<void> {
+  async #wait({ id, peer, known }: T, ms: number): Promise<void> {
     const held = this.#held.get(id);
     if (held?.use === undefined) return;
     const { free } = held.use;
@@ -124,11 +127,14 @@ export class Transfers {
     if (oldest) await this.#expire(oldest);
   }
 
-  async #expire({ transfer, expiry }: Held): Promise<void> {
+  async #expire(
+    { transfer, expiry }: Held<T>,
+    reason = new DropError('disconnected'),
+  ): Promise<void> {
     clearTimeout(expiry);
     await this.end(transfer).catch(() => {}); // What cannot be cleared away is cleared later.
     if (transfer.complete) return;
-    transfer.sums.fail(new DropError('disconnected'));
+    transfer.sums.fail(reason);
     transfer.sums.end();
   }
 }
@@ -161,8 +167,8 @@ export interface Visit {
   readonly connection: Pick<Connection, 'silence'>;
 }
 
-interface Held {
-  readonly transfer: Transfer;
+interface Held<T> {
+  readonly transfer: T;
   /** The connection that it uses now. */
   use?: Use | undefined;
   expiry?: NodeJS.Timeout;

@@ -3,6 +3,8 @@ import { formatAddress, isLinkLocal } from './net/addresses.ts';
 import { currentLinks, lookedUp } from './net/links.ts';
 import { likelyCause, type Survey } from './net/survey.ts';
 
+export { isAmong } from './net/links.ts';
+
 export interface VisibilityOptions {
   /** What the links of the announcement said and heard. */
   readonly survey: Survey;

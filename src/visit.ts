@@ -1,72 +1,67 @@
-import type { Awake } from './awake.ts';
-import { builtInCodecs } from './codecs.ts';
-import type { Hashers } from './disk/hashers.ts';
-import { type OnConflict, openInbox } from './disk/inbox.ts';
-import type { Mark } from './disk/mark.ts';
-import type { Stagings } from './disk/staging.ts';
-import { DropError, type ErrorCode } from './errors.ts';
-import type { Device, Extent, PeerId, ReceiveEvent } from './events.ts';
-import { type Allowance, type Guests, Idle, type Patience } from './guests.ts';
-import { STRANGER_IDLE } from './limits.ts';
-import { exchangeNames, keepAlive, remember } from './meet.ts';
-import { dialForData } from './net/data.ts';
+import { DropError } from './errors.ts';
+import type { Device, PeerId } from './events.ts';
+import type { Guests } from './guests.ts';
+import { exchangeIntros, keepAlive, remember } from './meet.ts';
 import { keepLine } from './net/line.ts';
 import { isOwnAddress } from './net/links.ts';
 import { DEFAULT_PORT } from './net/ports.ts';
 import type { Connection } from './net/tls.ts';
-import { Progress } from './progress.ts';
-import type { Card } from './protocol/card.ts';
+import type { Card, Way } from './protocol/card.ts';
 import type { CodeGuard } from './protocol/code.ts';
 import type { Self } from './self.ts';
 import { Channel } from './transfer/channel.ts';
 import { type Greeted, greetAsAnnouncer } from './transfer/greeting.ts';
-import { type Host, runReceiver } from './transfer/receiver.ts';
-import type { Transfer, Transfers, Visit } from './transfers.ts';
 
-/** What a person is asked about. */
-export interface Request extends Extent {
-  readonly from: Device;
-  /** Whether it has proven who it is; else anyone can claim its name. */
-  readonly known: boolean;
-  readonly transfer: string;
-}
-
-export type Accept = (request: Request, signal: AbortSignal) => Promise<boolean | 'no-answer'>;
-
-/** What all visits share. */
+/** What all visits of one announcer share. */
 export interface House {
   readonly self: Self;
-  readonly options: HouseOptions;
+  /** What choosers come here for. */
+  readonly way: Way;
   readonly guard: CodeGuard | undefined;
   /** Judges the PIN where a known device has to give it: nobody else can lock that one out. */
   readonly guardsApart: Map<PeerId, CodeGuard>;
   /** Of devices that proved who they are; the others have a room of their own. */
   readonly guests: Guests;
   readonly strangers: Guests;
-  readonly patience: Patience;
-  readonly allowance: Allowance;
-  readonly stagings: Stagings;
-  readonly hashers: Hashers;
-  readonly transfers: Transfers;
-  readonly awake: Awake;
-  /** Marks what came as something of somebody else. */
-  readonly mark: Mark | undefined;
-  readonly emit: (event: ReceiveEvent) => void;
+  /** Whether everyone is let in. */
+  readonly open: boolean;
+  /** Whether a known device, where new ones need a PIN, has to give it, too. */
+  readonly needsPin: (peer: PeerId, trust: 'ask' | 'auto') => boolean;
+  /** Tells of what happens that is no part of a transfer. */
+  readonly emit: (event: VisitEvent) => void;
   /** Tells the code or that it is locked, if that is another one than was last told. */
   readonly showGuard: () => void;
-  /** A transfer came to its end. */
-  readonly finished: () => void;
+  /**
+   * What is done for a device that is greeted, over one connection; `begun` says that it has become
+   * a transfer, which tells by itself what goes wrong.
+   */
+  readonly serve: (caller: Caller, guest: Guest, begun: () => void) => Promise<void>;
   /** Aborted when no other one is wanted. */
   readonly enough: AbortSignal;
 }
 
-/** What was said about how to receive. */
-interface HouseOptions {
-  readonly into: string;
-  readonly as?: string | undefined;
-  readonly onConflict?: OnConflict | undefined;
-  readonly accept?: Accept | undefined;
-  readonly open?: 'ask' | 'capped' | undefined;
+/** What visits tell. */
+export type VisitEvent =
+  | ({ readonly event: 'paired'; readonly via: 'code' | 'pin' } & Device)
+  | (ReturnType<typeof failure> & { readonly peer?: Device });
+
+/** A connection on which the greeting is over. */
+export interface Caller {
+  readonly channel: Channel;
+  /** Another one, once the transfer has moved. */
+  connection: Connection;
+  /** The transfer that a chooser that gets wants to go on with. */
+  readonly continues: string | undefined;
+}
+
+/** A device that is let in. */
+export interface Guest extends Device {
+  /** It has just proven itself by a code. */
+  readonly paired: boolean;
+  /** Nobody is asked about it. */
+  readonly free: boolean;
+  /** It has proven who it is, now or before. */
+  readonly known: boolean;
 }
 
 /**
@@ -114,7 +109,7 @@ async function wait(channel: Channel, connection: Connection, card: Card): Promi
 }
 
 async function admit(
-  { self, guard, guardsApart, options }: House,
+  { self, guard, guardsApart, open, needsPin, emit }: House,
   channel: Channel,
   connection: Connection,
 ): Promise<Greeted | null> {
@@ -123,22 +118,34 @@ async function admit(
   if (ours && !isOwnAddress(remote)) throw new DropError('clone');
   const known = await self.trust.get(peer);
   const blocked = known?.trust === 'blocked';
-  // Where nobody can be asked, the PIN is what answers for whoever is not trusted to come freely.
-  const unattended = guard?.kind === 'pin' && options.accept === undefined;
-  const needsPin = unattended && known?.trust !== 'auto';
-  if (guard && unattended && known && !guardsApart.has(peer)) guardsApart.set(peer, guard.apart());
-  return greetAsAnnouncer(
+  const mustProve =
+    guard?.kind === 'pin' &&
+    known !== undefined &&
+    known.trust !== 'blocked' &&
+    needsPin(peer, known.trust);
+  if (guard && mustProve && !guardsApart.has(peer)) guardsApart.set(peer, guard.apart());
+  const greeted = greetAsAnnouncer(
     channel,
     { me: self.identity.id, peer, binding },
     {
-      knows: ours || (known !== undefined && !blocked && !needsPin),
+      knows: ours || (known !== undefined && !blocked && !mustProve),
       guard: blocked ? undefined : ((known && guardsApart.get(peer)) ?? guard),
-      open: options.open !== undefined && !blocked,
+      open: open && !blocked,
       now,
       // On a line it may have taken long until here.
       onHello: () => connection.greeting(),
     },
   );
+  return greeted.catch((error) => {
+    // Whoever is known, and not understood, is waited for in vain; a stranger makes nothing appear.
+    if (known && !blocked && isOfVersions(error))
+      emit({ ...failure(error), peer: deviceOf(known) });
+    throw error;
+  });
+}
+
+function isOfVersions(error: unknown): error is DropError {
+  return error instanceof DropError && /^peer-(?:older|newer)$/.test(error.code);
 }
 
 /** The visit of a device that is greeted: one transfer, or one more connection of it. */
@@ -148,34 +155,34 @@ async function visit(
   connection: Connection,
   greeted: Greeted,
 ): Promise<void> {
-  const { self, guests, strangers, transfers, enough, emit } = house;
+  const { self, way, guests, strangers, enough, emit } = house;
   const { peer: id, remote } = connection;
   // Until it offers something, nothing of it appears.
   const isStranger = greeted === 'open';
   const leave = isStranger ? strangers.enter(remote) : guests.enter(id);
   let guest: Guest = { id, name: id.slice(0, 8), paired: false, free: false, known: false };
   let stopBeating = (): void => {};
-  let transfer: Transfer | undefined;
+  let begun = false;
   // What runs comes to its end; who has nothing running would be waited for in vain.
   const dismiss = (): void => {
-    if (transfer === undefined) channel.fail(new DropError('cancelled'));
+    if (!begun) channel.fail(new DropError('cancelled'));
   };
   enough.addEventListener('abort', dismiss, { once: true });
   if (enough.aborted) dismiss();
   try {
     // The time limit of the greeting covers the names, too.
-    const itsName = await exchangeNames(channel, self.name, id);
+    const { name, continues } = await exchangeIntros(channel, self.name, id);
     connection.greeted();
     stopBeating = keepAlive(channel);
-    if (channel.session.role !== 'receiver') throw new DropError('refused');
-    guest = await welcome(house, id, itsName, greeted);
+    if ((channel.session.role === 'receiver') !== (way === 'send')) throw new DropError('refused');
+    guest = await welcome(house, id, name, greeted);
     if (guest.known) await remember(self, id, { host: remote, port: DEFAULT_PORT });
-    await takeIn(house, { channel, connection }, guest, (accepted) => {
-      transfer = accepted;
+    await house.serve({ channel, connection, continues }, guest, () => {
+      begun = true;
     });
   } catch (error) {
-    if (transfer !== undefined) await stopTransfer(transfers, transfer, error);
-    else if (error instanceof DropError && error.exit !== 4 && !enough.aborted && !isStranger)
+    const isNews = error instanceof DropError && error.exit !== 4 && !enough.aborted;
+    if (isNews && !begun && !isStranger && channel.session.intent !== 'peek')
       emit({ ...failure(error), peer: deviceOf(guest) });
     throw error;
   } finally {
@@ -183,16 +190,6 @@ async function visit(
     stopBeating();
     leave();
   }
-}
-
-/** A device that is let in. */
-interface Guest extends Device {
-  /** It has just proven itself by a code. */
-  readonly paired: boolean;
-  /** Whatever it brings is taken without a question. */
-  readonly free: boolean;
-  /** It has proven who it is, now or before. */
-  readonly known: boolean;
 }
 
 async function welcome(
@@ -215,149 +212,8 @@ async function welcome(
   return { id, name, paired, free, known: ours || stored !== undefined };
 }
 
-/** Receives over one connection; `onAccepted` hears of the transfer that it belongs to. */
-async function takeIn(
-  house: House,
-  current: Visit & { connection: Connection },
-  guest: Guest,
-  onAccepted: (transfer: Transfer) => void,
-): Promise<void> {
-  const { self, options, stagings, hashers, transfers, awake, patience, allowance, emit } = house;
-  const peer = deviceOf(guest);
-  const { id, known, free } = guest;
-  // Where nobody can be asked, whoever is known is taken within the same limits as everyone.
-  const capped = options.open === 'capped' && !free && (!known || options.accept === undefined);
-  // Strangers have as many keys as they like.
-  const who = known ? id : current.connection.remote;
-  let transfer = transfers.begin(
-    id,
-    known,
-    (name) => new Progress(peer, emit, { transfer: name, keeps: true }),
-  );
-  // There are few places for those whom nobody vouches for, and anyone can take one.
-  const showOut = (): void => {
-    const message = `It moved nothing for ${STRANGER_IDLE / 1000} seconds, so it was shown out.`;
-    current.channel.fail(new DropError('refused', { message, hint: undefined }));
-  };
-  const idle = known ? undefined : new Idle(STRANGER_IDLE, showOut);
-  // Reading out the code was a yes, to one question.
-  let given = guest.paired;
-  let rest: (() => void) | undefined;
-  const over = new AbortController();
-  const host: Host = {
-    freely: free,
-    digests: hashers.names,
-    codecs: builtInCodecs(),
-    async reception(continues) {
-      const before = continues && (await transfers.takeUp(id, continues, current));
-      if (before) onAccepted(before);
-      transfer = before || transfer;
-      return transfer.reception;
-    },
-    admits(offered) {
-      if (!capped) return true;
-      transfer.fits ??= allowance.begin();
-      return transfer.fits(offered);
-    },
-    async ask(extent, gone) {
-      const asks = !free && !capped && !(given && extent.risks.length === 0);
-      given = false;
-      const settle = async (): Promise<'yes' | ErrorCode> => {
-        // Whoever was asked too often is not even told, nor about one who left while others were.
-        if (asks && patience.isSpent(who, now())) return options.accept ? 'declined' : 'refused';
-        if (asks && gone.aborted) return 'no-answer';
-        const { transfer: name, roots: accepted } = transfer.reception;
-        const roots = extent.roots.slice(0, SHOWN_ROOTS);
-        const request = { transfer: name, from: peer, known, ...extent, roots };
-        emit({ event: 'request', peer, ...request });
-        idle?.pause();
-        const answer = asks ? await answerTo(request, options.accept, gone) : 'yes';
-        idle?.resume();
-        if (asks) note(answer);
-        if (answer !== 'yes' && !gone.aborted)
-          emit({ event: 'declined', transfer: name, peer, reason: answer });
-        if (answer === 'yes' && accepted === undefined) {
-          transfers.hold(transfer, current);
-          onAccepted(transfer);
-        }
-        return answer;
-      };
-      return asks ? patience.inTurn(who, settle) : settle();
-    },
-    dial(port) {
-      const { channel, connection } = current;
-      // Whom nobody vouches for shall not choose where we knock; what we dialled needs no other.
-      if (!known || connection.dialled) return;
-      const dialling = dialForData(connection, port, self.identity, over.signal);
-      void channel.expect(dialling).then(async () => {
-        current.connection = await dialling;
-      });
-    },
-    async open({ roots, checksum }) {
-      await transfers.giveWay(transfer, roots);
-      const { into, as, onConflict } = options;
-      // What comes from this very computer was here before.
-      const mark = id === self.identity.id ? undefined : house.mark;
-      const how = { as, checksum, onConflict, mark, hashers };
-      return openInbox(into, { peer: id, stagings, roots, ...how });
-    },
-  };
-  const note = (answer: 'yes' | ErrorCode): void => {
-    if (answer === 'yes') patience.pleased(who);
-    else if (answer === 'no-answer') patience.noted(who, 'unanswered', now());
-    // Where nobody is asked, it is the log that is spared.
-    else if (answer !== 'risky') patience.noted(who, 'declined', now());
-  };
-  try {
-    await runReceiver(current.channel, host, (report) => {
-      idle?.stir();
-      if (report.type === 'moved') rest ??= awake.hold();
-      if (!transfer.complete) transfer.sums.tell(report);
-    });
-  } finally {
-    over.abort();
-    idle?.pause();
-    rest?.();
-  }
-  const repeated = transfer.complete;
-  await transfers.complete(transfer);
-  if (repeated) return;
-  transfer.sums.end();
-  house.finished();
-}
-
-/** An accepted transfer waits for the sender if only the connection is lost; else it is over. */
-async function stopTransfer(
-  transfers: Transfers,
-  transfer: Transfer,
-  error: unknown,
-): Promise<void> {
-  const isFailure = error instanceof DropError;
-  if (isFailure && error.code === 'disconnected') return transfers.release(transfer);
-  await transfers.end(transfer);
-  if (!isFailure || transfer.complete) return;
-  transfer.sums.fail(error);
-  transfer.sums.end();
-}
-
-function deviceOf({ id, name }: Guest): Device {
+export function deviceOf({ id, name }: Device): Device {
   return { id, name };
-}
-
-/** An event names at most so many roots. */
-const SHOWN_ROOTS = 100;
-
-async function answerTo(
-  request: Request,
-  accept: Accept | undefined,
-  gone: AbortSignal,
-): Promise<'yes' | ErrorCode> {
-  if (accept === undefined) return request.risks.length > 0 ? 'risky' : 'refused';
-  const said = accept(request, gone).then((answer): 'yes' | ErrorCode => {
-    if (answer === 'no-answer') return answer;
-    return answer ? 'yes' : 'declined';
-  });
-  return Promise.race([said, ended(gone).then(() => 'no-answer' as const)]);
 }
 
 function failure({ code, message, hint }: DropError) {
@@ -365,7 +221,7 @@ function failure({ code, message, hint }: DropError) {
 }
 
 /** Milliseconds of a clock that never goes back. */
-function now(): number {
+export function now(): number {
   return performance.now();
 }
 

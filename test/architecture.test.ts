@@ -7,8 +7,10 @@ import { expect, test } from 'vitest';
  * import the leaves, and what lies in the same part.
  */
 const PARTS: Readonly<Record<string, readonly string[]>> = {
-  cli: ['index'],
-  web: ['index'],
+  cli: ['index', 'web'],
+  web: ['index', 'model'],
+  page: ['model'],
+  model: [],
   index: ['root', 'doctor', 'protocol'],
   doctor: ['root', 'net', 'disk', 'transfer', 'protocol'],
   root: ['net', 'disk', 'transfer', 'protocol'],
@@ -20,12 +22,21 @@ const PARTS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** The files of src/ that lie below all parts. */
-const LEAVES = ['limits.ts', 'errors.ts', 'events.ts', 'peer-id.ts'];
+const LEAVES = [
+  'limits.ts',
+  'errors.ts',
+  'events.ts',
+  'figures.ts',
+  'environment.ts',
+  'peer-id.ts',
+];
 
-/** Parts that could run in a browser: no I/O and no clock, and only these packages. */
+/** Parts that run in a browser, or could: nothing of Node, and only these packages. */
 const PURE: Readonly<Record<string, RegExp>> = {
   protocol: /^(valibot|filenamify\/browser|@noble\/(curves|hashes)\/.+)$/,
   transfer: /^$/,
+  page: /^$/,
+  model: /^$/,
 };
 
 const files = readdirSync('src', { recursive: true, encoding: 'utf8' })
@@ -109,6 +120,9 @@ test('the rules of this file recognise what they forbid', () => {
   expect(partOf('protocol/frame.ts')).toBe('protocol');
   expect(partOf('events.ts')).toBe('leaf');
   expect(partOf('send.ts')).toBe('root');
+  expect(partOf('web/page/app.ts')).toBe('page');
+  expect(isAbove('web/page/app.ts', '../door.ts')).toBe(true);
+  expect(isAbove('web/page/app.ts', '../model.ts')).toBe(false);
 });
 
 /** `any` where a type stands. */
@@ -133,6 +147,8 @@ function relativeImports(text: string): string[] {
 function partOf(path: string): string {
   if (LEAVES.includes(path)) return 'leaf';
   if (path === 'index.ts') return 'index';
+  if (/^web\/(?:guest-)?model\.ts$/.test(path)) return 'model';
+  if (path.startsWith('web/page/')) return 'page';
   return path.includes('/') ? path.slice(0, path.indexOf('/')) : 'root';
 }
 

@@ -36,7 +36,7 @@ beforeEach(async () => {
   const arriving = new Promise<Connection>((resolve) => {
     arrive = resolve;
   });
-  const card = { run: '1234567890abcdef', name: 'Ana', part: 'announcer' } as const;
+  const card = { run: '1234567890abcdef', name: 'Ana', part: 'announcer', way: 'send' } as const;
   const listener = await listen([0], ana.identity, { card, onConnection: arrive });
   close = () => listener.close();
   const dialled = await dial({ host: '127.0.0.1', port: listener.port }, bob.identity, never);

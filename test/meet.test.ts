@@ -30,7 +30,7 @@ beforeEach(async () => {
   eve = await openSelf({ home: eves, name: 'Eve' });
   [door, hellos] = [{ knows: true }, []];
   listener = await listen([0], eve.identity, {
-    card: { run: RUN, name: 'Eve', part: 'announcer' },
+    card: { run: RUN, name: 'Eve', part: 'announcer', way: 'send' },
     onConnection: (connection) => void receive(connection).catch(() => {}),
   });
 });
@@ -62,11 +62,11 @@ async function receive(connection: Connection): Promise<void> {
 
 /** Bob wants to send to somebody, and Eve answers. */
 async function send(target: Partial<Target>, manner: Partial<Manner> = {}) {
-  const porch = manner.porch ?? makePorch(bob, { interfaces: ['lo'] });
+  const porch = manner.porch ?? makePorch(bob, 'send', { interfaces: ['lo'] });
   const addresses = [{ host: '127.0.0.1', port: listener.port }];
   try {
     const all = { name: 'Ana', addresses, ...target };
-    const how = { tries: { wrong: 0 }, ...manner, porch };
+    const how = { way: 'send', tries: { wrong: 0 }, ...manner, porch } as const;
     const met = await meet(bob, all, how, new AbortController().signal);
     met.connection.destroy();
     return met;
@@ -138,9 +138,18 @@ describe('whoever answers', () => {
       destroy: () => {},
     };
     const channel = new Channel('chooser', connection);
-    const card = { id: bob.identity.id, run: RUN, name: 'Ana', part: 'announcer' } as const;
+    const card = {
+      id: bob.identity.id,
+      run: RUN,
+      name: 'Ana',
+      part: 'announcer',
+      way: 'send',
+    } as const;
     const line = { card, connection, channel, known: true };
-    const porch = Object.assign(makePorch(bob, {}), { has: () => true, line: async () => line });
+    const porch = Object.assign(makePorch(bob, 'send', {}), {
+      has: () => true,
+      line: async () => line,
+    });
     await expect(send({}, { porch })).rejects.toMatchObject({ code: 'clone' });
     expect(channel.session.opened).toBe(false);
   });

@@ -4,8 +4,8 @@ import { LOOK_GAP, MAX_REFUSALS } from '../src/limits.ts';
 import { Survey } from '../src/net/survey.ts';
 import { type Listener, listen } from '../src/net/tls.ts';
 import { Outreach } from '../src/outreach.ts';
-import type { Part } from '../src/protocol/card.ts';
-import type { Intent } from '../src/protocol/message.ts';
+import type { Part, Way } from '../src/protocol/card.ts';
+import type { KnockIntent } from '../src/protocol/knock.ts';
 import { openSelf, type Self } from '../src/self.ts';
 import { TempFolder } from './support/home.ts';
 
@@ -38,6 +38,7 @@ beforeEach(async () => {
       await line.over;
       return false;
     },
+    way: 'send',
     interfaces: ['lo'],
     survey: new Survey(),
     signal: stopped.signal,
@@ -56,10 +57,10 @@ async function person(name: string): Promise<Self> {
   return openSelf({ home: folder.path, name });
 }
 
-async function knocker(part: Part = 'chooser'): Promise<Knocker> {
+async function knocker(part: Part = 'chooser', way: Way = 'send'): Promise<Knocker> {
   const self = await person('Eve');
   const listener = await listen([0], self.identity, {
-    card: { run: '1234567890abcdef', name: 'Eve', part },
+    card: { run: '1234567890abcdef', name: 'Eve', part, way },
     onConnection(line) {
       it.lines += 1;
       line.destroy();
@@ -71,7 +72,7 @@ async function knocker(part: Part = 'chooser'): Promise<Knocker> {
   return it;
 }
 
-function knock({ port }: Pick<Knocker, 'port'>, intent: Intent = 'look'): void {
+function knock({ port }: Pick<Knocker, 'port'>, intent: KnockIntent = 'look'): void {
   outreach.knocked({ to: '127.0.0.1', from: '127.0.0.1', port, intent });
 }
 

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { MAX_CHUNK } from '../src/limits.ts';
 import { type Clock, Pace } from '../src/pace.ts';
+import { SlowClock } from './support/clock.ts';
 
 /** A clock for one, which jumps to where it is waited for, or a bit too far, like a real one. */
 function jumping(late: () => number): Clock {
@@ -12,45 +13,6 @@ function jumping(late: () => number): Clock {
       now += ms + late();
     },
   };
-}
-
-/** A clock that stands still until all wait for it. */
-class SlowClock implements Clock {
-  readonly #waiting: { readonly at: number; readonly wake: () => void }[] = [];
-  #now = 1_000;
-
-  now(): number {
-    return this.#now;
-  }
-
-  sleep(ms: number, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ at: this.#now + ms, wake: resolve });
-      signal.addEventListener('abort', () => reject(signal.reason));
-    });
-  }
-
-  pass(ms: number): void {
-    this.#now += ms;
-  }
-
-  /** Lets time pass until the task is done. */
-  async run<T>(task: Promise<T>): Promise<T> {
-    let done = false;
-    const end = (): void => {
-      done = true;
-    };
-    task.then(end, end);
-    for (;;) {
-      await new Promise((resolve) => setImmediate(resolve));
-      if (done) return task;
-      this.#waiting.sort((a, b) => a.at - b.at);
-      const next = this.#waiting.shift();
-      if (next === undefined) throw new Error('nobody waits for anything');
-      this.#now = Math.max(this.#now, next.at);
-      next.wake();
-    }
-  }
 }
 
 const never = new AbortController().signal;
@@ -141,7 +103,38 @@ describe('a pace', () => {
     expect(new Pace(rate).most).toBe(most);
   });
 
-  test.each([0, 0.5, -1, Number.NaN, Number.POSITIVE_INFINITY])('of %d is none', (rate) => {
+  test.each([0, 0.5, -1, Number.NaN])('of %d is none', (rate) => {
     expect(() => new Pace(rate)).toThrow(expect.objectContaining({ code: 'usage' }));
+  });
+
+  test('lets all go at once where there is no limit', async () => {
+    const clock = jumping(() => 0);
+    const pace = new Pace(Number.POSITIVE_INFINITY, clock);
+    const began = clock.now();
+    for (let i = 0; i < 1_000; i++) await pace.take(pace.most, never);
+    expect(clock.now()).toBe(began);
+    expect(pace.most).toBe(MAX_CHUNK);
+  });
+
+  test('lets nothing go while it is paused, but for who is aborted', async () => {
+    const pace = new Pace(
+      Number.POSITIVE_INFINITY,
+      jumping(() => 0),
+    );
+    pace.pause();
+    pace.pause();
+    let gone = 0;
+    const taking = pace.take(1, never).then(() => (gone += 1));
+    const left = new AbortController();
+    const leaving = pace.take(1, left.signal);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(gone).toBe(0);
+    left.abort(new Error('left'));
+    await expect(leaving).rejects.toThrow('left');
+    expect(gone).toBe(0);
+    pace.resume();
+    await taking;
+    await pace.take(1, never);
+    expect(gone).toBe(1);
   });
 });

@@ -67,10 +67,28 @@ describe('the package', () => {
     const paths = files.map(({ path }) => path);
     expect(paths).toEqual(expect.arrayContaining([manifest.bin.drop, 'dist/command/main.cjs']));
     expect(paths).toEqual(expect.arrayContaining(['dist/library/index.js', 'dist/index.d.ts']));
-    expect(paths).toContain('dist/THIRD-PARTY.txt');
+    expect(paths).toEqual(expect.arrayContaining(['dist/THIRD-PARTY.txt', 'dist/man/drop.1']));
+    const page = ['index.html', 'style.css', 'app.js', 'upload.js', 'icon.svg'].map(
+      (name) => `dist/page/${name}`,
+    );
+    expect(paths).toEqual(expect.arrayContaining(page));
     const expected =
-      /^(bin\/(drop\.js|package\.json)|dist\/(command\/.+\.cjs|library\/.+\.js|(?!cli\/).+\.d\.ts|THIRD-PARTY\.txt)|[A-Z]+(\.md)?|package\.json)$/;
+      /^(bin\/((?:drop|compiled)\.js|package\.json)|dist\/(command\/.+\.cjs|library\/.+\.js|(?!(?:cli|web)\/).+\.d\.ts|man\/drop\.1|page\/(?:index\.html|style\.css|app\.js|upload\.js|icon\.svg)|THIRD-PARTY\.txt)|[A-Z]+(\.md)?|package\.json)$/;
     expect(paths.filter((path) => !expected.test(path))).toEqual([]);
+  });
+
+  test('reads what only those need who draw when something is drawn', () => {
+    // To compile its patterns alone takes 36 ms of each start.
+    const holding = (text: string): string[] =>
+      readdirSync('dist/command').filter((name) =>
+        readFileSync(join('dist/command', name), 'utf8').includes(text),
+      );
+    expect(holding('RGI_Emoji')).toEqual(['string-width.cjs']);
+    expect(holding('src/cli/send-several.ts')).not.toContain('core.cjs');
+    // Pages for browsers, with what serves them, and the pictures of links.
+    expect(holding('everything.zip')).toEqual(['handing.cjs']);
+    expect(holding('node:http')).not.toContain('core.cjs');
+    expect(holding('QrCode')).toEqual(['qr.cjs']);
   });
 
   test('is locked for every platform, or npm ci fails on all of them', () => {

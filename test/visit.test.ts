@@ -5,8 +5,6 @@ import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { Awake } from '../src/awake.ts';
-import { Hashers } from '../src/disk/hashers.ts';
-import { openStagings } from '../src/disk/staging.ts';
 import { DropError } from '../src/errors.ts';
 import type { PeerId, ReceiveEvent } from '../src/events.ts';
 import { Allowance, Guests, Patience } from '../src/guests.ts';
@@ -14,11 +12,13 @@ import { MAX_VISITS_EACH, STRANGER_IDLE } from '../src/limits.ts';
 import type { Connection } from '../src/net/tls.ts';
 import { CodeGuard } from '../src/protocol/code.ts';
 import type { FileEntry } from '../src/protocol/manifest.ts';
+import { Saving, type SavingOptions } from '../src/saving.ts';
 import { openSelf } from '../src/self.ts';
+import { type Accept, type Received, takeIn } from '../src/take-in.ts';
 import { Channel } from '../src/transfer/channel.ts';
 import { type Chosen, greetAsChooser, introduce } from '../src/transfer/greeting.ts';
 import { Transfers } from '../src/transfers.ts';
-import { type Accept, type House, host } from '../src/visit.ts';
+import { type House, host } from '../src/visit.ts';
 import { Home } from './support/home.ts';
 import { cable } from './support/memory.ts';
 
@@ -41,29 +41,41 @@ interface Manner {
   readonly accept?: Accept | undefined;
   readonly open?: 'ask' | 'capped';
   readonly pin?: boolean;
+  readonly saving?: SavingOptions;
 }
 
 /** Ana's, in which things are done in this manner. */
-async function open({ accept, open: to, pin = false }: Manner): Promise<House> {
+async function open({ accept, open: to, pin = false, saving }: Manner): Promise<House> {
   events = [];
   const drawn = pin ? PIN : CODE;
+  const self = await openSelf({ home: home.state, name: 'Ana' });
+  const emit = (event: ReceiveEvent): void => void events.push(event);
+  const intake = {
+    self,
+    open: to,
+    accept,
+    saving: await Saving.prepare(self, saving ?? { into: home.downloads }),
+    transfers: new Transfers<Received>(),
+    patience: new Patience(),
+    allowance: new Allowance(),
+    awake: new Awake(),
+    emit,
+    keeps: true,
+    idle: STRANGER_IDLE,
+    finished: () => {},
+  };
   return {
-    self: await openSelf({ home: home.state, name: 'Ana' }),
-    options: { into: home.downloads, accept, open: to },
+    self,
+    way: 'send',
     guard: to ? undefined : new CodeGuard(() => drawn, undefined, pin ? 'pin' : 'code'),
     guardsApart: new Map(),
     guests: new Guests(),
     strangers: new Guests(),
-    patience: new Patience(),
-    allowance: new Allowance(),
-    stagings: await openStagings(home.state),
-    hashers: new Hashers(),
-    transfers: new Transfers(),
-    awake: new Awake(),
-    mark: undefined,
-    emit: (event) => void events.push(event),
+    open: to !== undefined,
+    needsPin: (_, trust) => accept === undefined && trust !== 'auto',
+    emit,
     showGuard: () => {},
-    finished: () => {},
+    serve: (caller, guest, begun) => takeIn(intake, caller, guest, begun),
     enough: new AbortController().signal,
   };
 }
@@ -109,11 +121,19 @@ async function bob(chosen: Partial<Chosen> = {}): Promise<Channel> {
 
 /** Bob offers files of these names; how that is answered. */
 async function offer(channel: Channel, ...names: string[]): Promise<string> {
-  const entries = names.map((path): FileEntry => ({ kind: 'file', path, size: 0, mtime: 0 }));
+  return offerAll(
+    channel,
+    names.map((path) => ({ kind: 'file', path, size: 0, mtime: 0 })),
+  );
+}
+
+async function offerAll(channel: Channel, entries: readonly FileEntry[]): Promise<string> {
+  const names = entries.map(({ path }) => path);
+  const bytes = entries.reduce((sum, { size }) => sum + size, 0);
   try {
     await channel.say({ type: 'begin', continues: null, checksum: false, digests: ['sha256'] });
     await channel.say({ type: 'roots', names, final: true });
-    await channel.say({ type: 'offer', entries, files: names.length, bytes: 0, final: true });
+    await channel.say({ type: 'offer', entries, files: names.length, bytes, final: true });
     await channel.hear('begun');
     await channel.hear('accept');
     return 'accept';
@@ -153,7 +173,8 @@ describe('a sender that asks to be dialled', () => {
     for (const type of ['begun', 'accept', 'want'] as const) await channel.hear(type);
     await channel.say({ type: 'dial', port });
     const digest = new Uint8Array(createHash('sha256').digest());
-    await channel.say({ type: 'file', entry: 0, digest, bytes: new Uint8Array(0) });
+    const files = [{ entry: 0, digest, bytes: new Uint8Array(0) }];
+    await channel.say({ type: 'files', files });
     await channel.hear('stored');
     await new Promise((resolve) => setTimeout(resolve, 50));
     await channel.say({ type: 'done' });
@@ -198,6 +219,25 @@ describe('a device that is blocked', () => {
       expect(events).toEqual([]);
     },
   );
+});
+
+describe('a device that speaks no version that we understand', () => {
+  const hello = { type: 'hello', newest: 9, oldest: 9, intent: 'send', knows: true } as const;
+
+  test.each([
+    ['known', 1],
+    ['new', 0],
+    ['blocked', 0],
+  ])('and is %s: it is told %i times', async (standing, times) => {
+    if (standing !== 'new') await house.self.trust.add({ id: BOB, name: 'Bob' });
+    if (standing === 'blocked') await house.self.trust.setTrust(BOB, 'blocked');
+    const { channel, over } = come(BOB);
+    await channel.say(hello);
+    await expect(channel.hear('welcome')).rejects.toMatchObject({ code: 'peer-older' });
+    await over;
+    const told = { event: 'error', code: 'peer-newer', peer: { id: BOB, name: 'Bob' } };
+    expect(events).toMatchObject(Array(times).fill(told));
+  });
 });
 
 describe('where nobody can be asked', () => {
@@ -245,13 +285,12 @@ describe('a person', () => {
   beforeEach(async () => {
     asked = [];
     answer = true;
-    house = await open({
-      async accept({ roots }) {
-        asked.push(...roots);
-        return answer;
-      },
-    });
+    house = await open({ accept });
   });
+  async function accept({ roots }: { readonly roots: readonly string[] }): Promise<boolean> {
+    asked.push(...roots);
+    return answer;
+  }
 
   test('who read out the code is asked about risks only, and about the next offer', async () => {
     expect(await offer(await bob({ knows: false, answer: code }), 'a.txt')).toBe('accept');
@@ -273,7 +312,7 @@ describe('a person', () => {
   });
 
   test('is asked about everyone where anybody may come, whatever key they bring', async () => {
-    house = await open({ open: 'ask', accept: house.options.accept });
+    house = await open({ open: 'ask', accept });
     answer = false;
     for (const [n, name] of ['a', 'b', 'c'].entries()) {
       const id = `${n}`.repeat(64) as PeerId;
@@ -284,6 +323,87 @@ describe('a person', () => {
     }
     // It is the address that had its two chances.
     expect(asked).toEqual(['a', 'b']);
+  });
+});
+
+describe('a message', () => {
+  const text = (path: string): FileEntry => ({ kind: 'file', path, size: 5, mtime: 0, text: true });
+
+  test('of a known device needs no yes, where nobody can be asked either', async () => {
+    await house.self.trust.add({ id: BOB, name: 'Bob' });
+    expect(await offerAll(await bob(), [text('a')])).toBe('accept');
+    expect(await offerAll(await bob(), [text('a'), { ...text('b'), text: undefined }])).toBe(
+      'refused',
+    );
+    expect(await offerAll(await bob(), [text('a'), text('b')])).toBe('refused');
+  });
+
+  test('of a stranger needs one, and whoever was refused twice is not heard', async () => {
+    let questions = 0;
+    const accept = async (): Promise<boolean> => {
+      questions += 1;
+      return false;
+    };
+    house = await open({ open: 'ask', accept });
+    const stranger = () => bob({ knows: false, unverified: true });
+    for (let n = 0; n < 3; n++)
+      expect(await offerAll(await stranger(), [text('a')])).toBe('declined');
+    expect(questions).toBe(2);
+
+    house = await open({ accept });
+    await house.self.trust.add({ id: BOB, name: 'Bob' });
+    for (let n = 0; n < 2; n++) expect(await offer(await bob(), 'a')).toBe('declined');
+    expect(await offerAll(await bob(), [text('a')])).toBe('declined');
+  });
+});
+
+describe('a rule', () => {
+  const file = (path: string, size: number): FileEntry => ({ kind: 'file', path, size, mtime: 0 });
+  const told = (): unknown[] =>
+    events.map((event) => ('reason' in event ? event.reason : event.event));
+
+  test('refuses what is too large without a question, and says so', async () => {
+    const accept = async (): Promise<boolean> => true;
+    house = await open({ accept, saving: { into: home.downloads, maxSize: 10 } });
+    await house.self.trust.add({ id: BOB, name: 'Bob' });
+    for (let n = 0; n < 3; n++)
+      expect(await offerAll(await bob(), [file('a', 6), file('b', 5)])).toBe('too-large');
+    expect(told()).toEqual(Array(3).fill(['request', 'too-large']).flat());
+    expect(await offerAll(await bob(), [file('a', 10)])).toBe('accept');
+  });
+
+  test('refuses strangers, who fill no screen by that', async () => {
+    const accept = async (): Promise<boolean> => true;
+    house = await open({ accept, open: 'ask', saving: { into: home.downloads, maxSize: 10 } });
+    for (let n = 0; n < 5; n++) {
+      const stranger = await bob({ knows: false, unverified: true });
+      expect(await offerAll(stranger, [file('a', 11)])).toBe('too-large');
+    }
+    expect(told()).toEqual(Array(2).fill(['request', 'too-large']).flat());
+  });
+
+  test('gives a sink to one file of one transfer', async () => {
+    const accept = async (): Promise<boolean> => true;
+    house = await open({ accept, saving: { sink: { write: async () => {} } } });
+    await house.self.trust.add({ id: BOB, name: 'Bob' });
+    expect(await offer(await bob(), 'a', 'b')).toBe('one-file');
+    expect(await offer(await bob(), 'a')).toBe('accept');
+    // Nothing had come of that one when it ended.
+    expect(await offer(await bob(), 'a')).toBe('accept');
+
+    const first = await bob();
+    await first.say({ type: 'begin', continues: null, checksum: false, digests: ['sha256'] });
+    await first.say({ type: 'roots', names: ['a'], final: true });
+    await first.say({ type: 'offer', entries: [file('a', 1)], files: 1, bytes: 1, final: true });
+    await first.hear('begun');
+    await first.hear('accept');
+    expect(await offer(await bob(), 'b')).toBe('busy');
+  });
+
+  test('knows no folder where there is a sink', async () => {
+    const sink = { write: async () => {} };
+    for (const folder of [{ into: home.downloads }, { as: 'a' }, { onConflict: 'skip' }] as const)
+      await expect(open({ saving: { sink, ...folder } })).rejects.toMatchObject({ code: 'usage' });
   });
 });
 
@@ -321,7 +441,7 @@ describe('a visit', () => {
       const id = `${n}`.repeat(64) as PeerId;
       const { channel } = come(id, remote);
       await greet(channel, id, { knows: false, unverified: true });
-      return introduce(channel, 'Bob');
+      return (await introduce(channel, 'Bob')).name;
     };
     for (let n = 0; n < MAX_VISITS_EACH; n++) await stranger(n, FAR);
     await expect(stranger(4, FAR)).rejects.toMatchObject({ code: 'busy' });

@@ -174,8 +174,8 @@ export const ROWS: Readonly<Record<string, Row>> = {
   },
   gigabit: {
     measure: contest({
-      title: '256 MiB of random bytes at 1 Gbit/s',
-      payload: randomFile(256 * MIB),
+      title: '512 MiB of random bytes at 1 Gbit/s',
+      payload: randomFile(512 * MIB),
       place: 'memory',
       link: { rate: '1gbit' },
       programs: (kit) => [...withAndWithout(kit), nc(), scp(kit)],

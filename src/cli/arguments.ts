@@ -1,109 +1,47 @@
 import { existsSync } from 'node:fs';
-import { basename } from 'node:path';
-import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { oneLine, parseRate, shellWord } from './format.ts';
+import { Argument, Command, CommanderError, Option } from 'commander';
+import { EXAMPLES } from './examples.ts';
+import { oneLine, shellWord } from './format.ts';
+import {
+  type Answer,
+  COMPRESS,
+  type CompletionOrder,
+  type Compress,
+  NOTIFY,
+  type Notify,
+  type NotifyOrder,
+  ON_CONFLICT,
+  type OnConflict,
+  type Order,
+  type PresenceOrder,
+  type SavingOrder,
+  type Settings,
+  SHELLS,
+  type Shell,
+  UsageError,
+} from './orders.ts';
+import {
+  parseCount,
+  parseFilename,
+  parseLimit,
+  parseMaxSize,
+  parseMessage,
+  parsePatterns,
+  parsePort,
+  parseSeconds,
+  parseText,
+} from './values.ts';
 import { readVersion } from './version.ts';
-
-/** What every command can be told. */
-export interface Settings {
-  readonly json: boolean;
-  readonly plain: boolean;
-  readonly quiet: boolean;
-  readonly verbose: boolean;
-  /** Whether questions may be asked, if there is a terminal to ask on. */
-  readonly input: boolean;
-  readonly color: 'auto' | 'always' | 'never';
-  /** The only network interfaces to use, if any are named. */
-  readonly interfaces: readonly string[] | undefined;
-}
-
-export interface SendOrder extends Settings {
-  readonly command: 'send';
-  readonly paths: readonly string[];
-  /** What standard input is offered as, if it is to be sent. */
-  readonly stdin: string | undefined;
-  /** NAME, ID or HOST[:PORT]; without it the person chooses. */
-  readonly to: string | undefined;
-  /** For how long the device may be away, at first and after each loss, in milliseconds. */
-  readonly wait: number | undefined;
-  readonly checksum: boolean;
-  readonly compress: Compress | undefined;
-  /** Bytes per second. */
-  readonly limit: number | undefined;
-  /** Whether a device will do that is open to everyone, so that nobody can tell who it is. */
-  readonly unverified: boolean;
-  /** Whether to look for devices at each address of the own networks, too. */
-  readonly scan: boolean;
-}
-
-export interface ReceiveOrder extends Settings {
-  readonly command: 'receive';
-  readonly into: string | undefined;
-  readonly name: string | undefined;
-  readonly as: string | undefined;
-  readonly once: boolean;
-  readonly yes: boolean;
-  readonly port: number | undefined;
-  readonly onConflict: OnConflict | undefined;
-  /** A PIN for new devices instead of the code: one that is drawn, or the one in a file. */
-  readonly pin: boolean;
-  readonly pinFile: string | undefined;
-  /** Whether everyone is let in. */
-  readonly open: boolean;
-}
-
-const COMPRESS = ['auto', 'always', 'never'] as const;
-type Compress = (typeof COMPRESS)[number];
-
-const ON_CONFLICT = ['rename', 'skip', 'overwrite', 'newer'] as const;
-type OnConflict = (typeof ON_CONFLICT)[number];
-
-export interface PeersOrder extends Settings {
-  readonly command: 'peers';
-  readonly watch: boolean;
-  /** As in `SendOrder`. */
-  readonly scan: boolean;
-}
-
-export interface DoctorOrder extends Settings {
-  readonly command: 'doctor';
-  readonly into: string | undefined;
-}
-
-/** What is changed about one device that is known. */
-export type KnownOrder = Settings & { readonly name: string } & (
-    | { readonly command: 'trust'; readonly trust: 'ask' | 'auto' | 'blocked' }
-    | { readonly command: 'rename'; readonly newName: string }
-    | { readonly command: 'forget' }
-  );
-
-export type Order = SendOrder | ReceiveOrder | PeersOrder | DoctorOrder | KnownOrder;
-
-/** A text that was asked for: help, or the version. */
-export interface Answer {
-  readonly command: 'answer';
-  readonly text: string;
-}
-
-/** The command line cannot be understood. */
-export class UsageError extends Error {
-  override readonly name = 'UsageError';
-  readonly code = 'usage';
-  readonly exit = 2;
-  readonly hint: string;
-
-  constructor(message: string, hint: string) {
-    super(message);
-    this.hint = hint;
-  }
-}
 
 /**
  * Reads the words after `drop`. Settings come from options, then from the environment; nothing
  * but commander is loaded for it. Throws a `UsageError`. `width` is that of the help.
  */
-export function readArguments(argv: readonly string[], width = 80): Order | Answer {
-  let order: Order | undefined;
+export function readArguments(
+  argv: readonly string[],
+  width = 80,
+): Order | CompletionOrder | Answer {
+  let order: Order | CompletionOrder | undefined;
   let text = '';
   const program = buildProgram(
     (given) => {
@@ -120,11 +58,20 @@ export function readArguments(argv: readonly string[], width = 80): Order | Answ
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return { command: 'answer', text };
     if (error.code === 'commander.help' && program.args.length === 0)
-      return { command: 'answer', text: SHORT_HELP };
+      return { command: 'answer', text: shortHelp(program) };
     throw usageError(error, program);
   }
   if (order === undefined) throw new Error('commander ran no command');
   return order;
+}
+
+/** All commands and options, as commander holds them: completion and the manual are made from it. */
+export function describeCommandLine(): Command {
+  return buildProgram(
+    () => {},
+    () => {},
+    80,
+  );
 }
 
 /** Whether a command line that was not understood asked for JSON. */
@@ -133,67 +80,23 @@ export function asksForJson(argv: readonly string[]): boolean {
   return argv.slice(0, end < 0 ? argv.length : end).includes('--json');
 }
 
-const SHORT_HELP = `drop sends files to a computer nearby.
+function shortHelp(program: Command): string {
+  const names = program.commands.map((command) => command.name()).join(', ');
+  const commands = program.createHelp().boxWrap(`Commands: ${names}`, 80);
+  return `drop sends files to a computer nearby.
 
-  drop receive                       on the computer that is to get them
-  drop send report.pdf               on the other one: choose the device, type its code once
-  drop send --to bob a.pdf photos/   the same without choosing
+  drop receive            on the computer that is to get them
+  drop send report.pdf    on the other one: choose the device, type its code once
+  drop share photos/      the other way round: others fetch it, as many as like
+  drop get                choose among what others share
 
-Commands: receive, send, peers, doctor, trust, rename, forget, block
+${commands}
 All options: drop --help, drop send --help
 `;
-
-const EXAMPLES = {
-  drop: `
-Examples:
-  drop receive                        wait for files and save them
-  drop send report.pdf photos/        choose a device in the list and send
-  drop send --to bob report.pdf       send to a device by its name
-  drop peers                          who is there?
-  drop doctor                         why does it not work?
-
-Environment:
-  DROP_HOME   the folder for the identity and the known devices of this computer
-  DROP_CODE   the code or PIN of a new device, where nobody can be asked
-  DROP_PIN    the PIN for new devices of drop receive, as in --pin-file
-  NO_COLOR, FORCE_COLOR   as usual
-
-Exit codes: 0 delivered and verified, 2 usage, 3 no such device, 4 declined,
-  5 incomplete, 6 identity, 7 integrity, 8 local disk, 1 unexpected
-`,
-  send: `
-Examples:
-  drop send report.pdf
-  drop send --to "Ana's laptop" report.pdf photos/
-  drop send --to 192.168.1.20 report.pdf
-  tar c photos | drop send --to bob - --name photos.tar
-  DROP_CODE=493027 drop send --no-input --to bob report.pdf
-`,
-  receive: `
-Examples:
-  drop receive
-  drop receive --into ~/Inbox --once
-  drop receive --once --as today.pdf
-  drop receive --into ~/Backup --on-conflict newer
-  drop receive --yes --json
-  drop receive --into ~/Inbox --pin-file ~/.config/drop-pin
-`,
-  peers: `
-Examples:
-  drop peers
-  drop peers --watch
-  drop peers --scan
-`,
-  doctor: `
-Examples:
-  drop doctor
-  drop doctor --json
-  drop doctor --interface wlan0
-`,
-} as const;
+}
 
 function buildProgram(
-  take: (order: Order) => void,
+  take: (order: Order | CompletionOrder) => void,
   write: (text: string) => void,
   width: number,
 ): Command {
@@ -225,41 +128,14 @@ function buildProgram(
     .addHelpText('after', EXAMPLES.drop);
   const settings = (): Settings => settingsOf(program.opts<GlobalValues>());
 
-  program
+  const receive = program
     .command('receive')
     .aliases(['recv', 'recieve'])
-    .description('announce this device, wait, and save what arrives')
-    .addOption(setting('--into <folder>', 'where to save; by default the folder for downloads'))
-    .addOption(setting('--name <name>', 'this device, as others see it').argParser(parseText))
-    .addOption(
-      setting('--as <filename>', 'save a single incoming file under this name').argParser(
-        parseText,
-      ),
-    )
+    .description('announce this device, wait, and save what arrives');
+  addPresence(addNotify(addSaving(receive)))
     .addOption(setting('--once', 'end after one transfer'))
     .addOption(
       setting('--yes', 'take what known devices send without asking; new ones need the code'),
-    )
-    .addOption(
-      setting(
-        '--port <number>',
-        'listen here only; by default on 23767 or the next free port',
-      ).argParser(parsePort),
-    )
-    .addOption(
-      setting(
-        '--on-conflict <how>',
-        'where another file has the name; newer replaces an older one only; by default rename',
-      ).choices(ON_CONFLICT),
-    )
-    .addOption(
-      new Option(
-        '--pin',
-        'let new devices in by a PIN instead of a code, good for any number of them; it is drawn, and shown on the terminal or in --json',
-      ),
-    )
-    .addOption(
-      setting('--pin-file <file>', 'the same with the PIN in this file, which only you may read'),
     )
     .addOption(
       new Option(
@@ -267,20 +143,41 @@ function buildProgram(
         'let everyone in without a code, this time; you are asked, or where nobody can be, --into FOLDER takes up to 1 GiB at a time',
       ).conflicts(['pin', 'pinFile']),
     )
+    .addOption(
+      new Option(
+        '--web',
+        'also a page where browsers upload: shows a link and a QR code; you are asked as with --open',
+      ),
+    )
     .addHelpText('after', EXAMPLES.receive)
-    .action(
-      ({ once = false, yes = false, pin = false, open = false, ...values }: ReceiveValues) => {
-        const { into, name, as, port, onConflict, pinFile } = values;
-        const where = { into, name, as, port, onConflict };
-        take({ ...settings(), command: 'receive', ...where, once, yes, pin, pinFile, open });
-      },
-    );
+    .action(({ open = false, web = false, ...values }: ReceiveValues, command: Command) => {
+      const saving = savingOf(values, command);
+      if (web && saving.stdout)
+        throw new UsageError(
+          '--stdout takes one file, and a page may bring many.',
+          'Choose one of --stdout and --web.',
+        );
+      const once = values.once || saving.stdout;
+      const how = { ...saving, ...notifyOf(values), ...presenceOf(values), once, open, web };
+      take({ ...settings(), command: 'receive', ...how });
+    });
 
   program
     .command('send')
     .description('choose a device that is ready, and send files and folders to it')
-    .argument('<path...>', 'files and folders; - is standard input')
-    .addOption(setting('--to <device>', 'a name, an id or host[:port]; without it you choose'))
+    .argument('[path...]', 'files and folders; - is standard input')
+    .addOption(
+      setting(
+        '--to <device>',
+        'a name, an id or host[:port], repeatable; without it you choose',
+      ).argParser((value: string, before: readonly string[] = []) => [...before, parseText(value)]),
+    )
+    .addOption(
+      new Option(
+        '--all',
+        'to every known device that is ready, and to no new one; you are asked, where you can be',
+      ).conflicts('unverified'),
+    )
     .addOption(
       setting(
         '--wait <seconds>',
@@ -296,8 +193,14 @@ function buildProgram(
       ).argParser(parseFilename),
     )
     .addOption(
+      setting('--text <message>', 'a message that appears on the screen there').argParser(
+        parseMessage,
+      ),
+    )
+    .addOption(
       setting('--checksum', 'compare what is there already by its content, not by size and time'),
     )
+    .addOption(setting('--exclude <pattern>', EXCLUDE).argParser(parsePatterns))
     .addOption(
       setting(
         '--compress <when>',
@@ -315,13 +218,85 @@ function buildProgram(
     .addOption(setting('--scan', SCAN))
     .addHelpText('after', EXAMPLES.send)
     .action((words: string[], values: SendValues, send: Command) => {
-      const { to, wait, name, checksum = false, scan = false, unverified = false } = values;
-      const { compress, limit } = values;
+      const { wait, name, checksum = false, scan = false, unverified = false } = values;
+      const { exclude, compress, limit, text } = values;
+      if (words.length === 0 && text === undefined)
+        throw new UsageError(
+          'It is not said what to send.',
+          'Name files or folders: drop send PATH..., or a message: drop send --text MESSAGE',
+        );
+      const to = targetsOf(words, values, send.getOptionValueSource('to') === 'cli');
+      const { all = false } = values;
       const named = send.getOptionValueSource('name') === 'cli';
       const stdin = takesStdin(words, named) ? (name ?? 'stdin') : undefined;
       const paths = words.filter((word) => word !== STDIN);
-      const how = { to, wait, checksum, compress, limit, scan, unverified };
-      take({ ...settings(), command: 'send', paths, stdin, ...how });
+      const how = { to, all, wait, checksum, exclude, compress, limit, scan, unverified };
+      take({ ...settings(), command: 'send', paths, stdin, text, ...how });
+    });
+
+  const share = program
+    .command('share')
+    .description('let others fetch files and folders, as many as like; they run drop get')
+    .argument('<path...>', 'files and folders');
+  addPresence(share)
+    .addOption(setting('--once', 'end after one fetch'))
+    .addOption(setting('--exclude <pattern>', EXCLUDE).argParser(parsePatterns))
+    .addOption(setting('--yes', 'let known devices fetch without asking; new ones need the code'))
+    .addOption(
+      setting(
+        '--compress <when>',
+        'compress on the way; by default auto: where that is faster',
+      ).choices(COMPRESS),
+    )
+    .addOption(
+      setting(
+        '--limit <rate>',
+        'send no faster, to all together, e.g. 20MB/s, 500kB/s or 8Mbit/s',
+      ).argParser(parseLimit),
+    )
+    .addOption(new Option('--web', 'also a page for browsers: shows a link and a QR code'))
+    .addHelpText('after', EXAMPLES.share)
+    .action((paths: string[], { once = false, web = false, ...values }: ShareValues) => {
+      if (paths.includes(STDIN))
+        throw new UsageError(
+          'Standard input can be read only once, and not by all who fetch.',
+          'Send it: drop send -, or share a file. A file called - is ./-',
+        );
+      if (once && web)
+        throw new UsageError(
+          '--once ends with the first fetch, and of a browser nobody knows when it has all it wants.',
+          'Choose one of --once and --web.',
+        );
+      const { exclude, compress, limit } = values;
+      const how = { ...presenceOf(values), once, web, exclude, compress, limit };
+      take({ ...settings(), command: 'share', paths, ...how });
+    });
+
+  const get = program
+    .command('get')
+    .description('choose among what others share, and fetch it')
+    .addOption(setting('--from <device>', 'a name, an id or host[:port]; without it you choose'));
+  addNotify(addSaving(get))
+    .addOption(
+      setting(
+        '--only <pattern>',
+        'take only what this matches, as in a .gitignore, or the path of something; repeatable',
+      ).argParser(parsePatterns),
+    )
+    .addOption(setting('--yes', 'take it without asking, whatever it is'))
+    .addOption(
+      setting(
+        '--wait <seconds>',
+        'how long the device may be away; by default 10, and 120 after a loss (in a terminal until Ctrl-C)',
+      ).argParser(parseSeconds),
+    )
+    .addOption(setting('--scan', SCAN))
+    .addHelpText('after', EXAMPLES.get)
+    .action(({ yes = false, scan = false, ...values }: GetValues, command: Command) => {
+      const { from, only, wait } = values;
+      const saving = savingOf(values, command);
+      const how = { ...saving, ...notifyOf(values), from, only, wait, scan, yes };
+      take({ ...settings(), command: 'get', ...how });
     });
 
   program
@@ -335,6 +310,36 @@ function buildProgram(
     );
 
   program
+    .command('history')
+    .description('list what has arrived, the latest last')
+    .addOption(
+      new Option('-n, --last <number>', 'only so many of the latest').argParser(parseCount),
+    )
+    .addOption(new Option('--clear', 'forget it; what arrived stays where it is').conflicts('last'))
+    .addHelpText('after', EXAMPLES.history)
+    .action(({ last, clear = false }: HistoryValues) =>
+      take({ ...settings(), command: 'history', last, clear }),
+    );
+
+  program
+    .command('ui')
+    .description('open a window in the browser, for all that drop can do')
+    .addOption(setting('--no-open', 'only print its link'))
+    .addOption(
+      setting(
+        '--port <number>',
+        'the port of the window, on this computer alone; by default any',
+        'DROP_UI_PORT',
+      ).argParser(parsePort),
+    )
+    .addOption(setting('--name <name>', 'this device, as others see it').argParser(parseText))
+    .addOption(setting('--into <folder>', INTO).argParser(parseText))
+    .addHelpText('after', EXAMPLES.ui)
+    .action(({ open, port, name, into }: UiValues) =>
+      take({ ...settings(), command: 'ui', open, port, name, into }),
+    );
+
+  program
     .command('doctor')
     .description('test this computer and network, and tell what is wrong and what mends it')
     .addOption(setting('--into <folder>', 'where files are to be saved; by default as in receive'))
@@ -344,10 +349,11 @@ function buildProgram(
   program
     .command('trust')
     .description('say whether files from a known device need your yes')
-    .argument('<name>', KNOWN)
+    .argument('<device>', KNOWN)
     .addArgument(
       new Argument('<how>', 'ask you each time, or save them at once').choices(['ask', 'auto']),
     )
+    .addHelpText('after', EXAMPLES.trust)
     .action((name: string, trust: 'ask' | 'auto') =>
       take({ ...settings(), command: 'trust', name, trust }),
     );
@@ -355,8 +361,9 @@ function buildProgram(
   program
     .command('rename')
     .description('give a known device another name')
-    .argument('<name>', KNOWN)
+    .argument('<device>', KNOWN)
     .argument('<new>', 'its new name, on this computer only', parseText)
+    .addHelpText('after', EXAMPLES.rename)
     .action((name: string, newName: string) =>
       take({ ...settings(), command: 'rename', name, newName }),
     );
@@ -364,20 +371,131 @@ function buildProgram(
   program
     .command('forget')
     .description('forget a device: it will need a code again')
-    .argument('<name>', KNOWN)
+    .argument('<device>', KNOWN)
+    .addHelpText('after', EXAMPLES.forget)
     .action((name: string) => take({ ...settings(), command: 'forget', name }));
 
   program
     .command('block')
     .description('take nothing from a device, and do not list it')
-    .argument('<name>', KNOWN)
+    .argument('<device>', KNOWN)
+    .addHelpText('after', EXAMPLES.block)
     .action((name: string) => take({ ...settings(), command: 'trust', name, trust: 'blocked' }));
+
+  program
+    .command('completion')
+    .description('print the script that completes command lines of drop in your shell')
+    .addArgument(new Argument('<shell>', 'yours').choices(SHELLS))
+    .addHelpText('after', EXAMPLES.completion)
+    .action((shell: Shell) => take({ command: 'completion', shell }));
 
   return program;
 }
 
+/** The options of every command that saves something. */
+function addSaving(command: Command): Command {
+  return command
+    .addOption(setting('--into <folder>', INTO))
+    .addOption(
+      setting('--as <filename>', 'save a single incoming file under this name').argParser(
+        parseText,
+      ),
+    )
+    .addOption(
+      setting(
+        '--on-conflict <how>',
+        'where another file has the name; newer replaces an older one only; by default rename',
+      ).choices(ON_CONFLICT),
+    )
+    .addOption(setting('--by-device', 'a folder for each device, called like it, in that folder'))
+    .addOption(setting('--no-history', 'do not write down what arrives, see drop history'))
+    .addOption(
+      setting('--max-size <size>', 'take no more at a time, e.g. 500MB or 2GiB').argParser(
+        parseMaxSize,
+      ),
+    )
+    .addOption(setting('--stdout', 'write one file to standard output, and end'));
+}
+
+/** The options of every command that others choose this device for. */
+function addPresence(command: Command): Command {
+  return command
+    .addOption(setting('--name <name>', 'this device, as others see it').argParser(parseText))
+    .addOption(
+      setting(
+        '--port <number>',
+        'listen here only; by default on 23767 or the next free port',
+      ).argParser(parsePort),
+    )
+    .addOption(
+      new Option(
+        '--pin',
+        'let new devices in by a PIN instead of a code, good for any number of them; it is drawn, and shown on the terminal or in --json',
+      ),
+    )
+    .addOption(
+      setting('--pin-file <file>', 'the same with the PIN in this file, which only you may read'),
+    );
+}
+
+function presenceOf({
+  name,
+  port,
+  pin = false,
+  pinFile,
+  yes = false,
+}: PresenceValues): Omit<PresenceOrder, keyof Settings> {
+  return { name, port, pin, pinFile, yes };
+}
+
+/** The option of every command during which something arrives. */
+function addNotify(command: Command): Command {
+  return command.addOption(
+    setting(
+      '--notify <how>',
+      'ring the bell of the terminal or show a notice when something arrived',
+    ).choices(NOTIFY),
+  );
+}
+
+function notifyOf({ notify }: NotifyValues): NotifyOrder {
+  return { notify };
+}
+
+/** How what comes is saved, from the options of `command`. */
+function savingOf(values: SavingValues, command: Command): SavingOrder {
+  const { into, as, onConflict, byDevice = false, history, maxSize, stdout = false } = values;
+  if (!stdout) return { into, as, onConflict, byDevice, history, maxSize, stdout };
+  for (const [name, flag] of Object.entries(OF_FOLDERS))
+    if (command.getOptionValueSource(name) === 'cli')
+      throw new UsageError(
+        `${flag} is about a folder, and --stdout is for what goes into none.`,
+        'Choose one of them.',
+      );
+  if (command.optsWithGlobals<GlobalValues>().json)
+    throw new UsageError(
+      'Standard output can take the file or the events of --json.',
+      'Choose one of --stdout and --json.',
+    );
+  // What the environment says of folders is for other times.
+  const none = { into: undefined, as: undefined, onConflict: undefined, byDevice: false };
+  return { ...none, history, maxSize, stdout };
+}
+
+/** The options that mean nothing where no folder is used. */
+const OF_FOLDERS = {
+  into: '--into',
+  as: '--as',
+  onConflict: '--on-conflict',
+  byDevice: '--by-device',
+} as const;
+
 /** A scan looks like an attack to whoever guards a network, so it is only done when asked for. */
 const SCAN = 'where devices do not show up: also try all addresses of the own networks';
+
+const INTO = 'where to save; by default the folder for downloads';
+
+const EXCLUDE = 'leave out of the folders what this matches, as in a .gitignore; repeatable';
 
 const KNOWN = 'a known device: its name, its id, or the first eight digits of it';
 
@@ -391,26 +509,60 @@ interface GlobalValues {
   readonly interface?: readonly string[];
 }
 
-interface ReceiveValues {
+interface SavingValues {
   readonly into?: string;
-  readonly name?: string;
   readonly as?: string;
-  readonly once?: boolean;
-  readonly yes?: boolean;
-  readonly port?: number;
   readonly onConflict?: OnConflict;
+  readonly byDevice?: boolean;
+  readonly history: boolean;
+  readonly maxSize?: number;
+  readonly stdout?: boolean;
+}
+
+interface NotifyValues {
+  readonly notify?: Notify;
+}
+
+interface PresenceValues {
+  readonly name?: string;
+  readonly port?: number;
   readonly pin?: boolean;
   readonly pinFile?: string;
+  readonly yes?: boolean;
+}
+
+interface ReceiveValues extends SavingValues, NotifyValues, PresenceValues {
+  readonly web?: boolean;
+  readonly once?: boolean;
   readonly open?: boolean;
 }
 
+interface ShareValues extends PresenceValues {
+  readonly once?: boolean;
+  readonly web?: boolean;
+  readonly exclude?: readonly string[];
+  readonly compress?: Compress;
+  readonly limit?: number;
+}
+
+interface GetValues extends SavingValues, NotifyValues {
+  readonly from?: string;
+  readonly only?: readonly string[];
+  readonly wait?: number;
+  readonly scan?: boolean;
+  readonly yes?: boolean;
+}
+
 interface SendValues {
-  readonly to?: string;
+  readonly to?: readonly string[];
+  readonly all?: boolean;
   readonly wait?: number;
   readonly name?: string;
   readonly checksum?: boolean;
+  readonly exclude?: readonly string[];
   readonly compress?: Compress;
   readonly limit?: number;
+  readonly text?: string;
   readonly scan?: boolean;
   readonly unverified?: boolean;
 }
@@ -418,6 +570,18 @@ interface SendValues {
 interface PeersValues {
   readonly watch?: boolean;
   readonly scan?: boolean;
+}
+
+interface HistoryValues {
+  readonly last?: number;
+  readonly clear?: boolean;
+}
+
+interface UiValues {
+  readonly open: boolean;
+  readonly port?: number;
+  readonly name?: string;
+  readonly into?: string;
 }
 
 interface DoctorValues {
@@ -446,6 +610,21 @@ function takesStdin(words: readonly string[], named: boolean): boolean {
   return times === 1;
 }
 
+/** The devices that are named; `typed` if that is not only in the environment. */
+function targetsOf(
+  words: readonly string[],
+  { to = [], all = false }: SendValues,
+  typed: boolean,
+): readonly string[] {
+  if (all && typed) throw new UsageError('--all and --to say two things.', 'Choose one of them.');
+  if (words.includes(STDIN) && (all || to.length > 1))
+    throw new UsageError(
+      'Standard input can be read only once, and so goes to one device.',
+      'Save it to a file first, and send that.',
+    );
+  return all ? [] : to;
+}
+
 /** An option that has a variable in the environment too: `--no-input` is DROP_NO_INPUT. */
 function setting(flags: string, description: string, name?: string): Option {
   const option = new Option(flags, description);
@@ -455,41 +634,6 @@ function setting(flags: string, description: string, name?: string): Option {
   if (!off.test(process.env[variable] ?? '')) return option.env(variable);
   option.description += ` (env: ${variable})`;
   return option;
-}
-
-function parseText(value: string): string {
-  if (value.trim() === '') throw new InvalidArgumentError('It must not be empty.');
-  return value;
-}
-
-function parseFilename(value: string): string {
-  if (basename(value) !== value || /^[.\s]*$/.test(value))
-    throw new InvalidArgumentError('It must be the name of a file, without a folder.');
-  return value;
-}
-
-function parsePort(value: string): number {
-  const port = Number(value);
-  if (!/^\d+$/.test(value) || port < 1 || port > 65_535)
-    throw new InvalidArgumentError('A port is a number from 1 to 65535.');
-  return port;
-}
-
-/** Seconds as a person writes them, to milliseconds. A timer cannot wait for more than 24 days. */
-function parseSeconds(value: string): number {
-  const ms = Math.round(1000 * Number(value));
-  if (!/^\d+(\.\d+)?$/.test(value) || ms >= 2 ** 31)
-    throw new InvalidArgumentError('It must be a number of seconds.');
-  return ms;
-}
-
-function parseLimit(value: string): number {
-  const rate = parseRate(value);
-  if (rate === null)
-    throw new InvalidArgumentError(
-      'A rate is written as 20MB/s, 500kB/s, 1MiB/s or 8Mbit/s; a number alone is bytes a second.',
-    );
-  return rate;
 }
 
 /** What commander says, as a sentence and what to try. */

@@ -4,14 +4,25 @@ import type { Input } from './io.ts';
 
 /** Somebody who can be asked. Every question ends when its signal is aborted, by throwing. */
 export interface Asker {
-  /** Which of the devices, which come and go meanwhile. */
-  pick(message: string, devices: Devices, signal: AbortSignal): Promise<Peer | SilentPeer>;
+  /** Which of the devices, which come and go meanwhile: one, or if `several` may be, at least one. */
+  pick(
+    message: string,
+    devices: Devices,
+    signal: AbortSignal,
+    several: boolean,
+  ): Promise<readonly (Peer | SilentPeer)[]>;
   /** Six digits. */
   code(message: string, signal: AbortSignal): Promise<string>;
   /** Anything, which is not shown while it is typed if that can be avoided. */
   pin(message: string, signal: AbortSignal): Promise<string>;
   /** Yes, or anything else. What was typed before the question stood there does not count. */
   confirm(message: string, signal: AbortSignal): Promise<boolean>;
+  /** All of these, none, or the places of some. Enter alone takes all; else as in `confirm`. */
+  choose(
+    message: string,
+    parts: readonly string[],
+    signal: AbortSignal,
+  ): Promise<boolean | readonly number[]>;
 }
 
 /** Whoever was asked left instead of answering: Ctrl-C, or Ctrl-D, which ends the input. */

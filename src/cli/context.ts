@@ -1,12 +1,12 @@
 import { homedir } from 'node:os';
 import { styleText } from 'node:util';
-import type { Order } from './arguments.ts';
 import type { Asker } from './asker.ts';
 import type { Face } from './face.ts';
 import { JsonFace } from './face-json.ts';
 import { PlainFace } from './face-plain.ts';
 import { hasColors, type Io, type Library, mannerOf, type Paint } from './io.ts';
 import { Lines } from './lines.ts';
+import type { Order } from './orders.ts';
 import { Prompts } from './prompts.ts';
 import type { Stops } from './stops.ts';
 import { TypedLines } from './typed.ts';
@@ -48,11 +48,14 @@ export async function openUi(
     colors ? styleText(style, text, { validateStream: false }) : text;
   const words = new Words({
     clean: forTerminal,
-    side: order.command === 'receive' ? 'receiver' : 'sender',
+    side: order.command === 'receive' || order.command === 'get' ? 'receiver' : 'sender',
+    announced: order.command === 'receive' || order.command === 'share',
     verbose,
     codes: !!stderr.isTTY,
     home: homedir(),
     port: DEFAULT_PORT,
+    stdout: 'stdout' in order && order.stdout,
+    columns: () => stderr.columns || 80,
   });
   if (manner.face === 'json') return { face: new JsonFace(stdout), asker: undefined, words };
   const lines = new Lines(stderr, { quiet, verbose, paint });

@@ -4,7 +4,7 @@ import { type Explanation, explain } from './explanation.ts';
 import { shortId } from './format.ts';
 import type { Library } from './io.ts';
 import { cut } from './rows.ts';
-import { nameOf, SILENT, standingOf } from './words.ts';
+import { nameOf, SILENT, sharingOf, standingOf } from './words.ts';
 
 /** A device to choose. */
 export interface Choice {
@@ -25,7 +25,7 @@ export interface Choice {
  * so nothing that is shown moves down; but for those that do not answer, which come last of all.
  */
 export class Devices {
-  readonly #library: Pick<Library, 'forTerminal' | 'sameName'>;
+  readonly #library: Pick<Library, 'forTerminal' | 'peerOf' | 'sameName'>;
   readonly #peers = new Map<string, Peer>();
   readonly #silent = new Map<string, SilentPeer>();
   readonly #listeners = new Set<() => void>();
@@ -33,8 +33,15 @@ export class Devices {
   #others = 0;
   #explanation: Explanation | undefined;
 
-  constructor(library: Pick<Library, 'forTerminal' | 'sameName'>) {
+  /** What they are chosen for. */
+  readonly way: 'send' | 'get';
+
+  constructor(
+    library: Pick<Library, 'forTerminal' | 'peerOf' | 'sameName'>,
+    way: 'send' | 'get' = 'send',
+  ) {
     this.#library = library;
+    this.way = way;
   }
 
   /** A new array whenever something changed. */
@@ -66,10 +73,11 @@ export class Devices {
     return () => this.#listeners.delete(listener);
   }
 
-  #updatePeer({ state, id, run, name, addresses, standing }: PeerEvent): void {
+  #updatePeer(event: PeerEvent): void {
+    const { state, id, run, standing } = event;
     const key = `${id} ${run}`;
     if (state === 'lost') this.#peers.delete(key);
-    else this.#peers.set(key, { id, run, name, addresses, standing });
+    else this.#peers.set(key, this.#library.peerOf(event));
     // Our own computer is no answer to why the others are not there.
     if (state === 'found' && standing !== 'self') this.#explanation = undefined;
   }
@@ -98,7 +106,10 @@ export class Devices {
 
   #choiceOf(key: string, peer: Peer): Choice & { readonly peer: Peer } {
     const name = this.#library.forTerminal(peer.name, MAX_NAME);
-    const standing = standingOf(peer.standing, cut(name, 20));
+    const { forTerminal } = this.#library;
+    // Whoever is asked what to get need not read with each of them that it shares something.
+    const sharing = peer.offer ? sharingOf(peer, forTerminal) : [];
+    const standing = [standingOf(peer.standing, cut(name, 20)), ...sharing].join(', ');
     return { key, peer, silent: false, name, standing, apart: '' };
   }
 

@@ -1,5 +1,5 @@
-import type { DoctorOrder } from './arguments.ts';
 import type { Context } from './context.ts';
+import type { DoctorOrder } from './orders.ts';
 
 /** `drop doctor`: shows what each check found, and ends with one sentence about all of them. */
 export async function doctor({ into }: DoctorOrder, context: Context): Promise<number> {

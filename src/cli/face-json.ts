@@ -24,6 +24,8 @@ export class JsonFace implements Face {
 
   busy(): void {}
 
+  picture(): void {}
+
   standBack<Reply>(question: () => Promise<Reply>): Promise<Reply> {
     return question();
   }
@@ -33,10 +35,9 @@ export class JsonFace implements Face {
   }
 
   #write(object: ShownEvent | ({ readonly event: 'error' } & Failure)): void {
-    // `v` and `event` come first, so that a person who looks at it finds them.
-    const { event, ...rest } = object;
     if (this.#lines === '') setImmediate(() => this.#flush());
-    this.#lines += `${jsonLine({ v: 1, event, ...rest })}\n`;
+    // These two come first, in whatever order the rest was put together.
+    this.#lines += `${jsonLine(Object.assign({ v: 1, event: object.event }, object))}\n`;
   }
 
   #flush(): void {

@@ -1,6 +1,7 @@
+import { formatBytes, formatClock } from '../figures.ts';
 import type { TransferEvent } from '../index.ts';
 import type { Face, Failure, ShownEvent } from './face.ts';
-import { formatBytes, formatClock, percentOf, secondsLeft } from './format.ts';
+import { percentOf, secondsLeft } from './format.ts';
 import type { Lines } from './lines.ts';
 import { failureLines, type Line, type Words, type WordsOptions } from './words.ts';
 
@@ -48,6 +49,8 @@ export class PlainFace implements Face {
     if (what !== '') this.#lines.write([{ weight, text: what }]);
   }
 
+  picture(): void {}
+
   fail(failure: Failure): void {
     this.#lines.write(failureLines(failure, this.#clean));
   }
@@ -68,15 +71,15 @@ export class PlainFace implements Face {
     if (!further && at < last.at + STEP_MS) return;
     this.#told.set(event.transfer, { at, percent: percent ?? 0 });
     const left = secondsLeft(event);
-    this.say(
-      [
-        percent === null
-          ? formatBytes(event.bytes)
-          : `${percent} % of ${formatBytes(event.total ?? 0)}`,
-        `${formatBytes(event.rate)}/s`,
-        ...(Number.isFinite(left) ? [`${formatClock(left)} left`] : []),
-        ...(event.file === '' ? [] : [this.#clean(event.file, 100)]),
-      ].join(', '),
-    );
+    const who = this.#words.several ? `${this.#words.device(event.peer)}: ` : '';
+    const how = [
+      percent === null
+        ? formatBytes(event.bytes)
+        : `${percent} % of ${formatBytes(event.total ?? 0)}`,
+      `${formatBytes(event.rate)}/s`,
+      ...(Number.isFinite(left) ? [`${formatClock(left)} left`] : []),
+      ...(event.file === '' ? [] : [this.#clean(event.file, 100)]),
+    ].join(', ');
+    this.say(`${who}${how}`);
   }
 }

@@ -1,6 +1,7 @@
 import ora, { type Ora } from 'ora';
-import type { TransferEvent } from '../index.ts';
-import type { Face, Failure, ShownEvent } from './face.ts';
+import stringWidth from 'string-width';
+import type { Device, TransferEvent } from '../index.ts';
+import type { Face, Failure, Room, ShownEvent } from './face.ts';
 import { progressLine } from './format.ts';
 import type { Output } from './io.ts';
 import type { Lines } from './lines.ts';
@@ -36,11 +37,11 @@ export class TerminalFace implements Face {
   readonly #spinner: Ora;
   readonly #running = new Map<string, ProgressEvent>();
   #busy = '';
-  /** When a lost connection is tried again, by `performance.now()`. */
-  #retry: number | undefined;
+  /** When a lost connection is tried again, by `performance.now()`, and to whom, by the id. */
+  readonly #retries = new Map<string, { readonly at: number; readonly peer: Device }>();
   /** The picture changes as time goes by, even if nothing happens. */
   readonly #ticking = setInterval(() => {
-    if (this.#retry !== undefined) this.#draw();
+    if (this.#retries.size > 0) this.#draw();
   }, 1000).unref();
 
   constructor(stderr: Output, lines: Lines, words: Words, options: TerminalFaceOptions) {
@@ -60,12 +61,16 @@ export class TerminalFace implements Face {
   }
 
   show(event: ShownEvent): void {
-    this.#retry = undefined;
+    const about = 'peer' in event ? event.peer?.id : 'id' in event ? event.id : undefined;
+    if (about !== undefined) this.#retries.delete(about);
+    else if (!this.#words.toSeveral) this.#retries.clear();
     if (event.event === 'progress') this.#running.set(event.transfer, event);
     if (event.event === 'summary' || event.event === 'declined' || event.event === 'reconnecting')
       this.#running.delete(event.transfer);
-    if (event.event === 'reconnecting' && event.next !== undefined)
-      this.#retry = performance.now() + event.next;
+    if (event.event === 'reconnecting' && event.next !== undefined) {
+      const { peer, next } = event;
+      this.#retries.set(peer.id, { at: performance.now() + next, peer });
+    }
     this.#write(this.#words.of(event));
   }
 
@@ -76,6 +81,13 @@ export class TerminalFace implements Face {
   busy(what: string): void {
     this.#busy = what;
     this.#draw();
+  }
+
+  picture(draw: (room: Room) => readonly string[] | undefined): void {
+    const { colors } = this.#options;
+    const lines = draw({ columns: this.#stderr.columns ?? 80, colors });
+    const text = lines ?? ['This terminal is too narrow for a picture of the link.'];
+    this.#write(text.map((line) => ({ weight: 'news', text: line })));
   }
 
   fail(failure: Failure): void {
@@ -112,21 +124,39 @@ export class TerminalFace implements Face {
   #text(): string {
     const width = (this.#stderr.columns ?? 80) - MARGIN;
     const running = [...this.#running.values()];
-    const drawn = running.slice(0, DRAWN).flatMap((event) => [
-      cut(this.#options.clean(event.file), width, 'middle'),
-      // Each line is indented like the first one, which stands behind the spinner.
-      `  ${progressLine(event, width)}`,
-    ]);
-    const more = running.length > DRAWN ? [`  and ${running.length - DRAWN} more`] : [];
-    const still = wrap(this.#retrying() ?? this.#busy, width, BUSY_ROWS).join('\n  ');
-    const lines = running.length > 0 ? [...drawn, ...more] : [still];
-    return lines.join('\n');
+    const isOneOfMany = this.#words.several || running.length > 1;
+    const drawn = running
+      .slice(0, DRAWN)
+      .flatMap((event) => [
+        isOneOfMany
+          ? this.#titleOf(event, width)
+          : cut(this.#options.clean(event.file), width, 'middle'),
+        progressLine(event, width),
+      ]);
+    const more = running.length > DRAWN ? [`and ${running.length - DRAWN} more`] : [];
+    const still = wrap(this.#retrying() ?? this.#busy, width, BUSY_ROWS).filter(Boolean);
+    const below = this.#words.toSeveral ? still : [];
+    const lines = running.length > 0 ? [...drawn, ...more, ...below] : still;
+    // Each line is indented like the first one, which stands behind the spinner.
+    return lines.join('\n  ');
   }
 
+  /** Whose transfer it is and which file is on its way; the name takes no more than a third. */
+  #titleOf({ peer, file }: ProgressEvent, width: number): string {
+    const name = cut(this.#words.name(peer), Math.floor(width / 3));
+    const room = width - stringWidth(name) - ': '.length;
+    return `${name}: ${cut(this.#options.clean(file), room, 'middle')}`;
+  }
+
+  /** Of the one that is tried next. */
   #retrying(): string | undefined {
-    if (this.#retry === undefined) return undefined;
-    const seconds = Math.ceil((this.#retry - performance.now()) / 1000);
-    return `Connection lost; trying again ${seconds > 0 ? `in ${seconds} s` : 'now...'}`;
+    const [next, ...others] = [...this.#retries.values()].sort((a, b) => a.at - b.at);
+    if (next === undefined) return undefined;
+    const seconds = Math.ceil((next.at - performance.now()) / 1000);
+    const when = seconds > 0 ? `in ${seconds} s` : 'now...';
+    if (!this.#words.toSeveral) return `Connection lost; trying again ${when}`;
+    const which = others.length > 0 ? `, and ${others.length} more` : '';
+    return `Connection to ${this.#words.device(next.peer)} lost${which}; trying again ${when}`;
   }
 
   /**

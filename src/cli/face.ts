@@ -1,4 +1,15 @@
-import type { CheckEvent, DiscoverEvent, KnownPeer, ReceiveEvent, SendEvent } from '../index.ts';
+import type { DownloadedEvent } from '../events.ts';
+import type {
+  Arrival,
+  CheckEvent,
+  DiscoverEvent,
+  GetEvent,
+  KnownPeer,
+  ReceiveEvent,
+  SendEvent,
+  SendToAllEvent,
+  ShareEvent,
+} from '../index.ts';
 import type { Line } from './words.ts';
 
 /*
@@ -17,10 +28,23 @@ import type { Line } from './words.ts';
  */
 
 /** Everything that is shown as it happens. */
-export type ShownEvent = SendEvent | ReceiveEvent | DiscoverEvent | CheckEvent | KnownEvent;
+export type ShownEvent =
+  | SendEvent
+  | SendToAllEvent
+  | ReceiveEvent
+  | ShareEvent
+  | GetEvent
+  | DiscoverEvent
+  | CheckEvent
+  | DownloadedEvent
+  | KnownEvent
+  | ArrivedEvent;
 
 /** A device that is known from before. A person reads a table or a sentence instead. */
 type KnownEvent = { readonly event: 'known' } & KnownPeer;
+
+/** What arrived earlier, for those who read the history. */
+type ArrivedEvent = { readonly event: 'arrived' } & Arrival;
 
 /** What went wrong, for a person and for a script. */
 export interface Failure {
@@ -30,6 +54,12 @@ export interface Failure {
   readonly path?: string | undefined;
   /** More, for whoever asked for it: causes, or where in the code. May have several lines. */
   readonly detail?: string | undefined;
+}
+
+/** Where a picture is drawn. */
+export interface Room {
+  readonly columns: number;
+  readonly colors: boolean;
 }
 
 /** One way to show what happens. */
@@ -43,6 +73,8 @@ export interface Face {
    * matters to those who read lines.
    */
   busy(what: string, weight?: Line['weight']): void;
+  /** Shows a picture, where pictures are drawn, if `draw` can do it in that room. */
+  picture(draw: (room: Room) => readonly string[] | undefined): void;
   /** The command failed, outside of any transfer. */
   fail(failure: Failure): void;
   /** Gets out of the way of a question, and catches up when it is answered. One at a time. */

@@ -1,56 +1,6 @@
-/**
- * Numbers and texts as people read them. One convention for sizes: 1 kB is 1000 bytes, as
- * Finder, curl and disks count.
- */
+import { formatBytes, formatClock } from '../figures.ts';
 
-const UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'] as const;
-
-/** `0 B`, `999 B`, `1.0 kB`, `12.3 MB`. At most eight characters up to an exabyte. */
-export function formatBytes(bytes: number): string {
-  let value = bytes;
-  let unit = 0;
-  // What would be rounded to 1000.0 belongs to the next unit.
-  while (unit < UNITS.length - 1 && value >= (unit === 0 ? 1000 : 999.95)) {
-    value /= 1000;
-    unit += 1;
-  }
-  return `${unit === 0 ? value : value.toFixed(1)} ${UNITS[unit]}`;
-}
-
-/** A duration that is over, from milliseconds: `0.4 s`, `12 s`, `3 min 20 s`, `1 h 5 min`. */
-export function formatDuration(ms: number): string {
-  if (ms < 9_950) return `${(ms / 1000).toFixed(1)} s`;
-  const seconds = Math.round(ms / 1000);
-  if (seconds < 60) return `${seconds} s`;
-  const minutes = Math.floor(seconds / 60);
-  if (minutes < 60) return `${minutes} min ${seconds % 60} s`;
-  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
-}
-
-/** Time left, from seconds: `0:05`, `12:34`, `1:02:03`; `-:--` where nobody can tell. */
-export function formatClock(seconds: number): string {
-  if (!(seconds < 100 * 3600)) return '-:--';
-  const whole = Math.ceil(seconds);
-  const [h, m, s] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
-  const two = (n: number): string => String(n).padStart(2, '0');
-  return h > 0 ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
-}
-
-/** `3 files`, `1 file`. */
-export function formatCount(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`;
-}
-
-/** A code as it is read aloud: `493 027`, and a PIN: `4930 2711`. */
-export function formatCode(code: string): string {
-  return code.replace(/^(\d{3,4})(\d{3,4})$/, '$1 $2');
-}
-
-/** What was typed as a code: six digits, blanks and dashes allowed anywhere; else null. */
-export function parseCode(text: string): string | null {
-  const digits = text.normalize('NFKC').replace(/[\s\p{Pd}]/gu, '');
-  return /^\d{6}$/.test(digits) ? digits : null;
-}
+/** What is typed and drawn on a command line, beside the figures that are the same on a page. */
 
 /** A rate as it is typed, `20MB/s` or `8Mbit/s`, in bytes per second; null if it is none. */
 export function parseRate(text: string): number | null {
@@ -62,14 +12,26 @@ export function parseRate(text: string): number | null {
   return rate >= 1 && rate < Number.MAX_SAFE_INTEGER ? rate : null;
 }
 
+/** An amount as it is typed, `20MB` or `1GiB`, in bytes; null if it is none. */
+export function parseSize(text: string): number | null {
+  const [, number, prefix = ''] =
+    /^(\d+(?:\.\d+)?) *(?:([kKMGT]?|[KMGT]i)B?)?$/.exec(text.trim()) ?? [];
+  const factor = PREFIXES[prefix.toUpperCase()];
+  if (number === undefined || factor === undefined) return null;
+  const size = Math.floor(Number(number) * factor);
+  return size >= 1 && Number.isSafeInteger(size) ? size : null;
+}
+
 const PREFIXES: Readonly<Record<string, number>> = {
   '': 1,
   K: 1e3,
   M: 1e6,
   G: 1e9,
+  T: 1e12,
   KI: 1024,
   MI: 1024 ** 2,
   GI: 1024 ** 3,
+  TI: 1024 ** 4,
 };
 
 /** The first digits of a peer id, enough to tell the devices of one room apart. */
@@ -77,13 +39,41 @@ export function shortId(id: string): string {
   return id.slice(0, 8);
 }
 
-/** A path with the home folder as `~`. */
-export function tildePath(path: string, home: string): string {
-  if (home === '' || home === '/') return path;
-  if (path === home) return '~';
-  return /^[/\\]/.test(path.slice(home.length)) && path.startsWith(home)
-    ? `~${path.slice(home.length)}`
-    : path;
+/**
+ * A line in as many rows as it takes, each of at most `columns`, broken after blanks where there are
+ * any; nothing of it is lost. Whatever is not ASCII may take two columns, and is taken for that wide.
+ */
+export function fold(line: string, columns: number): string[] {
+  const rows: string[] = [];
+  let row = '';
+  let width = 0;
+  const end = (): void => {
+    rows.push(row);
+    row = '';
+    width = 0;
+  };
+  for (const word of line.match(/[^ ]+ *| +/g) ?? []) {
+    const wide = widthOf(word);
+    if (width > 0 && width + wide > columns) end();
+    if (wide > columns)
+      for (const sign of word) {
+        if (width + widthOf(sign) > columns) end();
+        row += sign;
+        width += widthOf(sign);
+      }
+    else {
+      row += word;
+      width += wide;
+    }
+  }
+  return [...rows, row];
+}
+
+/** Columns at most. */
+function widthOf(text: string): number {
+  let width = 0;
+  for (const sign of text) width += sign <= '~' ? 1 : 2;
+  return width;
 }
 
 /** How far something has come; `total` is null where nobody knows. */

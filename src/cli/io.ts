@@ -1,10 +1,13 @@
 import type { Readable } from 'node:stream';
-import type { Settings } from './arguments.ts';
+import type { Settings } from './orders.ts';
 
 /** What the command line takes from the library; tests hand in their own. */
 export type Library = Pick<
   typeof import('../index.ts'),
   | 'CALL_QUESTION_LIMIT'
+  | 'clearHistory'
+  | 'checkChoice'
+  | 'checkPatterns'
   | 'DEFAULT_PORT'
   | 'discover'
   | 'doctor'
@@ -13,17 +16,26 @@ export type Library = Pick<
   | 'QUESTION_LIMIT'
   | 'forgetPeer'
   | 'forTerminal'
+  | 'get'
+  | 'Hatch'
+  | 'history'
   | 'knownPeers'
+  | 'openShelf'
+  | 'Pace'
+  | 'peerOf'
   | 'readPin'
   | 'receive'
   | 'renamePeer'
   | 'sameName'
   | 'send'
+  | 'sendToAll'
+  | 'share'
   | 'trustPeer'
 >;
 
 /** A stream that may be a terminal. */
 export type Input = Readable & {
+  readonly fd?: number;
   readonly isTTY?: boolean;
   readonly setRawMode?: (raw: boolean) => unknown;
 };

@@ -1,6 +1,6 @@
 import type { KnownPeer } from '../index.ts';
-import type { KnownOrder } from './arguments.ts';
 import type { Context } from './context.ts';
+import type { KnownOrder } from './orders.ts';
 
 /** `drop trust`, `rename`, `forget` and `block`: what is remembered about a device. */
 export async function changeKnown(order: KnownOrder, context: Context): Promise<number> {

@@ -1,6 +1,7 @@
-import type { Order } from './arguments.ts';
 import type { Context } from './context.ts';
 import { type Io, processIo } from './io.ts';
+import type { Order } from './orders.ts';
+import { LAST_WORDS } from './stdout.ts';
 import { readVersion } from './version.ts';
 
 /**
@@ -16,11 +17,17 @@ export async function main(
 ): Promise<number | NodeJS.Signals> {
   const output = new OutputWatch(io);
   if (argv.length === 1 && argv[0] === '--version') return answer(`${readVersion()}\n`, io, output);
-  const { asksForJson, readArguments, UsageError } = await import('./arguments.ts');
+  if (argv[0] === '__complete') return answer(await completed(argv.slice(1), io), io, output);
+  const [{ asksForJson, readArguments }, { UsageError }] = await Promise.all([
+    import('./arguments.ts'),
+    import('./orders.ts'),
+  ]);
   try {
     const order = readArguments(argv, io.stdout.columns);
-    if (order.command !== 'answer') return await run(order, io, output);
-    return await answer(order.text, io, output);
+    if (order.command === 'answer') return await answer(order.text, io, output);
+    if (order.command === 'completion')
+      return await answer((await import('./shells.ts')).scriptOf(order.shell), io, output);
+    return await run(order, io, output);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     const { code, message, hint, exit } = error;
@@ -37,6 +44,11 @@ async function answer(text: string, { stdout }: Io, output: OutputWatch): Promis
   return output.exit ?? 0;
 }
 
+/** What the scripts of `drop completion` ask for. They have no use for what is said to a person. */
+async function completed(argv: readonly string[], io: Io): Promise<string> {
+  return (await import('./complete.ts')).complete(argv, io.library);
+}
+
 async function run(order: Order, io: Io, output: OutputWatch): Promise<number | NodeJS.Signals> {
   const [library, { openUi }, { failureOf }, { Stops }] = await Promise.all([
     io.library(),
@@ -48,7 +60,12 @@ async function run(order: Order, io: Io, output: OutputWatch): Promise<number | 
   const stops = new Stops(io.signals, {
     onFirst: () => ui.face.say('Stopping… (Ctrl-C again to quit at once)'),
   });
-  output.onBroken(() => stops.quit());
+  // A sender whose file goes there has to hear of it first.
+  const isSink = 'stdout' in order && order.stdout;
+  output.onBroken(() => {
+    if (isSink) setTimeout(() => stops.quit(), LAST_WORDS).unref();
+    else stops.quit();
+  });
   const common = {
     signal: stops.signal,
     home: process.env.DROP_HOME || undefined,
@@ -84,8 +101,16 @@ async function perform(order: Order, context: Context): Promise<number> {
       return (await import('./send.ts')).send(order, context);
     case 'receive':
       return (await import('./receive.ts')).receive(order, context);
+    case 'share':
+      return (await import('./share.ts')).share(order, context);
+    case 'get':
+      return (await import('./get.ts')).get(order, context);
     case 'peers':
       return (await import('./peers.ts')).peers(order, context);
+    case 'history':
+      return (await import('./history.ts')).history(order, context);
+    case 'ui':
+      return (await import('./ui.ts')).ui(order, context);
     case 'doctor':
       return (await import('./doctor.ts')).doctor(order, context);
     default:

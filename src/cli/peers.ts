@@ -7,11 +7,11 @@ import type {
   SilentEvent,
   SilentPeer,
 } from '../index.ts';
-import type { PeersOrder } from './arguments.ts';
 import type { Context } from './context.ts';
 import { explain } from './explanation.ts';
 import { formatTable, shortId } from './format.ts';
-import { nameOf, SILENT, standingOf } from './words.ts';
+import type { PeersOrder } from './orders.ts';
+import { nameOf, SILENT, sharingOf, standingOf } from './words.ts';
 
 /** Milliseconds to look; after somewhat less it is known why nobody is here. */
 const LOOK_FOR = 4_500;
@@ -27,7 +27,7 @@ export async function peers(order: PeersOrder, context: Context): Promise<number
 
   if (order.watch) {
     const told = new Map<string, string>();
-    for await (const event of library.discover({ ...common, scan: order.scan })) {
+    for await (const event of library.discover({ ...common, scan: order.scan, who: 'all' })) {
       face.show(event);
       if (event.event === 'nothing') {
         sayWhy(event, context);
@@ -94,7 +94,7 @@ async function lookAround(
   let quiet: NodeJS.Timeout | undefined;
   try {
     const signal = AbortSignal.any([common.signal, enough.signal]);
-    for await (const event of library.discover({ ...common, scan, signal })) {
+    for await (const event of library.discover({ ...common, scan, signal, who: 'all' })) {
       face.show(event);
       if (!around.hear(event)) continue;
       clearTimeout(quiet);
@@ -117,7 +117,11 @@ function print(
   const rows = [
     ...present.map((peer) => [
       words.name(peer),
-      standingOf(peer.standing, words.name(peer)) + (trust.get(peer.id) === 'auto' ? ', auto' : ''),
+      [
+        standingOf(peer.standing, words.name(peer)),
+        ...(trust.get(peer.id) === 'auto' ? ['auto'] : []),
+        ...sharingOf(peer, library.forTerminal),
+      ].join(', '),
       shortId(peer.id),
       library.forTerminal(peer.addresses[0] ?? ''),
     ]),
@@ -158,6 +162,7 @@ function changeOf(event: PeerEvent | SilentEvent, { library, words }: Context): 
     return [words.name({ name: nameOf(event) }), what, address].join('  ').trimEnd();
   }
   const name = words.name(event);
-  const what = event.state === 'lost' ? 'gone' : `here, ${standingOf(event.standing, name)}`;
+  const standing = [standingOf(event.standing, name), ...sharingOf(event, library.forTerminal)];
+  const what = event.state === 'lost' ? 'gone' : ['here', ...standing].join(', ');
   return [name, what, shortId(event.id), address].join('  ').trimEnd();
 }

@@ -1,7 +1,7 @@
+import { parseCode } from '../figures.ts';
 import type { Peer, SilentPeer } from '../index.ts';
 import { type Asker, drain, Left } from './asker.ts';
 import type { Devices } from './devices.ts';
-import { parseCode } from './format.ts';
 import type { Input, Output, Paint } from './io.ts';
 
 /** Asks on a terminal. The libraries for it are loaded with the first question. */
@@ -16,11 +16,15 @@ export class Prompts implements Asker {
     this.#paint = paint;
   }
 
-  async pick(message: string, devices: Devices, signal: AbortSignal): Promise<Peer | SilentPeer> {
-    const { pickDevice } = await import('./picker.ts');
-    return this.#ask(signal, (context) =>
-      pickDevice({ message, devices, output: this.#stderr, theme: this.#theme() }, context),
-    );
+  async pick(
+    message: string,
+    devices: Devices,
+    signal: AbortSignal,
+    several: boolean,
+  ): Promise<readonly (Peer | SilentPeer)[]> {
+    const { pickDevices } = await import('./picker.ts');
+    const config = { message, devices, several, output: this.#stderr, theme: this.#theme() };
+    return this.#ask(signal, (context) => pickDevices(config, context));
   }
 
   async code(message: string, signal: AbortSignal): Promise<string> {
@@ -58,6 +62,53 @@ export class Prompts implements Asker {
       ]),
     );
     return reply;
+  }
+
+  async choose(
+    message: string,
+    parts: readonly string[],
+    signal: AbortSignal,
+  ): Promise<boolean | readonly number[]> {
+    const { default: inquirer } = await import('inquirer');
+    const own = this.#theme();
+    const icon = { cursor: '>', checked: ' [x]', unchecked: ' [ ]' };
+    // inquirer's own line has glyphs that a terminal may lack.
+    const themeWith = (help: string) => ({
+      ...own,
+      icon,
+      style: { ...own.style, keysHelpTip: () => own.style.help(help) },
+    });
+    await drain(this.#stdin, signal);
+    const how = [
+      { name: 'all of it', value: true },
+      ...(parts.length > 1 ? [{ name: 'some of it', value: 'some' }] : []),
+      { name: 'nothing', value: false },
+    ];
+    const { reply } = await this.#ask(signal, (context) =>
+      inquirer.createPromptModule(context)([
+        {
+          type: 'select',
+          name: 'reply',
+          message,
+          choices: how,
+          theme: themeWith('Arrows choose, Enter takes.'),
+        },
+      ]),
+    );
+    if (reply !== 'some') return reply;
+    const { chosen } = await this.#ask(signal, (context) =>
+      inquirer.createPromptModule(context)([
+        {
+          type: 'checkbox',
+          name: 'chosen',
+          message: 'Which of it?',
+          choices: parts.map((name, value) => ({ name, value })),
+          required: true,
+          theme: themeWith('Arrows move, space marks, Enter takes what is marked.'),
+        },
+      ]),
+    );
+    return chosen;
   }
 
   /** Runs one prompt. inquirer knows Ctrl-C; at the end of the input it would wait for ever. */

@@ -1,70 +1,78 @@
-import type { Accept, ReceiveOptions, Summary } from '../index.ts';
-import { type ReceiveOrder, UsageError } from './arguments.ts';
-import { type Asker, drain, enterPressed, Left } from './asker.ts';
+import type { Accept, Hatch, ReceiveOptions, Summary } from '../index.ts';
 import type { Context } from './context.ts';
+import { entranceOf, Questions } from './entrance.ts';
+import { Notices } from './notices.ts';
+import { type ReceiveOrder, UsageError } from './orders.ts';
 import { exitOfSummary } from './outcome.ts';
+import { Stdout, savingOf } from './stdout.ts';
+import { WebSide } from './web-side.ts';
 
 /** `drop receive`: waits, asks, and shows what arrives. */
 export async function receive(order: ReceiveOrder, context: Context): Promise<number> {
   const { library, face, common } = context;
-  const { into, name, as, once, port, onConflict } = order;
+  const sink = Stdout.for(order, context);
+  const open = order.open ? opennessOf(order, '--open', context) : undefined;
+  const hatch = order.web ? new library.Hatch() : undefined;
+  const visitors = hatch && opennessOf(order, '--web', context);
+  const web = hatch && webSideOf(order, hatch, context);
   let last: Summary | undefined;
-  const options = { ...common, into, name, as, once, port, onConflict };
   const questions = new Questions(context);
-  for await (const event of library.receive({
-    ...options,
-    newcomers: letsNewcomersIn(order, context),
-    pin: await pinOf(order, context),
-    open: opennessOf(order, context),
-    accept: acceptBy(order, questions, context),
-    agree: agreeBy(order, questions, context),
-    unlock: questions.unlock,
-  })) {
-    face.show(event);
-    if (event.event === 'ready') face.busy('Waiting for files. Ctrl-C ends it.');
-    // One that broke off does not count where another came to its end.
-    if (event.event === 'summary' && (last === undefined || event.code !== 'disconnected'))
-      last = event;
+  const notices = new Notices(order, context);
+  const entrance = await entranceOf(order, questions, context);
+  // Whoever lets everyone in asks for nothing.
+  const pin = order.open ? undefined : entrance.pin;
+  try {
+    for await (const event of library.receive({
+      ...common,
+      ...savingOf(order, sink),
+      ...{ ...entrance, pin, open, hatch, visitors },
+      once: order.once,
+      accept: acceptBy(order, questions, context),
+    })) {
+      if (event.event === 'ready' && web) await web.ready(event, pin);
+      else if (event.event === 'reachable' && web) await web.reachable(event);
+      else if (!sink?.broken) face.show(event);
+      notices.hear(event);
+      if (event.event === 'ready') {
+        if (visitors === 'capped')
+          face.say(
+            'Nobody is asked about what browsers bring: up to 1 GiB of it is taken at a time.',
+          );
+        face.busy('Waiting for files. Ctrl-C ends it.');
+      }
+      // One that broke off does not count where another came to its end.
+      if (event.event === 'summary' && (last === undefined || event.code !== 'disconnected'))
+        last = event;
+    }
+  } finally {
+    await web?.close();
   }
-  return last === undefined ? 0 : exitOfSummary(last, library);
+  notices.close();
+  if (last === undefined) return 0;
+  // Whoever reads us waits for a file.
+  if (sink && last.ok && last.files === 0) return library.ERRORS.incomplete.exit;
+  return exitOfSummary(last, library);
 }
 
-/**
- * New devices need a code, and a code needs a reader: a person at the terminal, or the program
- * that reads our JSON. A log file is neither. A PIN that was chosen needs none.
- */
-function letsNewcomersIn(
-  { json, yes, pin, pinFile }: ReceiveOrder,
-  { io, asker }: Context,
-): boolean {
-  if (pin || pinFile !== undefined || process.env.DROP_PIN) return true;
-  if (json) return yes;
-  return !!io.stderr.isTTY && (asker !== undefined || yes);
+/** The page where browsers upload. */
+function webSideOf({ json }: ReceiveOrder, hatch: Hatch, context: Context): WebSide {
+  return new WebSide(context, json, async (basics) => {
+    const { openTaking } = await import('../web/taking.ts');
+    return openTaking({ ...basics, hatch });
+  });
 }
 
-/** The PIN for new devices, if there is one; it is never among the words of the command line. */
-async function pinOf(
-  { pin, pinFile, json, open }: ReceiveOrder,
-  { io, library }: Context,
-): Promise<string | true | undefined> {
-  if (open) return undefined;
-  if (pin && pinFile !== undefined)
-    throw new UsageError('--pin draws a PIN, and --pin-file names one.', 'Choose one of them.');
-  if (pin && !json && !io.stderr.isTTY)
-    throw new UsageError('There is no terminal to show the PIN on.', 'Choose one: --pin-file FILE');
-  if (pin) return true;
-  if (pinFile !== undefined) return library.readPin(pinFile);
-  return process.env.DROP_PIN || undefined;
-}
-
-/** Who is let in by --open: whoever a person agrees to, or everyone within limits. */
-function opennessOf({ open, yes, into }: ReceiveOrder, { asker }: Context): ReceiveOptions['open'] {
-  if (!open) return undefined;
+/** Who is let in by --open or --web: whoever a person agrees to, or everyone within limits. */
+function opennessOf(
+  { yes, into, stdout }: ReceiveOrder,
+  flag: '--open' | '--web',
+  { asker }: Context,
+): ReceiveOptions['open'] {
   if (asker !== undefined && !yes) return 'ask';
-  if (into !== undefined) return 'capped';
+  if (into !== undefined || stdout) return 'capped';
   throw new UsageError(
-    '--open needs a folder where nobody is asked about what comes.',
-    'Name one: --open --into FOLDER',
+    `${flag} needs a folder where nobody is asked about what comes.`,
+    `Name one: ${flag} --into FOLDER`,
   );
 }
 
@@ -87,104 +95,3 @@ function acceptBy(
     return answer === 'late' ? 'no-answer' : answer === 'yes';
   };
 }
-
-/** Who says whether a device is called that we do not know; nobody if nobody can. */
-function agreeBy(
-  { yes }: ReceiveOrder,
-  questions: Questions,
-  { face, asker, library }: Context,
-): ReceiveOptions['agree'] {
-  if (yes) return async () => true; // It needs the code all the same.
-  if (asker === undefined) return undefined;
-  return async ({ address }, gone) => {
-    const question =
-      `A device at ${library.forTerminal(address)} that is not known here cannot reach this computer\n` +
-      'and asks to be called back. It needs the code all the same. Call it?';
-    const answer = await questions.ask(question, {
-      asker,
-      within: library.CALL_QUESTION_LIMIT,
-      gone,
-    });
-    if (answer === 'late') face.say('Nobody answered, so it was not called.');
-    return answer === 'yes';
-  };
-}
-
-interface Asking {
-  readonly asker: Asker;
-  /** How long the question waits for an answer, in milliseconds. */
-  readonly within: number;
-  /** Whoever made us ask waits no more. */
-  readonly gone: AbortSignal;
-}
-
-/** What the person at the keyboard is asked, and may say unasked. */
-class Questions {
-  readonly #context: Context;
-  #standing = 0;
-  /** Whether Enter, when no question stands, lets new devices in again. */
-  #unlocking = false;
-
-  constructor(context: Context) {
-    this.#context = context;
-  }
-
-  /** Lets new devices in again after too many wrong codes, if somebody is here to say so. */
-  get unlock(): ReceiveOptions['unlock'] {
-    const { asker, face, io } = this.#context;
-    return (
-      asker &&
-      (async (signal) => {
-        // An Enter of before was not for this.
-        await face.standBack(() => this.#drain(signal));
-        this.#unlocking = true;
-        await enterPressed(io.stdin, () => this.#standing > 0, signal).finally(() => {
-          this.#unlocking = false;
-        });
-      })
-    );
-  }
-
-  /** Asks a person; whoever leaves the question leaves the command. */
-  ask(question: string, { asker, within, gone }: Asking): Promise<'yes' | 'no' | 'gone' | 'late'> {
-    const { face, stops } = this.#context;
-    return face.standBack(async () => {
-      if (gone.aborted || stops.signal.aborted) return 'no';
-      const late = new AbortController();
-      const limit = setTimeout(() => late.abort(), within);
-      this.#standing += 1;
-      try {
-        const either = AbortSignal.any([gone, late.signal, stops.signal]);
-        const yes = await asker.confirm(question, either);
-        return yes ? 'yes' : 'no';
-      } catch (error) {
-        if (error instanceof Left) stops.stop('SIGINT');
-        else if (stops.signal.aborted) return 'no';
-        else if (!gone.aborted && !late.signal.aborted) throw error;
-        else {
-          // What was about to be typed for this question lets nobody in.
-          if (this.#unlocking) await this.#drain(stops.signal, AFTER_A_QUESTION).catch(() => {});
-          return gone.aborted ? 'gone' : 'late';
-        }
-        return 'no';
-      } finally {
-        this.#standing -= 1;
-        clearTimeout(limit);
-      }
-    });
-  }
-
-  /** Throws away what was typed until now; whoever presses Ctrl-C meanwhile leaves the command. */
-  async #drain(signal: AbortSignal, ms?: number): Promise<void> {
-    const { io, stops } = this.#context;
-    try {
-      await drain(io.stdin, signal, ms);
-    } catch (error) {
-      if (error instanceof Left) stops.stop('SIGINT');
-      throw error;
-    }
-  }
-}
-
-/** Milliseconds in which a person notices that a question is gone. */
-const AFTER_A_QUESTION = 1_500;

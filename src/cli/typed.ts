@@ -1,9 +1,10 @@
 import { createInterface } from 'node:readline';
+import { parseCode } from '../figures.ts';
 import type { Peer, SilentPeer } from '../index.ts';
 import { type Asker, drain, Left } from './asker.ts';
 import type { Devices } from './devices.ts';
 import type { Explanation } from './explanation.ts';
-import { parseCode } from './format.ts';
+import { oneLine } from './format.ts';
 import type { Input, Output } from './io.ts';
 
 /** Asks by lines that are typed: nothing on the screen moves, and a screen reader can follow. */
@@ -17,7 +18,12 @@ export class TypedLines implements Asker {
   }
 
   /** Each device gets a number when it comes and keeps it, so that none can take another's. */
-  async pick(message: string, devices: Devices, signal: AbortSignal): Promise<Peer | SilentPeer> {
+  async pick(
+    message: string,
+    devices: Devices,
+    signal: AbortSignal,
+    several: boolean,
+  ): Promise<readonly (Peer | SilentPeer)[]> {
     const numbers: string[] = [];
     const shown = new Set<string>();
     let explained: Explanation | undefined;
@@ -39,15 +45,23 @@ export class TypedLines implements Asker {
         for (const sentence of Object.values(explanation)) this.#say(sentence);
       explained = explanation;
     };
-    this.#say(`${message} Devices appear here; type the number of one and press Enter.`);
+    const which = several ? 'the number of one, or several as in 1 3,' : 'the number of one';
+    this.#say(`${message} Devices appear here; type ${which} and press Enter.`);
     tell();
     const unsubscribe = devices.subscribe(tell);
     try {
       return await this.#lines(signal, (line) => {
-        const key = /^\d{1,6}$/.test(line) ? numbers[Number(line) - 1] : undefined;
-        const choice = devices.choices.find((each) => each.key === key);
-        if (choice !== undefined) return choice.peer;
-        this.#say(line === '' ? 'Type the number of a device.' : 'There is no such device now.');
+        const typed = [...new Set(line.split(/[\s,]+/))];
+        const choices = typed.map((number) => {
+          const key = /^\d{1,6}$/.test(number) ? numbers[Number(number) - 1] : undefined;
+          return devices.choices.find((each) => each.key === key);
+        });
+        const there = choices.filter((choice) => choice !== undefined);
+        // All of them, or nobody gets it: who has gone is not left out in silence.
+        const all = there.length === choices.length && (several || there.length === 1);
+        if (all) return there.map(({ peer }) => peer);
+        const missing = typed.filter((_, n) => choices[n] === undefined);
+        this.#say(whyNot(line, missing, typed.length));
         return undefined;
       });
     } finally {
@@ -73,6 +87,25 @@ export class TypedLines implements Asker {
     await drain(this.#stdin, signal);
     this.#stderr.write(`${message} [y/N] `);
     return this.#lines(signal, (line) => /^y(es)?$/i.test(line));
+  }
+
+  async choose(
+    message: string,
+    parts: readonly string[],
+    signal: AbortSignal,
+  ): Promise<boolean | readonly number[]> {
+    await drain(this.#stdin, signal);
+    if (parts.length > 1) for (const [i, part] of parts.entries()) this.#say(`${i + 1}  ${part}`);
+    const how = parts.length > 1 ? '[Y/n, or numbers]' : '[Y/n]';
+    this.#stderr.write(`${message} ${how} `);
+    return this.#lines(signal, (line) => {
+      if (/^(y(es)?)?$/i.test(line)) return true;
+      if (/^no?$/i.test(line)) return false;
+      const chosen = line.split(/[\s,]+/).map((word) => Number(word) - 1);
+      if (chosen.every((place) => place in parts)) return chosen;
+      this.#stderr.write(`Type y, n, or some of the numbers. ${message} ${how} `);
+      return undefined;
+    });
   }
 
   /** Takes typed lines until one is an answer. */
@@ -102,4 +135,13 @@ export class TypedLines implements Asker {
   #say(line: string): void {
     this.#stderr.write(`${line}\n`);
   }
+}
+
+/** Why a line of numbers is no choice. */
+function whyNot(line: string, missing: readonly string[], typed: number): string {
+  if (line === '') return 'Type the number of a device.';
+  if (missing.length === 0) return 'Type the number of one device.';
+  return typed === 1
+    ? 'There is no such device now.'
+    : `There is no ${oneLine(missing[0] ?? '')} now.`;
 }

@@ -1,6 +1,20 @@
+import {
+  formatBytes,
+  formatCode,
+  formatCount,
+  formatDuration,
+  formatFirst,
+  formatOffer,
+  formatPart,
+  formatRisk,
+  isMessages,
+  tildePath,
+} from '../figures.ts';
 import type {
   Device,
   Extent,
+  Offered,
+  Part,
   Peer,
   SilentPeer,
   Standing,
@@ -8,19 +22,12 @@ import type {
   TransferEvent,
 } from '../index.ts';
 import type { Failure, ShownEvent } from './face.ts';
-import {
-  formatBytes,
-  formatCode,
-  formatCount,
-  formatDuration,
-  percentOf,
-  tildePath,
-} from './format.ts';
+import { fold, percentOf } from './format.ts';
 
-/** A line for a person, and how much it matters. */
+/** A line for a person, and how much it matters; `content` is what a person wrote. */
 export interface Line {
-  /** `detail` is said if asked for, `news` unless asked not to; `need` and `trouble` always. */
-  readonly weight: 'detail' | 'news' | 'need' | 'trouble';
+  /** `detail` is said if asked for, `news` unless asked not to; `need`, `trouble` and `content` always. */
+  readonly weight: 'detail' | 'news' | 'need' | 'trouble' | 'content';
   readonly text: string;
 }
 
@@ -28,6 +35,8 @@ export interface WordsOptions {
   /** Makes text of a peer fit to be shown. */
   readonly clean: (text: string, max?: number) => string;
   readonly side: 'sender' | 'receiver';
+  /** Whether others choose this device, and not it one of them. */
+  readonly announced: boolean;
   readonly verbose: boolean;
   /** Whether codes may appear: it is a terminal. */
   readonly codes: boolean;
@@ -35,10 +44,21 @@ export interface WordsOptions {
   readonly home: string;
   /** The port that an address need not name. */
   readonly port: number;
+  /** Whether what comes goes to standard output. */
+  readonly stdout?: boolean;
+  /** Columns of the terminal at the moment; 80 by default. */
+  readonly columns?: () => number;
 }
 
 /** Files that are named one by one in each transfer; the others are only counted. */
 const NAMED = 20;
+
+/** Downloads of browsers that are named one by one. */
+const NAMED_DOWNLOADS = 100;
+
+/** Rows of a message that are shown; more would push away what stood on the screen. */
+const MESSAGE_ROWS = 300;
+const INDENT = '  ';
 
 /** The characters of a path, of a device's name. They keep a line readable, whoever wrote them. */
 const MAX_PATH = 200;
@@ -48,13 +68,31 @@ const MAX_NAME = 40;
 export class Words {
   readonly #options: WordsOptions;
   readonly #transfers = new Map<string, Told>();
+  /** Those that are accepted and not over, and with which device each is. */
+  readonly #open = new Map<string, string>();
+  #toSeveral = false;
+  /** Whether new devices need a PIN, and browsers with them. */
+  #pin = false;
+  #webTold = false;
+  #downloads = 0;
 
   constructor(options: WordsOptions) {
     this.#options = options;
   }
 
+  /** Whether it goes to several devices. */
+  get toSeveral(): boolean {
+    return this.#toSeveral;
+  }
+
+  /** Whether a transfer has to be told from another one, by its device. */
+  get several(): boolean {
+    return this.#toSeveral || new Set(this.#open.values()).size > 1;
+  }
+
   /** The lines that tell of an event. How far it is is drawn, and lists of devices are data. */
   of(event: ShownEvent): readonly Line[] {
+    if ('to' in event && event.to !== undefined) this.#toSeveral = true;
     switch (event.event) {
       case 'ready':
         return this.#ready(event);
@@ -67,7 +105,7 @@ export class Words {
       case 'paired':
         return [
           news(
-            this.#options.side === 'receiver'
+            this.#options.announced
               ? `New device paired: ${this.device(event)}`
               : `Paired with ${this.device(event)}${event.via === 'code' ? ': no code is needed from now on' : ''}.`,
           ),
@@ -75,44 +113,55 @@ export class Words {
       case 'waiting':
         return [detail(`${this.device(event)} is asked.`)];
       case 'reachable':
-        return [this.#reachable(event.addresses)];
+        return [this.#reachable(event.addresses), ...this.#web(event.web)];
       case 'hidden':
         return [
           news(event.message),
           news('Others may not find this device, and must name its address. See: drop doctor'),
         ];
+      case 'downloaded':
+        return this.#downloaded(event);
       case 'knocking':
       case 'silent':
       case 'nothing':
       case 'peer':
       case 'known':
+      case 'arrived':
         return [];
+      case 'unrecorded':
+        return [detail(`What arrives is missing in drop history: ${event.message}`)];
       case 'check':
         return checkLines(event, this.#options.clean);
+      case 'fetch':
+        return [detail(`${this.device(event.peer)} wants to fetch it.`)];
+      case 'offer':
+        this.#told(event.transfer).extent = event;
+        return [detail(`${this.device(event.peer)} shares ${this.offer(event)}.`)];
       case 'request':
         this.#told(event.transfer).extent = event;
         return [detail(`${this.device(event.from)} wants to send ${this.offer(event)}.`)];
       case 'error':
         if ('transfer' in event) return this.#ofTransfer(event);
-        return failureLines(
-          event,
-          this.#options.clean,
-          event.peer ? this.device(event.peer) : 'A device on this network',
-        );
+        return failureLines(event, this.#options.clean, this.#who(event));
+      case 'same':
+        return [
+          news(
+            `${this.device({ name: event.to })} is ${this.device({ name: event.as })}, which gets it once.`,
+          ),
+        ];
       default:
         return this.#ofTransfer(event);
     }
   }
 
   /** What is offered, for a question: `report.pdf (2.1 MB)`, `photos and 2 more (31 files, 9 MB)`. */
-  offer({ roots, files, bytes, sized, final }: Extent): string {
-    const [first = '', ...more] = roots;
-    const others = more.length === 0 ? '' : ` and ${more.length} more`;
-    const counted = roots.length === 1 && files === 1 && final;
-    const size = sized ? formatBytes(bytes) : 'size not known';
-    const sizes = sized ? size : `at least ${formatBytes(bytes)}`;
-    const extent = counted ? size : `${formatCount(files, 'file')}, ${sizes}`;
-    return `${this.#text(first)}${others} (${extent}${final ? '' : ' so far, and still counting'})`;
+  offer(offer: Offered): string {
+    return formatOffer(offer, (text) => this.#text(text));
+  }
+
+  /** Something to choose of an offer: `photos/2024 (31 files, 9 MB)`. */
+  part(part: Part): string {
+    return `${this.#text(part.path)} (${formatPart(part)})`;
   }
 
   device(device: Pick<Device, 'name'>): string {
@@ -123,19 +172,36 @@ export class Words {
     return this.#options.clean(name, MAX_NAME);
   }
 
+  /** A folder of this computer, on one line. */
+  folder(path: string): string {
+    return this.#text(tildePath(path, this.#options.home));
+  }
+
   #ready(event: Extract<ShownEvent, { event: 'ready' }>): readonly Line[] {
-    const { name, addresses, into } = event;
-    const folder = tildePath(into, this.#options.home);
+    this.#pin = event.pin;
+    const name = this.device(event);
+    const first =
+      'into' in event
+        ? `Ready as ${name}, ${this.#landing(event.into)}`
+        : `Sharing ${formatFirst(event.roots, (root) => this.#text(root))} as ${name}`;
     return [
-      news(`Ready as ${this.device({ name })}, saving to ${this.#text(folder)}`),
+      news(first),
       ...this.#entrance(event),
-      this.#reachable(addresses),
+      this.#reachable(event.addresses),
+      ...this.#web(event.web),
     ];
   }
 
+  #landing(into: string | null): string {
+    if (into === null) return 'writing one file to standard output';
+    return `saving to ${this.folder(into)}`;
+  }
+
   /** What new devices need. */
-  #entrance({ code, pin, open }: Extract<ShownEvent, { event: 'ready' }>): readonly Line[] {
-    if (open) return [need('Open to everyone: no code is asked for, and nobody proves who it is.')];
+  #entrance(event: Extract<ShownEvent, { event: 'ready' }>): readonly Line[] {
+    const { code, pin } = event;
+    if ('into' in event && event.open)
+      return [need('Open to everyone: no code is asked for, and nobody proves who it is.')];
     if (pin && code === null) return [news('New devices are let in by the PIN that you chose.')];
     if (code === null) return [news('New devices are not let in: nobody is here to read a code.')];
     return this.#code(
@@ -145,32 +211,66 @@ export class Words {
   }
 
   /** What a person should know of an offer, a line each. */
-  risks({ risks, files, bytes }: Extent): string[] {
-    return risks.map(({ risk, entries, example = '' }) => {
-      const others = entries > 1 ? ` and ${entries - 1} more` : '';
-      const which = `${this.#text(example)}${others}`;
-      switch (risk) {
-        case 'large':
-          return `It is large: ${formatBytes(bytes)}.`;
-        case 'many':
-          return `It is many files: ${formatCount(files, 'file')}.`;
-        case 'runs':
-          return `It can do anything when it is opened: ${which}.`;
-        case 'renamed':
-          return `It will be saved under a safe name: ${which}.`;
-        default:
-          return `Nobody knows how much it will be: ${which}.`;
-      }
-    });
+  risks(extent: Extent): string[] {
+    return extent.risks.map((risk) => formatRisk(risk, extent, (text) => this.#text(text)));
   }
 
   #reachable(addresses: readonly string[]): Line {
-    const { verbose, port } = this.#options;
+    const { verbose, port, side } = this.#options;
     const [example, ...others] = addresses.map((address) => withoutPort(address, port));
     const shown = [example, ...(verbose ? others : others.slice(0, 1))];
     return example !== undefined
-      ? news(`Reachable at ${shown.join(', ')}, as in: drop send FILE --to ${example}`)
+      ? news(
+          `Reachable at ${shown.join(', ')}, as in: drop ${side === 'sender' ? 'get --from' : 'send FILE --to'} ${example}`,
+        )
       : news('There is no network; it will be used as soon as there is one.');
+  }
+
+  /** The link for browsers, the first time with what it is and is not. A log gets none, like codes. */
+  #web(link: string | undefined): readonly Line[] {
+    if (link === undefined || !this.#options.codes) return [];
+    const shown = need(`In a browser: ${link}`);
+    if (this.#webTold) return [shown];
+    this.#webTold = true;
+    const sends = this.#options.side === 'sender';
+    const who = this.#pin ? 'link and PIN' : 'this link';
+    const what = sends ? 'download what is shared' : 'send files here';
+    return [
+      shown,
+      news(`Whoever has ${who} can ${what}, as long as this runs.`),
+      news('It is not encrypted: others in this network could read or change it.'),
+      news(
+        `A browser cannot check that it is this computer. Where that matters: drop ${sends ? 'get' : 'send'}`,
+      ),
+    ];
+  }
+
+  #downloaded({
+    from,
+    path,
+    bytes,
+    whole,
+  }: Extract<ShownEvent, { event: 'downloaded' }>): readonly Line[] {
+    const what = path === '' ? 'everything' : this.#text(path);
+    const text = whole
+      ? `${from} downloaded ${what} (${formatBytes(bytes)})`
+      : `${from} stopped downloading ${what} after ${formatBytes(bytes)}`;
+    this.#downloads += 1;
+    if (this.#downloads <= NAMED_DOWNLOADS || this.#options.verbose) return [news(text)];
+    return this.#downloads === NAMED_DOWNLOADS + 1
+      ? [news('More downloads are told of with --verbose only.')]
+      : [];
+  }
+
+  /** Of whom a failure is told that no transfer came of. */
+  #who(event: Extract<ShownEvent, { event: 'error' }>): string {
+    if ('to' in event && event.to !== undefined) return this.device({ name: event.to });
+    return 'peer' in event && event.peer ? this.device(event.peer) : 'A device on this network';
+  }
+
+  /** A line that names its device only where there are several. */
+  #about(peer: Device, text: string): string {
+    return this.several ? `${this.device(peer)}: ${text}` : text;
   }
 
   #code(what: string, code: string): readonly Line[] {
@@ -179,6 +279,7 @@ export class Words {
 
   #ofTransfer(event: TransferEvent): readonly Line[] {
     const told = this.#told(event.transfer);
+    if (event.event === 'accepted') this.#open.set(event.transfer, event.peer.id);
     if (!told.lost || !GOES_ON.has(event.event)) return this.#inTransfer(event, told);
     told.lost = false;
     const back = news(`The connection to ${this.device(event.peer)} is back.`);
@@ -188,49 +289,70 @@ export class Words {
   }
 
   #inTransfer(event: TransferEvent, told: Told): readonly Line[] {
-    const { side, verbose, home } = this.#options;
+    const { side, announced, verbose, home } = this.#options;
     const receives = side === 'receiver';
     switch (event.event) {
       case 'accepted':
-        return receives && told.extent
-          ? [news(`Receiving ${this.offer(told.extent)} from ${this.device(event.peer)}`)]
-          : [{ weight: 'news', text: `${this.device(event.peer)} accepted.` }];
+        if (!receives || !told.extent)
+          return [news(`${this.device(event.peer)} ${announced ? 'fetches it' : 'accepted'}.`)];
+        // A message says itself that it came.
+        if (isMessages(told.extent)) return [];
+        return [news(`Receiving ${this.offer(told.extent)} from ${this.device(event.peer)}`)];
       case 'declined':
         this.#transfers.delete(event.transfer);
-        return receives ? [news(this.#declined(event.peer, told, event.reason))] : [];
+        // Whoever chose the other side is told why the command ends.
+        return announced ? [news(this.#declined(event.peer, told, event.reason))] : [];
       case 'saved': {
         const path = (): string => this.#text(tildePath(event.path, home));
-        const size = formatBytes(event.bytes);
-        if (!receives) return verbose ? [news(`Sent ${path()} (${size})`)] : [];
+        const size = (): string => formatBytes(event.bytes);
+        const sent = (): string => this.#about(event.peer, `Sent ${path()} (${size()})`);
+        if (!receives) return verbose ? [news(sent())] : [];
         const offered = (): string =>
           event.offered === undefined ? '' : `, offered as "${this.#text(event.offered)}"`;
-        return this.#named(told, 'news', () => `Saved ${path()} (${size})${offered()}`);
+        const did = this.#options.stdout ? 'Wrote' : 'Saved';
+        return this.#named(told, 'news', () =>
+          this.#about(event.peer, `${did} ${path()} (${size()})${offered()}`),
+        );
       }
+      case 'text':
+        told.texts += 1;
+        if (!receives)
+          return verbose ? [news(`The message was shown to ${this.device(event.peer)}`)] : [];
+        return this.#message(event.text, this.device(event.peer));
       case 'skipped':
         return this.#skipped(told, event);
       case 'resuming':
-        return [news(`Resuming ${whereOf(event)}, verified`)];
+        return [news(this.#about(event.peer, `Resuming ${whereOf(event)}, verified`))];
       case 'reconnecting':
         return this.#reconnecting(told, event);
       case 'error':
         if (event.path === undefined) return this.#ended(told, event);
-        return this.#named(
-          told,
-          'trouble',
-          () => `Failed: ${this.#text(event.path ?? '')}: ${this.#text(event.message)}`,
+        return this.#named(told, 'trouble', () =>
+          this.#about(
+            event.peer,
+            `Failed: ${this.#text(event.path ?? '')}: ${this.#text(event.message)}`,
+          ),
         );
-      case 'summary':
+      case 'summary': {
         this.#transfers.delete(event.transfer);
-        return [this.#summary(event, told)].filter((line) => line !== undefined);
+        const line = this.#summary(event, told);
+        this.#open.delete(event.transfer);
+        return line === undefined ? [] : [line];
+      }
       case 'progress':
         return [];
     }
   }
 
   #declined(peer: Device, { extent }: Told, reason: string | undefined): string {
+    if (this.#options.side === 'sender')
+      return reason === 'refused'
+        ? `Refused: ${this.device(peer)} wanted to fetch it, and nobody can be asked here (see --yes, and drop trust)`
+        : `Declined: ${this.device(peer)} wanted to fetch it.`;
     const what = extent === undefined ? 'something' : this.offer(extent);
-    if (reason !== 'refused') return `Declined: ${what} from ${this.device(peer)}`;
-    return `Refused: ${what} from ${this.device(peer)}, as nobody can be asked here (see --yes, and drop trust)`;
+    const offer = `${what} from ${this.device(peer)}`;
+    const why = reason === undefined ? undefined : REFUSED[reason];
+    return why === undefined ? `Declined: ${offer}` : `Refused: ${offer}, as ${why}`;
   }
 
   /** The transfer as a whole has failed. */
@@ -239,7 +361,8 @@ export class Words {
     told.lost = false;
     // That it was lost was said, and whoever receives can do nothing about it.
     if (lost && this.#options.side === 'receiver' && event.code === 'disconnected') return [];
-    return failureLines(event, this.#options.clean);
+    const about = this.several ? this.device(event.peer) : undefined;
+    return failureLines(event, this.#options.clean, about);
   }
 
   /** One line for each loss, however often it is tried again. */
@@ -264,7 +387,7 @@ export class Words {
 
   #skipped(
     told: Told,
-    { path, reason }: Extract<TransferEvent, { event: 'skipped' }>,
+    { peer, path, reason }: Extract<TransferEvent, { event: 'skipped' }>,
   ): readonly Line[] {
     const shown = (): string => this.#text(path);
     const { side, verbose } = this.#options;
@@ -273,22 +396,40 @@ export class Words {
       case 'unchanged':
       case 'identical':
         told.there += 1;
-        return verbose ? [detail(`There already: ${shown()}`)] : [];
+        return verbose ? [detail(this.#about(peer, `There already: ${shown()}`))] : [];
       case 'conflict':
         told.leftOut += 1;
-        return this.#named(
-          told,
-          'news',
-          () => `Left out: ${shown()} exists${there} with other content.`,
+        return this.#named(told, 'news', () =>
+          this.#about(peer, `Left out: ${shown()} exists${there} with other content.`),
         );
       case 'unsupported':
         told.leftOut += 1;
-        return this.#named(
-          told,
-          'news',
-          () => `Left out: ${shown()} is no file, folder or usable link.`,
+        return this.#named(told, 'news', () =>
+          this.#about(peer, `Left out: ${shown()} is no file, folder or usable link.`),
         );
     }
+  }
+
+  /** What a person wrote, so that no line of it can be taken for one of ours: indented, whatever it is. */
+  #message(text: string, from: string): readonly Line[] {
+    const { clean, columns = () => 80 } = this.#options;
+    const lines = text.replace(/(\r\n|[\r\n])$/, '').split(/\r\n|[\r\n]/);
+    const rows: string[] = [];
+    for (const line of lines.slice(0, MESSAGE_ROWS)) {
+      const shown = clean(line.replaceAll('\t', '    '), line.length * 4 + 1);
+      rows.push(...fold(shown, Math.max(20, columns() - INDENT.length - 1)));
+      if (rows.length > MESSAGE_ROWS) break;
+    }
+    const isCut = rows.length > MESSAGE_ROWS || lines.length > MESSAGE_ROWS;
+    return [
+      need(`Message from ${from}:`),
+      ...rows
+        .slice(0, MESSAGE_ROWS)
+        .map((row): Line => ({ weight: 'content', text: INDENT + row })),
+      ...(isCut
+        ? [need('There is more of it. To save a message: drop receive --as FILENAME')]
+        : []),
+    ];
   }
 
   /** A line for one file, as long as there are not too many of them; failures are counted apart. */
@@ -304,7 +445,7 @@ export class Words {
   #summary(summary: Summary, told: Told): Line | undefined {
     const { ok, files, bytes, sent, resumed, failed, ms, peer, kept = 0 } = summary;
     const receives = this.#options.side === 'receiver';
-    const what = `${formatCount(files, 'file')} (${formatBytes(bytes)})`;
+    const what = `${this.#counted(files, told.texts)} (${formatBytes(bytes)})`;
     const parts = resumed > 0 ? [`${formatBytes(resumed)} of it there already`] : [];
     const all = ok && told.there === files;
     const whole = all ? 'all of it there already' : `${told.there} there already`;
@@ -324,16 +465,23 @@ export class Words {
       return { weight: 'trouble', text: `Incomplete: ${arrived} arrived ${where}${note}.` };
     }
     // Its one line said it all.
-    if (receives && files === 1 && told.named === 1 && note === '') return undefined;
+    if (receives && files === 1 && told.named + told.texts === 1 && note === '') return undefined;
     const how = receives ? 'Received' : 'Sent';
     const where = `${receives ? 'from' : 'to'} ${this.device(peer)}`;
     return news(`${how} ${what} ${where} in ${formatDuration(ms)}${note}.`);
   }
 
+  /** `3 files`, `a message`, `3 files and a message`. */
+  #counted(files: number, texts: number): string {
+    const messages = texts === 1 ? 'a message' : formatCount(texts, 'message');
+    if (texts === 0) return formatCount(files, 'file');
+    return files === texts ? messages : `${formatCount(files - texts, 'file')} and ${messages}`;
+  }
+
   #told(transfer: string): Told {
     let told = this.#transfers.get(transfer);
     if (told === undefined) {
-      told = { named: 0, failures: 0, there: 0, leftOut: 0, lost: false };
+      told = { named: 0, failures: 0, texts: 0, there: 0, leftOut: 0, lost: false };
       this.#transfers.set(transfer, told);
     }
     return told;
@@ -344,11 +492,22 @@ export class Words {
   }
 }
 
+/** What a device of the list shares, if it does, as far as it has told us. */
+export function sharingOf(
+  { shares, offer }: Pick<Peer, 'shares' | 'offer'>,
+  clean: WordsOptions['clean'],
+): string[] {
+  if (!shares) return [];
+  return [`shares ${offer ? formatOffer(offer, (text) => clean(text, MAX_NAME)) : 'something'}`];
+}
+
 /** What was said of one transfer so far. */
 interface Told {
   /** Files that got a line, or would have, and those that failed. */
   named: number;
   failures: number;
+  /** Messages among what was delivered. */
+  texts: number;
   /** Files that needed not be sent, and those that could not. */
   there: number;
   leftOut: number;
@@ -364,7 +523,16 @@ const GOES_ON: ReadonlySet<string> = new Set([
   'progress',
   'saved',
   'skipped',
+  'text',
 ] satisfies TransferEvent['event'][]);
+
+/** Why something was refused without a question. */
+const REFUSED: Readonly<Record<string, string>> = {
+  refused: 'nobody can be asked here (see --yes, and drop trust)',
+  'too-large': 'it is larger than --max-size',
+  'one-file': '--stdout takes one single file',
+  busy: '--stdout takes one transfer',
+};
 
 /** From where a transfer goes on: a share of it, or an amount where nobody knows of how much. */
 function whereOf({ bytes, total }: Extract<TransferEvent, { event: 'resuming' }>): string {

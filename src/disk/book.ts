@@ -1,5 +1,5 @@
 import { mkdir, rm } from 'node:fs/promises';
-import { BlockList, isIP, isIPv6, SocketAddress } from 'node:net';
+import { BlockList, isIP, SocketAddress } from 'node:net';
 import { join } from 'node:path';
 import * as v from 'valibot';
 import type { PeerId } from '../events.ts';
@@ -158,8 +158,9 @@ function addressOf({ host, port }: Address): Address {
  */
 function spelling(host: string): string | undefined {
   const [bare = '', zone = ''] = host.split('%', 2);
-  if (isIP(bare) === 0 || NO_PEER.check(bare, isIPv6(bare) ? 'ipv6' : 'ipv4')) return undefined;
-  if (!isIPv6(bare)) return bare;
+  const isV6 = bare.includes(':');
+  if (isIP(bare) === 0 || NO_PEER.check(bare, isV6 ? 'ipv6' : 'ipv4')) return undefined;
+  if (!isV6) return bare;
   const short = new SocketAddress({ address: bare, family: 'ipv6' }).address;
   if (!/^fe[89ab]/.test(short)) return /^::ffff:([\d.]+)$/.exec(short)?.[1] ?? short;
   return ZONE.test(zone) ? `${short}%${zone}` : undefined;

@@ -158,7 +158,11 @@ const SUFFIXES: { readonly [platform in NodeJS.Platform]?: readonly string[] } =
 /** On processors that have SHA-256 built in and no wide registers, it is not. */
 function isFaster({ blake3 }: Library): boolean {
   const sample = new Uint8Array(SAMPLE);
-  return fastest(() => blake3(sample)) < fastest(() => hash('sha256', sample, 'buffer'));
+  try {
+    return fastest(() => blake3(sample)) < fastest(() => hash('sha256', sample, 'buffer'));
+  } catch {
+    return false; // One that does not work is none, and no reason to end a receiver that waits.
+  }
 }
 
 /** Milliseconds that it takes if nothing comes in between. */

@@ -1,15 +1,21 @@
 import { mkdirSync, type Stats } from 'node:fs';
 import { mkdir, realpath, rmdir, statfs } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join, resolve, sep } from 'node:path';
 import { DropError, type ErrorCode } from '../errors.ts';
 import type { PeerId } from '../events.ts';
 import { INBOX_MEMORY, MAX_COMPARED, RESERVE, RESERVED_SHARE } from '../limits.ts';
 import { equal } from '../protocol/bytes.ts';
 import { Few } from '../protocol/few.ts';
-import { type DataEntry, type Entry, type FileEntry, isName } from '../protocol/manifest.ts';
+import {
+  type DataEntry,
+  type Entry,
+  type FileEntry,
+  type FolderEntry,
+  isName,
+} from '../protocol/manifest.ts';
 import type { DigestName } from '../protocol/message.ts';
 import { type Platform, safeName } from '../protocol/names.ts';
-import type { Inbox, IncomingFile, Placement, Stored } from '../transfer/inbox.ts';
+import type { Inbox, IncomingFile, Placement, Stored, WholeFile } from '../transfer/inbox.ts';
 import { Digests } from './digests.ts';
 import { diskFailure, isSystemError, STORING } from './failure.ts';
 import {
@@ -29,10 +35,11 @@ import { Handles } from './handles.ts';
 import { Hashers } from './hashers.ts';
 import { isNamed, Landing } from './landing.ts';
 import type { Mark } from './mark.ts';
-import { Part, PartPool, type Start, storedTime } from './part.ts';
+import { type Attributes, Part, PartPool, removeOwn, type Start, storedTime } from './part.ts';
 import { platformHere } from './platform.ts';
 import type { Staging, Stagings } from './staging.ts';
 import { isInMemory, Syncs, syncFolder } from './sync.ts';
+import { Whole } from './whole.ts';
 
 /** What becomes of a file whose name is taken by one of other content. */
 export type OnConflict = 'rename' | 'skip' | 'overwrite' | 'newer';
@@ -150,6 +157,8 @@ class DiskInbox implements Inbox {
   /** What is in the parts that were read, or left by this transfer. */
   readonly #starts = new Map<string, Start>();
   readonly #commits = new Few<Promise<unknown>>();
+  /** When this transfer began, as the system tells the time. */
+  readonly #since = Date.now();
   #digest: DigestName = 'sha256';
   #closing: Promise<void> | undefined;
 
@@ -206,17 +215,12 @@ class DiskInbox implements Inbox {
     }
   }
 
-  async store(entry: FileEntry, bytes: Uint8Array, digest: Uint8Array): Promise<Stored> {
-    const part = new Part(this.#staging.whole(), this.#pool, this.#digest);
-    this.#parts.add(part);
-    try {
-      // Where not even one more file may be open, it has to wait, and so the bytes must be its own.
-      if (!part.writeWhole(bytes)) await part.write(new Uint8Array(bytes));
-      return await this.#committing(entry, part, digest);
-    } catch (error) {
-      await this.#discard(part); // So little is sooner sent again.
-      throw diskFailure(error, entry.path, STORING);
-    }
+  defer(folder: FolderEntry): void {
+    this.#landing.deferFolder(folder);
+  }
+
+  storeTogether(files: readonly WholeFile[]): Promise<(Stored | DropError)[]> {
+    return this.#committing(this.#storeTogether(files));
   }
 
   async open(entry: DataEntry, from: number): Promise<IncomingFile> {
@@ -230,7 +234,7 @@ class DiskInbox implements Inbox {
         return part.written;
       },
       write: (bytes) => part.write(bytes).catch(explain),
-      commit: (digest) => this.#committing(entry, part, digest).catch(explain),
+      commit: (digest) => this.#committing(this.#commit(entry, part, digest)).catch(explain),
       keep: () => this.#keep(part),
       discard: () => this.#discard(part).catch(explain),
     };
@@ -276,7 +280,8 @@ class DiskInbox implements Inbox {
 
   /**
    * Whether a file is here already. Size and time are enough only for one of its very name: many
-   * files have both in common.
+   * files have both in common. And not for one that came here meanwhile, from somebody else: two
+   * people may send the same template, filled in.
    */
   async #isHere(
     entry: FileEntry,
@@ -290,7 +295,9 @@ class DiskInbox implements Inbox {
       all,
       ({ stats }) => timeOf(stats) === storedTime(entry.mtime),
     );
-    const unchanged = sameTime.find(({ path }) => isNamed(path, entry));
+    const unchanged = sameTime.find(
+      ({ path, stats }) => isNamed(path, entry) && stats.ctimeMs < this.#since,
+    );
     if (unchanged !== undefined && !this.#checksum) {
       this.#landing.recognise(entry, unchanged);
       return 'unchanged';
@@ -363,38 +370,122 @@ class DiskInbox implements Inbox {
     this.#staging.end(part.path, false);
   }
 
-  #committing(entry: DataEntry, part: Part, digest: Uint8Array): Promise<Stored> {
-    const commit = this.#commit(entry, part, digest).finally(() => this.#commits.delete(commit));
-    this.#commits.add(commit);
-    return commit;
+  /** Whatever ends this inbox waits until that is over. */
+  #committing<T>(commit: Promise<T>): Promise<T> {
+    const over = commit.finally(() => this.#commits.delete(over));
+    this.#commits.add(over);
+    return over;
   }
 
   async #commit(entry: DataEntry, part: Part, digest: Uint8Array): Promise<Stored> {
-    const mode = (entry.mode ?? 0o666) & 0o777 & ~this.#umask;
-    const mtime = entry.kind === 'file' ? entry.mtime : Date.now();
-    const same = await part.seal(digest, { mode, mtime }, this.#mark);
+    const same = await part.seal(digest, this.#attributesOf(entry), this.#mark);
     if (!same) throw new DropError('corrupt', { path: entry.path });
-    const { folder, name, asOffered } = this.#landing.where(entry);
-    const replaces =
-      this.#replaces && asOffered && (await this.#replace(entry, folder, name, part));
-    const path = replaces
-      ? join(pathOf(folder), name)
-      : await this.#name(entry, folder, name, part, digest);
+    const landed = await this.#land({ entry, path: part.path, size: part.written, digest });
     this.#parts.delete(part);
     this.#staging.end(part.path, false);
-    this.#staging.drop(entry); // Other broken transfers may have left the start of it, too.
-    await Promise.all([this.#syncs.folder(dirname(path)), this.#landing.anchor(folder)]);
+    await this.#syncName(landed);
+    return this.#storedAt(landed, entry);
+  }
+
+  /** Each step is done for all of them before the next, so that what is waited for runs at once. */
+  async #storeTogether(files: readonly WholeFile[]): Promise<(Stored | DropError)[]> {
+    const { all, rest } = this.#writeTogether(files);
+    const mark = this.#mark;
+    if (mark) await forEach(all, ({ whole }) => mark(whole.path));
+    await forEach(all, ({ whole }) => whole.seal(this.#attributesOf(whole.entry)));
+    await this.#landTogether(all);
+    if (!this.#syncs.inMemory) await forEach(all, ({ landed }) => this.#syncName(landed as Landed));
+    const stored = all.map(({ whole, landed, failure }) =>
+      failure === undefined
+        ? this.#storedAt(landed as Landed, whole.entry)
+        : explained(failure, whole.entry),
+    );
+    return [...stored, ...(await this.#storeLater(rest))];
+  }
+
+  /** Writes as many as may be open; the rest must have bytes of its own, as it has to wait. */
+  #writeTogether(files: readonly WholeFile[]): { all: Storing[]; rest: readonly WholeFile[] } {
+    const all: Storing[] = [];
+    for (const [i, file] of files.entries()) {
+      const one: Storing = { whole: new Whole(file, this.#staging.whole(), this.#pool) };
+      try {
+        if (!one.whole.write(file.bytes, this.#digest))
+          return { all, rest: files.slice(i).map(owned) };
+      } catch (error) {
+        fail(one, error);
+      }
+      all.push(one);
+    }
+    return { all, rest: [] };
+  }
+
+  /** Gives small files their names: most have a folder in common, and names that are free. */
+  async #landTogether(all: readonly Storing[]): Promise<void> {
+    let inside: Folder | undefined;
+    let base = '';
+    await forEach(all, (one) => {
+      const { whole } = one;
+      const { folder, name } = this.#landing.where(whole.entry);
+      if (folder !== inside) base = checked(folder);
+      inside = folder;
+      const path = base.endsWith(sep) ? base + name : base + sep + name;
+      if (!giveName(whole.path, path))
+        return this.#land(whole).then((landed) => {
+          one.landed = landed;
+        });
+      this.#landing.claim(path, whole.entry);
+      this.#staging.drop(whole.entry);
+      one.landed = { folder, path };
+      return undefined;
+    });
+  }
+
+  async #storeLater([first, ...rest]: readonly WholeFile[]): Promise<(Stored | DropError)[]> {
+    if (first === undefined) return [];
+    const { entry, bytes, digest } = first;
+    const part = new Part(this.#staging.whole(), this.#pool, this.#digest);
+    this.#parts.add(part);
+    const storing = part.write(bytes).then(() => this.#commit(entry, part, digest));
+    const stored = await storing.catch(async (error: unknown) => {
+      await this.#discard(part); // So little is sooner sent again.
+      return explained(error, entry);
+    });
+    return [stored, ...(await this.#storeTogether(rest))];
+  }
+
+  #attributesOf(entry: DataEntry): Attributes {
+    const mode = (entry.mode ?? 0o666) & 0o777 & ~this.#umask;
+    const mtime = entry.kind === 'file' ? entry.mtime : Date.now();
+    return { mode, mtime };
+  }
+
+  #storedAt({ path }: Landed, entry: DataEntry): Stored {
     return { path, renamed: this.#landing.isRenamed(path, entry) };
   }
 
+  /** Makes the name of a file durable. */
+  async #syncName({ path, folder }: Landed): Promise<void> {
+    await Promise.all([this.#syncs.folder(dirname(path)), this.#landing.anchor(folder)]);
+  }
+
+  /** Gives a finished file its name, whatever is in its way. */
+  async #land(file: Finished): Promise<Landed> {
+    const { entry } = file;
+    const { folder, name, asOffered } = this.#landing.where(entry);
+    const replaces = this.#replaces && asOffered && (await this.#replace(file, folder, name));
+    const path = replaces ? join(pathOf(folder), name) : await this.#name(file, folder, name);
+    this.#staging.drop(entry); // Other broken transfers may have left the start of it, too.
+    return { path, folder };
+  }
+
   /** Puts a finished file in the place of what has its name, if that may be. */
-  async #replace(entry: DataEntry, folder: Folder, name: string, part: Part): Promise<boolean> {
+  async #replace({ entry, path: from }: Finished, folder: Folder, name: string): Promise<boolean> {
     if (!(await isSpelled(checked(folder), name))) return false;
     const found = this.#landing.inTheWay(entry);
     if (found !== undefined && this.#landing.isClaimed(found.path, entry)) return false;
     if (this.#onConflict === 'newer' && found !== undefined && !isNewer(entry, found)) return false;
     const path = join(checked(folder), name);
-    if (!takeName(part.path, path)) return false;
+    if (!takeName(from, path)) return false;
     this.#landing.claim(path, entry);
     return true;
   }
@@ -403,24 +494,19 @@ class DiskInbox implements Inbox {
    * Gives a finished file its name, or the first that is free; or none, if a file of the same
    * content has one of them already. Others may take the same names meanwhile.
    */
-  async #name(
-    entry: DataEntry,
-    folder: Folder,
-    name: string,
-    part: Part,
-    digest: Uint8Array,
-  ): Promise<string> {
+  async #name(file: Finished, folder: Folder, name: string): Promise<string> {
+    const { entry, path: from } = file;
     let free = name;
     for (let tries = 0; tries < MAX_TRIES; tries++) {
       const path = join(checked(folder), free);
-      if (giveName(part.path, path)) {
+      if (giveName(from, path)) {
         this.#landing.claim(path, entry);
         return path;
       }
-      const { same, free: next } = await this.#findSame(entry, folder, name, part.written, digest);
+      const { same, free: next } = await this.#findSame(file, folder, name);
       if (same !== undefined) {
         this.#landing.claim(same, entry);
-        await part.discard();
+        await removeOwn(from);
         return same;
       }
       free = next;
@@ -430,11 +516,9 @@ class DiskInbox implements Inbox {
 
   /** Looks for a file of this content, and for a name that is free. */
   async #findSame(
-    entry: DataEntry,
+    { entry, size, digest }: Finished,
     folder: Folder,
     name: string,
-    size: number,
-    digest: Uint8Array,
   ): Promise<{ same?: string; free: string }> {
     const compared = new Set<string>();
     for (;;) {
@@ -452,6 +536,64 @@ class DiskInbox implements Inbox {
       compared.add(next);
     }
   }
+}
+
+/** What is written, verified and synced, and where it lies until it has its name. */
+interface Finished {
+  readonly entry: DataEntry;
+  readonly path: string;
+  /** Bytes. */
+  readonly size: number;
+  readonly digest: Uint8Array;
+}
+
+/** Where a file has got its name. */
+interface Landed {
+  readonly path: string;
+  readonly folder: Folder;
+}
+
+/** One of several small files, and what has become of it. */
+interface Storing {
+  readonly whole: Whole;
+  landed?: Landed;
+  /** Whatever it is: what is begun with the others is ended first. */
+  failure?: unknown;
+}
+
+/** Takes a step with each that has not failed, and waits for those for which that has to be. */
+async function forEach(
+  all: readonly Storing[],
+  step: (one: Storing) => Promise<void> | undefined,
+): Promise<void> {
+  const waiting: Promise<void>[] = [];
+  for (const one of all) {
+    if (one.failure !== undefined) continue;
+    try {
+      const taken = step(one);
+      if (taken !== undefined) waiting.push(taken.catch((error) => fail(one, error)));
+    } catch (error) {
+      fail(one, error);
+    }
+  }
+  if (waiting.length > 0) await Promise.all(waiting);
+}
+
+/** So little is sooner sent again. */
+function fail(one: Storing, error: unknown): void {
+  one.failure = error;
+  one.whole.discard();
+}
+
+/** What went wrong with one file; anything else is not for it. */
+function explained(error: unknown, { path }: DataEntry): DropError {
+  const failure = diskFailure(error, path, STORING);
+  if (failure instanceof DropError) return failure;
+  throw failure;
+}
+
+function owned(file: WholeFile): WholeFile {
+  return { ...file, bytes: new Uint8Array(file.bytes) };
 }
 
 function partition<T>(all: readonly T[], isFirst: (one: T) => boolean): [T[], T[]] {

@@ -65,6 +65,8 @@ export class Landing {
   readonly #root: Place;
   /** By their offered paths, each after the one that it lies in. */
   readonly #places = new Map<string, OfferedPlace>();
+  /** By their offered paths, folders that are only needed once there is something to go into them. */
+  readonly #deferred = new Map<string, FolderEntry>();
   readonly #folderIds = new Set<string>();
   readonly #links = new Map<string, LinkEntry>();
   /** Where files were found that are stored already, and one of them each. */
@@ -103,11 +105,19 @@ export class Landing {
     if (this.#places.has(entry.path)) return;
     const parent = this.#placeOf(entry);
     const twin = this.#twinOf(entry, parent);
-    this.#remember(entry.path, twin);
+    if (!this.#deferred.has(entry.path)) this.#remember(entry.path, twin);
     const place: OfferedPlace = { entry, folder: undefined, twin };
     // It is not needed if all that it holds proves to be in the twin.
     if (twin === undefined || this.#isThere(entry, parent)) this.#make(place);
     this.#places.set(entry.path, place);
+    this.#deferred.delete(entry.path);
+  }
+
+  /** As `placeFolder`, once something in it is placed. Without memory for it nothing can be. */
+  deferFolder(entry: FolderEntry): void {
+    if (this.#memory <= 0 || this.#places.has(entry.path)) return;
+    this.#remember(entry.path);
+    this.#deferred.set(entry.path, entry);
   }
 
   placeLink(entry: LinkEntry): void {
@@ -251,6 +261,8 @@ export class Landing {
 
   #placeOf({ path }: Entry): Place {
     const parent = parentOf(path);
+    const deferred = this.#deferred.get(parent);
+    if (deferred !== undefined) this.placeFolder(deferred);
     const place = parent === '' ? this.#root : this.#places.get(parent);
     // It may have been offered when there was no memory left for it.
     if (place === undefined)

@@ -1,17 +1,6 @@
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  lstatSync,
-  openSync,
-  readlinkSync,
-  readSync,
-  type Stats,
-} from 'node:fs';
-import { type FileHandle, open, realpath, stat } from 'node:fs/promises';
-import { basename, join, sep } from 'node:path';
-import { setImmediate } from 'node:timers/promises';
-import { DropError, type ErrorCode } from '../errors.ts';
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { DropError } from '../errors.ts';
 import { MAX_CHUNK, MAX_WHOLE } from '../limits.ts';
 import { equal } from '../protocol/bytes.ts';
 import {
@@ -19,91 +8,59 @@ import {
   type Entry,
   type FileEntry,
   isName,
-  isPath,
   parentOf,
-  rootOf,
   type StreamEntry,
-  staysInside,
 } from '../protocol/manifest.ts';
-import type { DigestName, Kept } from '../protocol/message.ts';
-import { numbered, type Platform } from '../protocol/names.ts';
+import { type DigestName, type Kept, OLDEST } from '../protocol/message.ts';
 import type { Block, Outbox, Unsendable, Whole } from '../transfer/outbox.ts';
 import { BLOCKS_IN_FLIGHT } from '../transfer/outflow.ts';
-import { diskFailure, isSystemError } from './failure.ts';
+import { diskFailure } from './failure.ts';
 import { type Hasher, Hashers } from './hashers.ts';
-import { Listing } from './listing.ts';
-import { NO_FOLLOW, NO_WAIT, platformHere } from './platform.ts';
+import { changed, ensureOffered, READ_FLAGS, READING, readBlock } from './offered.ts';
 import { Stream } from './stream.ts';
+import { openTree, type Tree, type TreeOptions } from './tree.ts';
 
-export interface OutboxOptions {
-  readonly platform?: Platform | undefined;
+export interface OutboxOptions extends TreeOptions {
   /** One thing more to send: what comes from `source`, offered as a file of this name. */
   readonly stream?:
     | { readonly name: string; readonly source: AsyncIterable<Uint8Array> }
     | undefined;
   readonly hashers?: Hashers | undefined;
-  /** Names of what is to be looked at that are held so that they can be sorted. */
-  readonly sorted?: number | undefined;
 }
 
-/**
- * Opens the files and folders at `paths` for sending. A path that is a link is followed. Throws
- * `missing` or `unreadable`, with the path as it was given, if one of them is not there.
- */
+/** Opens the files and folders at `paths` for sending. Throws like `openTree`. */
 export async function openOutbox(
   paths: readonly string[],
-  {
-    platform = platformHere(),
-    stream,
-    hashers = new Hashers(),
-    sorted = MAX_SORTED,
-  }: OutboxOptions = {},
+  { stream, hashers = new Hashers(), ...options }: OutboxOptions = {},
 ): Promise<Outbox> {
   if (stream !== undefined && !isName(stream.name))
     throw new DropError('usage', {
       message: 'This cannot be the name of a file.',
       path: stream.name,
     });
-  const sources = new Map<string, string>();
-  for (const path of paths) {
-    const { source, name: given } = await locate(path);
-    const name = offered(given || NAME_OF_THE_DISK, platform);
-    sources.set(freeName(sources, name), source);
-  }
-  const settings = { platform, hashers, sorted };
-  if (stream === undefined) return new DiskOutbox(sources, undefined, settings);
-  const name = freeName(sources, offered(stream.name, platform));
-  return new DiskOutbox(sources, new Stream(name, stream.source), settings);
+  const tree = await openTree(paths, options);
+  if (stream === undefined) return new DiskOutbox(tree, undefined, hashers);
+  return new DiskOutbox(tree, new Stream(tree.freeName(stream.name), stream.source), hashers);
 }
 
 class DiskOutbox implements Outbox {
   readonly roots: readonly string[];
+  readonly version = OLDEST;
   readonly small = MAX_WHOLE;
-  /** Where each root lies. */
-  readonly #sources: ReadonlyMap<string, string>;
+  readonly #tree: Tree;
   readonly #stream: Stream | undefined;
-  readonly #platform: Platform;
   readonly #hashers: Hashers;
-  readonly #sorted: number;
-  /** The folders that a walk is in. */
-  readonly #entered = new Set<Listing>();
   #digest: DigestName = 'sha256';
   /** The rings that no read is using. */
   readonly #rings: Ring[] = [];
   /** For small files. */
   readonly #wholes = new Ring(MAX_CHUNK);
 
-  constructor(
-    sources: ReadonlyMap<string, string>,
-    stream: Stream | undefined,
-    { platform, hashers, sorted }: { platform: Platform; hashers: Hashers; sorted: number },
-  ) {
-    this.roots = [...sources.keys(), ...(stream ? [stream.path] : [])];
-    this.#sources = sources;
+  constructor(tree: Tree, stream: Stream | undefined, hashers: Hashers) {
+    this.roots = [...tree.roots, ...(stream ? [stream.path] : [])];
+    this.#tree = tree;
     this.#stream = stream;
-    this.#platform = platform;
     this.#hashers = hashers;
-    this.#sorted = sorted;
   }
 
   get digests(): readonly DigestName[] {
@@ -115,24 +72,9 @@ class DiskOutbox implements Outbox {
     this.#digest = digest;
   }
 
-  async *entries(): AsyncGenerator<Entry | Unsendable, void, undefined> {
-    for (const root of this.roots) {
-      /** The folders that it is in, each in the one before. */
-      const way: Way[] = [];
-      let looks = 0;
-      try {
-        for (let next: Next = root; next !== undefined; next = this.#next(way)) {
-          // Among a million sockets there is nothing to offer, and others want their turn.
-          if (++looks % LOOKS === 0) await setImmediate();
-          const entry = typeof next === 'string' ? this.#look(next) : next;
-          yield entry;
-          const failure = entry.kind === 'folder' ? this.#enter(entry.path, way) : undefined;
-          if (failure !== undefined) yield failure;
-        }
-      } finally {
-        for (const { listing } of way) this.#leave(listing);
-      }
-    }
+  entries(): AsyncGenerator<Entry | Unsendable, void, undefined> {
+    // Each entry that is handed on is waited for once more, and there may be a million.
+    return this.#stream ? withStream(this.#tree, this.#stream) : this.#tree.entries();
   }
 
   read(
@@ -150,7 +92,7 @@ class DiskOutbox implements Outbox {
     let filled = 0;
     const read = files.map((entry) =>
       this.#attempt(entry, () => {
-        const bytes = readWhole(entry, this.#sourceOf(entry.path), block.subarray(filled));
+        const bytes = readWhole(entry, this.#tree.sourceOf(entry.path), block.subarray(filled));
         filled += bytes.length;
         return bytes;
       }),
@@ -162,7 +104,7 @@ class DiskOutbox implements Outbox {
       if (bytes instanceof DropError) return bytes;
       return this.#attempt(entry, () => {
         const folder = parentOf(entry.path);
-        if (folder !== inside) this.#ensureInside(entry.path);
+        if (folder !== inside) this.#tree.ensureInside(entry.path);
         inside = folder;
         return { bytes, digest: this.#hashers.of(this.#digest, bytes) };
       });
@@ -179,10 +121,10 @@ class DiskOutbox implements Outbox {
     try {
       if (entry.size <= MAX_CHUNK)
         return this.#hashers.of(this.#digest, this.#readAtOnce(entry, block));
-      const file = await open(this.#sourceOf(entry.path), FLAGS);
+      const file = await open(this.#tree.sourceOf(entry.path), READ_FLAGS);
       try {
         ensureOffered(entry, await file.stat());
-        this.#ensureInside(entry.path);
+        this.#tree.ensureInside(entry.path);
         const hash = this.#hashers.begin(this.#digest);
         await hashStart(hash, entry, entry.size, file, block, signal);
         ensureOffered(entry, await file.stat());
@@ -197,79 +139,7 @@ class DiskOutbox implements Outbox {
 
   async close(): Promise<void> {
     this.#stream?.close();
-    for (const listing of this.#entered) this.#leave(listing);
-  }
-
-  #look(path: string): Entry | Unsendable {
-    if (!isPath(path)) return unsendable(path, 'unsafe-name');
-    if (path === this.#stream?.path) return { kind: 'stream', path };
-    const source = this.#sourceOf(path);
-    try {
-      // On a warm disk the call takes a microsecond; to hand it to another thread takes ten.
-      const found = lstatSync(source);
-      const mtime = timeOf(found);
-      const mode = this.#platform === 'windows' ? {} : { mode: found.mode & 0o777 };
-      if (found.isFile()) return { kind: 'file', path, size: found.size, mtime, ...mode };
-      if (found.isDirectory()) return { kind: 'folder', path, mtime, ...mode };
-      const target = found.isSymbolicLink() ? this.#targetOf(source) : undefined;
-      if (target === undefined || !staysInside(path, target))
-        return unsendable(path, 'unsupported');
-      return { kind: 'link', path, target };
-    } catch (error) {
-      return unsendableFor(error, path);
-    }
-  }
-
-  #targetOf(source: string): string | undefined {
-    const target = decode(readlinkSync(source, 'buffer'));
-    if (target === undefined) return undefined;
-    return offered(
-      this.#platform === 'windows' ? target.replaceAll('\\', '/') : target,
-      this.#platform,
-    );
-  }
-
-  /** Goes into a folder, or says why it cannot. */
-  #enter(path: string, way: Way[]): Unsendable | undefined {
-    const held = way.reduce((sum, { listing }) => sum + listing.held, 0);
-    let listing: Listing | undefined;
-    try {
-      listing = new Listing(this.#sourceOf(path), Math.max(0, this.#sorted - held));
-      this.#ensureInside(path, path);
-      this.#entered.add(listing);
-      way.push({ path, listing });
-      return undefined;
-    } catch (error) {
-      listing?.close();
-      return unsendableFor(error, path);
-    }
-  }
-
-  #leave(listing: Listing): void {
-    listing.close();
-    this.#entered.delete(listing);
-  }
-
-  /** What comes next in the innermost folder that has something left. */
-  #next(way: Way[]): Next {
-    for (let last = way.at(-1); last !== undefined; last = way.at(-1)) {
-      const { path, listing } = last;
-      let failure: Unsendable | undefined;
-      try {
-        const name = listing.next();
-        if (name !== undefined) {
-          const text = decode(name);
-          if (text === undefined) return unsendable(`${path}/${name.toString()}`, 'unsafe-name');
-          return `${path}/${offered(text, this.#platform)}`;
-        }
-      } catch (error) {
-        failure = unsendableFor(error, path);
-      }
-      this.#leave(listing);
-      way.pop();
-      if (failure !== undefined) return failure;
-    }
-    return undefined;
+    this.#tree.close();
   }
 
   /** What reading a file gives, or why it cannot be read. */
@@ -320,8 +190,8 @@ class DiskOutbox implements Outbox {
   }
 
   #readAtOnce(entry: FileEntry, block: Buffer): Uint8Array {
-    const bytes = readWhole(entry, this.#sourceOf(entry.path), block);
-    this.#ensureInside(entry.path);
+    const bytes = readWhole(entry, this.#tree.sourceOf(entry.path), block);
+    this.#tree.ensureInside(entry.path);
     return bytes;
   }
 
@@ -331,10 +201,10 @@ class DiskOutbox implements Outbox {
     ring: Ring,
     signal: AbortSignal,
   ): AsyncGenerator<Block, Uint8Array, undefined> {
-    const file = await open(this.#sourceOf(entry.path), FLAGS);
+    const file = await open(this.#tree.sourceOf(entry.path), READ_FLAGS);
     try {
       ensureOffered(entry, await file.stat());
-      this.#ensureInside(entry.path);
+      this.#tree.ensureInside(entry.path);
       let hash = this.#hashers.begin(this.#digest);
       let offset = kept?.size ?? 0;
       await hashStart(hash, entry, offset, file, ring.block, signal);
@@ -357,46 +227,19 @@ class DiskOutbox implements Outbox {
     }
   }
 
-  /**
-   * Throws `changed` if a folder on the way to what was opened is a link by now, which may lead
-   * anywhere: whoever may write into what is sent must not have us send what only we may read.
-   */
-  #ensureInside(path: string, folder = parentOf(path)): void {
-    for (let at = folder; at !== ''; at = parentOf(at))
-      if (lstatSync(this.#sourceOf(at)).isSymbolicLink()) throw changed({ path });
-  }
-
   #streamOf({ path }: StreamEntry): Stream {
     if (this.#stream?.path !== path) throw new DropError('missing', { path });
     return this.#stream;
   }
-
-  #sourceOf(path: string): string {
-    const root = rootOf(path);
-    const source = this.#sources.get(root) as string;
-    const rest = path.slice(root.length);
-    // There is nothing to tidy in either, and to look for it takes longer than the call that follows.
-    return sep === '/' && source !== sep ? source + rest : join(source, rest);
-  }
 }
 
-/** A folder that the walk is in. */
-interface Way {
-  readonly path: string;
-  readonly listing: Listing;
+async function* withStream(
+  tree: Tree,
+  { path }: Stream,
+): AsyncGenerator<Entry | Unsendable, void, undefined> {
+  yield* tree.entries();
+  yield { kind: 'stream', path };
 }
-
-/** What the walk looks at next: a path, or what it cannot look at; undefined at the end. */
-type Next = string | Unsendable | undefined;
-
-/**
- * Names that a walk holds at most, in all folders that it is in, to sort them. Bounds its memory,
- * whatever somebody put into a folder.
- */
-const MAX_SORTED = 4096;
-
-/** Looks between two moments in which others get their turn. */
-const LOOKS = 1024;
 
 /**
  * Memory to read into, piece after piece. A piece is used again when two others were: one of these is
@@ -456,48 +299,6 @@ async function* readAhead(
   }
 }
 
-/** Where a path leads, absolute and without a link, and the name that the person used for it. */
-async function locate(path: string): Promise<{ source: string; name: string }> {
-  try {
-    const source = await realpath(path).catch(async (error) => {
-      await stat(path); // A pipe that a shell made lies nowhere, but is there.
-      if (isSystemError(error, 'ENOENT')) return path;
-      throw error;
-    });
-    const name = basename(path);
-    // What `.` and `..` are called, only the disk knows: they may lie behind a link.
-    return { source, name: name === '.' || name === '..' ? basename(source) : name };
-  } catch (error) {
-    throw diskFailure(error, path, { ...READING, ELOOP: 'missing' });
-  }
-}
-
-/** What `/` is offered as. */
-const NAME_OF_THE_DISK = 'disk';
-
-/** A name as it is offered. macOS hands out decomposed letters, which others show as two. */
-function offered(name: string, platform: Platform): string {
-  return platform === 'darwin' ? name.normalize('NFC') : name;
-}
-
-function freeName(taken: ReadonlyMap<string, string>, name: string): string {
-  let free = name;
-  for (let n = 1; taken.has(free); n++) free = numbered(name, n);
-  return free;
-}
-
-/** A name as text; undefined if it is none, for it could not be found again by it. */
-function decode(name: Buffer): string | undefined {
-  const text = name.toString();
-  return Buffer.from(text).equals(name) ? text : undefined;
-}
-
-const FLAGS = constants.O_RDONLY | NO_WAIT | NO_FOLLOW;
-
-function timeOf({ mtimeMs }: Stats): number {
-  return Math.round(mtimeMs);
-}
-
 /** Hashes the first `size` bytes. */
 async function hashStart(
   hash: Hasher,
@@ -517,7 +318,7 @@ async function hashStart(
 
 /** The bytes of a file that fits into the block. Without another thread, as in `#look`. */
 function readWhole(entry: FileEntry, source: string, block: Buffer): Uint8Array {
-  const file = openSync(source, FLAGS);
+  const file = openSync(source, READ_FLAGS);
   try {
     let length = 0;
     while (length < entry.size) {
@@ -531,46 +332,3 @@ function readWhole(entry: FileEntry, source: string, block: Buffer): Uint8Array 
     closeSync(file);
   }
 }
-
-async function readBlock(
-  entry: FileEntry,
-  file: FileHandle,
-  block: Buffer,
-  offset: number,
-  end: number,
-): Promise<Uint8Array> {
-  const length = Math.min(block.length, end - offset);
-  const { bytesRead } = await file.read(block, 0, length, offset);
-  if (bytesRead === 0) throw changed(entry);
-  return block.subarray(0, bytesRead);
-}
-
-function ensureOffered(entry: FileEntry, found: Stats): void {
-  if (!found.isFile() || found.size !== entry.size || timeOf(found) !== entry.mtime)
-    throw changed(entry);
-}
-
-function changed({ path }: Pick<FileEntry, 'path'>): DropError {
-  return new DropError('changed', { path });
-}
-
-function unsendable(path: string, reason: Unsendable['reason']): Unsendable {
-  return { kind: 'unsendable', path, reason };
-}
-
-function unsendableFor(error: unknown, path: string): Unsendable {
-  const failure = diskFailure(error, path, READING);
-  if (failure instanceof DropError) return unsendable(path, failure.code);
-  throw failure;
-}
-
-const READING: Readonly<Record<string, ErrorCode>> = {
-  EACCES: 'unreadable',
-  EPERM: 'unreadable',
-  EIO: 'unreadable',
-  // It was a file when it was offered, and is a link, a folder or a socket now.
-  ELOOP: 'changed',
-  EISDIR: 'changed',
-  ESPIPE: 'changed',
-  ENXIO: 'changed',
-};

@@ -90,20 +90,6 @@ export class Part {
     }
   }
 
-  /**
-   * Writes all bytes of a small file at once. Says false, and writes nothing, if no more files may be
-   * open just now.
-   */
-  writeWhole(bytes: Uint8Array): boolean {
-    const file = this.#pool.handles.openAtOnce(() => create(this.path));
-    if (file === undefined) return false;
-    this.#file = file;
-    writeAtOnce(file, bytes, 0);
-    this.#whole = this.#pool.hashers.of(this.#name, bytes);
-    this.#offset = this.#written = bytes.length;
-    return true;
-  }
-
   /** Writes what is left, and syncs it if it is what was sent; else it says false. */
   seal(digest: Uint8Array, attributes: Attributes, mark?: Mark): Promise<boolean> {
     this.#sealing = this.#seal(digest, attributes, mark);
@@ -130,9 +116,7 @@ export class Part {
   async discard(): Promise<void> {
     if (this.#ended) return;
     await this.#end();
-    await rm(this.path, { force: true }).catch((error) => {
-      if (!isSystemError(error)) throw error;
-    });
+    await removeOwn(this.path);
   }
 
   async #end(): Promise<void> {
@@ -253,12 +237,20 @@ export class PartPool {
  */
 export function setAttributes(file: number, { mode, mtime }: Attributes): void {
   const time = new Date(storedTime(mtime));
-  for (const set of [() => fchmodSync(file, mode), () => futimesSync(file, time, time)])
-    try {
-      set();
-    } catch (error) {
-      if (!isSystemError(error, 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EINVAL')) throw error;
-    }
+  try {
+    fchmodSync(file, mode);
+  } catch (error) {
+    ensureImpossible(error);
+  }
+  try {
+    futimesSync(file, time, time);
+  } catch (error) {
+    ensureImpossible(error);
+  }
+}
+
+function ensureImpossible(error: unknown): void {
+  if (!isSystemError(error, 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EINVAL')) throw error;
 }
 
 /** What becomes of a time that was offered, in milliseconds since 1970. */
@@ -266,12 +258,20 @@ export function storedTime(mtime: number): number {
   return Math.min(Math.max(mtime, FIRST_TIME), LAST_TIME);
 }
 
-/** Nothing may lie there, a link least of all. */
-function create(path: string): number {
+/** Opens a new file for writing. Nothing may lie there, a link least of all. */
+export function create(path: string): number {
   return openSync(path, constants.O_CREAT | constants.O_EXCL | constants.O_RDWR | NO_FOLLOW, 0o600);
 }
 
-function writeAtOnce(file: number, bytes: Uint8Array, offset: number): void {
+/** Removes it, if that can be. */
+export async function removeOwn(path: string): Promise<void> {
+  await rm(path, { force: true }).catch((error) => {
+    if (!isSystemError(error)) throw error;
+  });
+}
+
+/** Writes all bytes without another thread. */
+export function writeAtOnce(file: number, bytes: Uint8Array, offset: number): void {
   for (let at = 0; at < bytes.length; )
     at += writeSync(file, bytes, at, bytes.length - at, offset + at);
 }

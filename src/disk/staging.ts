@@ -15,7 +15,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { mkdir, opendir, readdir } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename, join, sep } from 'node:path';
 import * as v from 'valibot';
 import type { PeerId } from '../events.ts';
 import { KEPT_FOR, MAX_CLAIMED, MAX_MADE, MAX_PARTS, MAX_STAGINGS } from '../limits.ts';
@@ -84,6 +84,15 @@ export class Stagings {
       const draft = join(this.#index, name);
       const [, pid, start] = DRAFT.exec(name) ?? [];
       if (pid !== undefined && !this.#isAlive(Number(pid), start)) rmSync(draft, { force: true });
+    }
+  }
+
+  /** Removes the parts that these peers left and nobody holds, however young they are. */
+  async forget(peers: ReadonlySet<string>): Promise<void> {
+    if (peers.size === 0) return;
+    for (const record of await this.#loose()) {
+      const held = peers.has(record.peer) ? this.#take(record) : undefined;
+      if (held !== undefined) (await Staging.open([held], Number.POSITIVE_INFINITY)).close();
     }
   }
 
@@ -220,7 +229,7 @@ export class Staging {
 
   /** Where a small file goes that is here as a whole: there will be nothing to go on with. */
   whole(): string {
-    return join(this.#held[0].path, `${this.#tag}.${this.#wholes++}.whole`);
+    return `${this.#held[0].path}${sep}${this.#tag}.${this.#wholes++}.whole`;
   }
 
   /** Somebody goes on writing a part. */

@@ -30,7 +30,8 @@ export async function syncFolder(path: string, handles = new Handles()): Promise
  */
 export class Syncs {
   readonly #handles: Handles;
-  readonly #inMemory: boolean;
+  /** Whether there is nothing to wait for. */
+  readonly inMemory: boolean;
   readonly #running = new Map<string, Promise<void>>();
   readonly #next = new Map<string, Promise<void>>();
   /** More at once would not make the disk any faster. */
@@ -38,12 +39,12 @@ export class Syncs {
 
   constructor(handles: Handles, { inMemory = false } = {}) {
     this.#handles = handles;
-    this.#inMemory = inMemory;
+    this.inMemory = inMemory;
   }
 
   /** Resolves when what an open file has is durable. */
   async file(file: number): Promise<void> {
-    if (!this.#inMemory) await syncFile(file);
+    if (!this.inMemory) await syncFile(file);
   }
 
   /**
@@ -51,7 +52,7 @@ export class Syncs {
    * same turn, or while it is being synced, shares the next sync with all others that do.
    */
   folder(path: string): Promise<void> {
-    if (this.#inMemory) return DONE;
+    if (this.inMemory) return DONE;
     const planned = this.#next.get(path);
     if (planned !== undefined) return planned;
     const next = this.#after(this.#running.get(path), path);

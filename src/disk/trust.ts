@@ -26,9 +26,14 @@ export interface KnownPeer extends Device {
   readonly lastSeen: string;
 }
 
+/** The peers in the trust store in `home`, in the order of their names; none where there is no store. */
+export function peersIn(home: string): Promise<KnownPeer[]> {
+  return new TrustStore(folderIn(home)).all();
+}
+
 /** Opens the trust store in `home`. */
 export async function openTrustStore(home: string): Promise<TrustStore> {
-  const folder = join(home, 'peers');
+  const folder = folderIn(home);
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 });
   } catch (error) {
@@ -234,9 +239,14 @@ export class TrustStore {
     try {
       return await this.#folder.ids();
     } catch (error) {
+      if (isSystemError(error, 'ENOENT')) return [];
       throw diskFailure(error, this.#folder.path);
     }
   }
+}
+
+function folderIn(home: string): string {
+  return join(home, 'peers');
 }
 
 /** Several times what one record takes. */

@@ -72,7 +72,7 @@ export async function lookAround(
   const { interfaces } = options;
   const visitors = new Set<string>();
   const porch = new Porch(guest.identity, {
-    card: { run: newRun(), name: guest.name, part: 'chooser' },
+    card: { run: newRun(), name: guest.name, part: 'chooser', way: 'send' },
     interfaces,
     // The one of drop receive is the one that matters.
     ports: PORTS.filter((port) => KNOCK_PORTS.includes(port)),

@@ -1,4 +1,4 @@
-import { BlockList, isIP, isIPv6, SocketAddress } from 'node:net';
+import { BlockList, isIP, isIPv6 as nodeIsIPv6, SocketAddress } from 'node:net';
 import { DropError } from '../errors.ts';
 import { type Clock, systemClock } from './clock.ts';
 import type { Link } from './links.ts';
@@ -31,6 +31,11 @@ export function parseAddress(text: string): { host: string; port?: number } | un
   if (digits === undefined) return { host };
   const port = Number(digits);
   return port >= 1 && port <= 65535 ? { host, port } : undefined;
+}
+
+/** As Node tells it; but to make that ready takes 5 ms, and most that is asked about has no colons. */
+function isIPv6(text: string): boolean {
+  return text.split(':', 3).length === 3 && nodeIsIPv6(text);
 }
 
 /** Labels of at most 63 characters, in any script (RFC 1123; resolvers encode the rest). */

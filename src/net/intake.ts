@@ -1,7 +1,6 @@
 /**
- * Bytes that came over a socket and that nobody has heard yet. Where the socket can be told where to
- * put them, those that come together lie side by side and are handed on in one piece, in memory
- * that is used again and again; else they are handed on as they come.
+ * Bytes that came over a socket and that nobody has heard yet. Those that come together lie side by
+ * side and are handed on in one piece, in memory that is used again and again.
  */
 export class Intake {
   readonly #waiting: Stretch[] = [];
@@ -40,10 +39,13 @@ export class Intake {
     this.#length += count;
   }
 
-  /** Bytes that came in memory of their own. */
-  add(slab: Buffer): void {
-    this.#waiting.push({ slab, start: 0, end: slab.length });
-    this.#length += slab.length;
+  /** Bytes that came in memory of their own, where the socket cannot be told where to put them. */
+  add(bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.length; at += MAX_RECORD) {
+      const record = bytes.subarray(at, at + MAX_RECORD);
+      this.space().set(record);
+      this.filled(record.length);
+    }
   }
 
   /** The bytes that came first, if any wait. Those of the call before may be overwritten now. */

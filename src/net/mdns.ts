@@ -1,8 +1,8 @@
 import { isIP } from 'node:net';
 import * as v from 'valibot';
 import { MAX_ANNOUNCED_ADDRESSES, MAX_NEWS } from '../limits.ts';
-import { decodeKnock, encodeKnock, type Knock } from '../protocol/knock.ts';
-import type { Intent } from '../protocol/message.ts';
+import type { Way } from '../protocol/card.ts';
+import { decodeKnock, encodeKnock, type Knock, type KnockIntent } from '../protocol/knock.ts';
 import { clip, deviceName } from '../protocol/names.ts';
 import { candidates, canonical, onLink, type Vantage } from './addresses.ts';
 import { type Clock, systemClock } from './clock.ts';
@@ -28,7 +28,15 @@ export interface Announcement {
   /** This process, see `RUN`. Nothing that is announced outlives it but the name. */
   readonly run: string;
   readonly port: number;
+  /** What it can be chosen for; by default to be sent to. */
+  readonly way?: Way | undefined;
 }
+
+/**
+ * What the record of a process says first. Whoever knows receivers alone reads nothing behind
+ * another `v`, so that no list has a device in it that cannot be sent to.
+ */
+const KINDS = { send: '1', get: '2' } as const satisfies Record<Way, string>;
 
 /** When an announcement is repeated, in milliseconds. */
 const ANNOUNCED_AGAIN = [250, 1000];
@@ -51,7 +59,7 @@ export interface Announcer {
  * is aborted. That nothing is reported does not mean that anybody hears it.
  */
 export function announce(announcement: Announcement, options: AnnounceOptions = {}): Announcer {
-  const { run, port } = announcement;
+  const { run, port, way = 'send' } = announcement;
   const { clock = systemClock } = options;
   const name = deviceName(announcement.name) || 'drop';
   const voices = speakOnLinks(
@@ -67,7 +75,7 @@ export function announce(announcement: Announcement, options: AnnounceOptions = 
         host: `drop-${run}.local`,
         // A probe takes a second, and any stranger could answer it to keep us from announcing.
         probe: false,
-        txt: { v: '1', id: run, n: name },
+        txt: { v: KINDS[way], id: run, n: name },
       });
       // The library asks the system for its addresses each time, which throws where nobody can
       // catch it when there are no handles left. On one link they are always the same.
@@ -109,7 +117,7 @@ export interface HeardKnock extends Knock {
 
 export interface Knocker {
   /** Knocks at an announcer, again and again until it is called off. */
-  at(to: string, intent: Intent): () => void;
+  at(to: string, intent: KnockIntent): () => void;
   close(): Promise<void>;
 }
 
@@ -117,7 +125,7 @@ export interface Knocker {
 export function knocker(port: number, options: VoiceOptions = {}): Knocker {
   const { clock = systemClock } = options;
   const voices = new Set<Voice>();
-  const knocks = new Set<{ readonly record: DnsRecord; readonly intent: Intent }>();
+  const knocks = new Set<{ readonly record: DnsRecord; readonly intent: KnockIntent }>();
   let cancel = () => {};
   const say = (round: number) => {
     cancel();
@@ -151,7 +159,9 @@ export function knocker(port: number, options: VoiceOptions = {}): Knocker {
 }
 
 /** What one packet holds: those whom somebody chose, and of the others some, each time others. */
-function inTurn(knocks: Set<{ readonly record: DnsRecord; readonly intent: Intent }>): DnsRecord[] {
+function inTurn(
+  knocks: Set<{ readonly record: DnsRecord; readonly intent: KnockIntent }>,
+): DnsRecord[] {
   const all = [...knocks];
   const chosen = all.filter(({ intent }) => intent !== 'look').slice(-MAX_KNOCKS);
   const others = all.filter(({ intent }) => intent === 'look').slice(0, MAX_KNOCKS - chosen.length);
@@ -278,7 +288,11 @@ const Heard = v.object({
       v.check((address) => isIP(address) !== 0),
     ),
   }),
-  txt: v.object({ v: v.literal('1'), id: v.pipe(v.string(), v.regex(RUN)), n: v.string() }),
+  txt: v.object({
+    v: v.picklist(Object.values(KINDS)),
+    id: v.pipe(v.string(), v.regex(RUN)),
+    n: v.string(),
+  }),
 });
 
 function sightingOf(service: unknown, here: Vantage): Spoken | undefined {
@@ -293,6 +307,7 @@ function sightingOf(service: unknown, here: Vantage): Spoken | undefined {
     heard: 'announcement',
     run: heard.txt.id,
     name: deviceName(heard.txt.n),
+    way: heard.txt.v === KINDS.get ? 'get' : 'send',
     port: heard.port,
     from,
     hosts: candidates({ from, addresses }, here),

@@ -1,7 +1,7 @@
 import type { PeerId } from '../events.ts';
 import { MAX_KNOCKED, MAX_LINES, MAX_STRANGE_LINES } from '../limits.ts';
 import type { Card } from '../protocol/card.ts';
-import type { Intent } from '../protocol/message.ts';
+import type { KnockIntent } from '../protocol/knock.ts';
 import { Channel } from '../transfer/channel.ts';
 import { canonical } from './addresses.ts';
 import { keepLine } from './line.ts';
@@ -30,7 +30,7 @@ export interface Caller {
 }
 
 export interface PorchOptions extends VoiceOptions {
-  /** This process, as it says to those who come. */
+  /** This process, as it says to those who come. They must be there for what it wants. */
   readonly card: Card;
   /** Whether a device may wait here though nobody knocked at it. */
   readonly welcomes: (card: ProvenCard, remote: string) => Promise<boolean>;
@@ -80,7 +80,7 @@ export class Porch {
   }
 
   /** Asks an announcer, by its run or an address of its, to come; again and again until closed. */
-  async knock(to: string, intent: Intent): Promise<void> {
+  async knock(to: string, intent: KnockIntent): Promise<void> {
     const key = `${to} ${intent}`;
     if (this.#knocks.has(key)) return;
     if (this.#knocks.size >= MAX_KNOCKED) this.#giveUpOne();
@@ -179,7 +179,8 @@ export class Porch {
       const known = await this.#options.welcomes(proven, connection.remote);
       const called = this.#met.has(processOf(proven)) || this.#knockedAt(card, connection.remote);
       const expected = known || called;
-      if (card.part !== 'announcer' || !expected) return connection.destroy();
+      const isWanted = card.part === 'announcer' && card.way === this.#options.card.way;
+      if (!isWanted || !expected) return connection.destroy();
       this.#hold({ card: proven, connection, channel, known });
     } catch {
       connection.destroy(); // A stranger that breaks the rules is none of anybody's concern.

@@ -7,6 +7,9 @@ export const PORTS: readonly number[] = [
   0,
 ];
 
+/** Where a device listens most likely: whoever receives and shares at once does so at two ports. */
+export const FIRST_PORTS: readonly number[] = PORTS.slice(0, 2);
+
 /**
  * Where a chooser listens for those whom it cannot dial: they go to no other port. From the last
  * one down, so that the first stay for those who receive.

@@ -1,4 +1,5 @@
 import type { Cause, LinkReport, SilentEvent } from '../events.ts';
+import type { Way } from '../protocol/card.ts';
 import { forTerminal } from '../protocol/names.ts';
 import { canonical } from './addresses.ts';
 import { type Link, tunnelInterfaces, virtualInterfaces } from './links.ts';
@@ -130,7 +131,10 @@ export function likelyCause(
   links: readonly LinkReport[],
   silent: readonly SilentEvent[],
   around: Surroundings = surroundings(),
+  way: Way = 'send',
 ): LikelyCause {
+  const command = way === 'get' ? 'drop share' : 'drop receive';
+  const seeDoctor = `See: drop doctor. Or name the address: ${way === 'get' ? '--from' : '--to'} ADDRESS`;
   const outside = outsideOf(links, around);
   const states = new Set(outside.map(stateOf));
   const names = namesOf(outside);
@@ -157,14 +161,14 @@ export function likelyCause(
   if (states.has('hears'))
     return {
       cause: 'nobody',
-      message: `Other devices are heard on ${names}, and none of them runs drop receive.`,
+      message: `Other devices are heard on ${names}, and none of them runs ${command}.`,
       hint: 'Start it there, in the same network.',
     };
   if (states.has('taken'))
     return {
       cause: 'port-taken',
       message: 'Another program keeps UDP port 5353 to itself, by which devices are found.',
-      hint: SEE_DOCTOR,
+      hint: seeDoctor,
     };
   // As long as one link works, it is the likeliest that nobody is there.
   if (states.has('alone'))
@@ -172,8 +176,8 @@ export function likelyCause(
       cause: 'alone',
       message: `No other device is heard on ${namesOf(outside, 'alone')}.`,
       hint: unlessVpn(
-        'Is `drop receive` running there, in the same network? Guest networks keep devices apart.',
-        'it must leave the local network alone. Is `drop receive` running there, in the same one?',
+        `Is \`${command}\` running there, in the same network? Guest networks keep devices apart.`,
+        `it must leave the local network alone. Is \`${command}\` running there, in the same one?`,
       ),
     };
   if (outside.some((link) => isKeptOff(link, around.platform)))
@@ -186,23 +190,21 @@ export function likelyCause(
     return {
       cause: 'cannot-speak',
       message: `Nothing can be sent to all devices on ${names}: a firewall here, most likely.`,
-      hint: unlessVpn(SEE_DOCTOR, 'it may forbid it. Let it allow the local network, or end it.'),
+      hint: unlessVpn(seeDoctor, 'it may forbid it. Let it allow the local network, or end it.'),
     };
   if (states.has('deaf'))
     return {
       cause: 'cannot-hear',
       message: 'Nothing comes in on UDP port 5353: a firewall here, most likely.',
-      hint: unlessVpn(SEE_DOCTOR, 'it may forbid it. Let it allow the local network, or end it.'),
+      hint: unlessVpn(seeDoctor, 'it may forbid it. Let it allow the local network, or end it.'),
     };
   const [trouble] = outside.flatMap((link) => link.trouble ?? []);
   return {
     cause: 'cannot-speak',
     message: `Nothing can be sent to all devices on ${names}${trouble ? ` (${trouble})` : ''}.`,
-    hint: SEE_DOCTOR,
+    hint: seeDoctor,
   };
 }
-
-const SEE_DOCTOR = 'See: drop doctor. Or name the address: --to ADDRESS';
 
 /** The interfaces of these links, or of those of them that are in one state. */
 function namesOf(links: readonly LinkReport[], state?: LinkState): string {

@@ -18,7 +18,7 @@ import {
 } from '../limits.ts';
 import { peerIdOf } from '../peer-id.ts';
 import { concat } from '../protocol/bytes.ts';
-import { type Card, decodeCard, encodeCard, type Part } from '../protocol/card.ts';
+import { type Card, decodeCard, encodeCard } from '../protocol/card.ts';
 import type { Pipe } from '../transfer/channel.ts';
 import { type Address, formatAddress } from './addresses.ts';
 import { Intake } from './intake.ts';
@@ -77,11 +77,21 @@ export interface Listener {
 }
 
 /** What is spoken to whoever listens: no connection is taken for one of another kind. */
-const ALPN: Readonly<Record<Part | 'data', string>> = {
-  announcer: 'drop/1',
+const ALPN: Readonly<Record<Door, string>> = {
+  receiver: 'drop/1',
+  sharer: 'drop/1 share',
   chooser: 'drop/1 line',
   data: 'drop/1 data',
 };
+
+/** Who listens: to be sent to, to be fetched from, to be called back, or for data alone. */
+export type Door = 'receiver' | 'sharer' | 'chooser' | 'data';
+
+function doorOf(card: Card | undefined): Door {
+  if (card === undefined) return 'data';
+  if (card.part === 'chooser') return 'chooser';
+  return card.way === 'get' ? 'sharer' : 'receiver';
+}
 
 /** Who asks for this wants the card alone, and shows no certificate. */
 const ALPN_CARD = 'drop/1 card';
@@ -96,7 +106,7 @@ export function dial(
   address: Address,
   credentials: Credentials,
   signal: AbortSignal,
-  as: Part | 'data' = 'announcer',
+  at: Door = 'receiver',
 ): Promise<Connection> {
   const context = createSecureContext(profile(credentials));
   let wire: Wire | undefined;
@@ -114,10 +124,10 @@ export function dial(
   return handshake(
     address,
     context,
-    ALPN[as],
+    ALPN[at],
     signal,
     (socket) => {
-      wire = new Wire(socket, socket, ALPN[as], new Limit(socket), intake);
+      wire = new Wire(socket, socket, ALPN[at], new Limit(socket), intake);
       return wire;
     },
     onread,
@@ -152,7 +162,7 @@ export async function listen(
   credentials: Credentials,
   { card, onConnection, onAsked, limits, admits = () => true }: ListenOptions,
 ): Promise<Listener> {
-  const alpn = ALPN[card?.part ?? 'data'];
+  const alpn = ALPN[doorOf(card)];
   const secureContext = createSecureContext({
     ...profile(credentials),
     // A resumed session would skip the proof of the key.
@@ -237,7 +247,7 @@ function handshake<T>(
     socket.setNoDelay(true);
     const fail = (cause: unknown): void => {
       socket.destroy();
-      reject(unreachable({ host, port }, cause));
+      reject(unreachable({ host, port }, cause, alpn));
     };
     const abort = (): void => fail(signal.reason);
     // Whoever calls has a limit of its own; this one nobody can forget.
@@ -466,6 +476,8 @@ function bind(server: Server, port: number): Promise<number> {
       server.once('error', reject);
       server.listen({ port, host }, () => {
         server.off('error', reject);
+        // Whoever could not be taken in, as there are no handles for instance, may come again.
+        server.on('error', () => {});
         const address = server.address();
         resolve(typeof address === 'object' && address !== null ? address.port : port);
       });
@@ -489,7 +501,7 @@ function cannotListen(port: number, cause: unknown): unknown {
   return cause;
 }
 
-function unreachable(address: Address, cause: unknown): DropError {
+function unreachable(address: Address, cause: unknown, alpn: string): DropError {
   if (cause instanceof DropError) return cause;
   const { code } = (cause ?? {}) as NodeJS.ErrnoException;
   if (code === 'ENOTFOUND' || code === 'EAI_AGAIN')
@@ -497,8 +509,19 @@ function unreachable(address: Address, cause: unknown): DropError {
       message: `There is no host called "${address.host}".`,
       cause,
     });
+  if (code === OTHER_DOOR && (alpn === ALPN.receiver || alpn === ALPN.sharer)) {
+    const command = alpn === ALPN.sharer ? 'drop share' : 'drop receive';
+    return new DropError('not-found', {
+      message: `What answers at ${formatAddress(address)} is no \`${command}\`.`,
+      hint: `Start \`${command}\` there, or name its port.`,
+      cause,
+    });
+  }
   return new DropError('unreachable', {
     message: `${formatAddress(address)} does not answer.`,
     cause,
   });
 }
+
+/** Whoever listens there is not there for what we want. */
+const OTHER_DOOR = 'ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL';

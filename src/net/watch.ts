@@ -2,7 +2,7 @@ import { setMaxListeners } from 'node:events';
 import { DropError } from '../errors.ts';
 import type { PeerId } from '../events.ts';
 import { MAX_CHECKS, MAX_CLAIMS, MAX_CLAIMS_PER_SOURCE } from '../limits.ts';
-import type { Card } from '../protocol/card.ts';
+import type { Card, Way } from '../protocol/card.ts';
 import { type Address, formatAddress, race } from './addresses.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { latest } from './latest.ts';
@@ -18,6 +18,7 @@ export type Sighting =
       readonly run: string;
       /** As `deviceName` leaves it; may be empty. */
       readonly name: string;
+      readonly way: Way;
       readonly port: number;
       /** The IP address that said it, scoped if link-local. */
       readonly from: string;
@@ -44,12 +45,15 @@ export interface Change {
   readonly id: PeerId;
   readonly run: string;
   readonly name: string;
+  readonly way: Way;
   /** `host:port`, the one that answered last in front. */
   readonly addresses: readonly string[];
 }
 
 export interface WatchOptions {
   readonly signal?: AbortSignal | undefined;
+  /** The way of those who are wanted; of any by default. */
+  readonly way?: Way | undefined;
   /** Milliseconds between two checks of one peer. */
   readonly every?: number;
   readonly clock?: Clock;
@@ -166,6 +170,7 @@ interface ListedPeer {
   readonly key: string;
   readonly id: PeerId;
   readonly run: string;
+  readonly way: Way;
   name: string;
   /** The one that answered last in front. */
   routes: Route[];
@@ -183,13 +188,15 @@ function peerTable(
   tell: (key: string, change: Change) => void,
   options: WatchOptions & { readonly signal: AbortSignal },
 ): { hear(sighting: Sighting): void } {
-  const { signal, every = 3000, clock = systemClock, onSlow, onSilent } = options;
+  const { signal, way, every = 3000, clock = systemClock, onSlow, onSilent } = options;
   const claims = new Map<string, Claim>();
   const peers = new Map<string, ListedPeer>();
   const inTurn = turns(MAX_CHECKS);
   const after = timers(clock, signal);
 
   function hear(sighting: Sighting): void {
+    // Nobody is said to be silent who would not be listed.
+    if (sighting.heard === 'announcement' && way !== undefined && sighting.way !== way) return;
     switch (sighting.heard) {
       case 'goodbye':
         for (const peer of peers.values()) if (peer.run === sighting.run) doubt(peer);
@@ -292,7 +299,8 @@ function peerTable(
     one: AbortSignal,
   ): Promise<ProvenCard> {
     const card = await prove(address, one);
-    if (card.part !== 'announcer') throw new DropError('not-found');
+    const isOther = way !== undefined && card.way !== way;
+    if (card.part !== 'announcer' || isOther) throw new DropError('not-found');
     if (id !== undefined && card.id !== id) throw new DropError('wrong-peer');
     return card;
   }
@@ -316,7 +324,7 @@ function peerTable(
   }
 
   /** The peer whose card this is; listed now if it was not. */
-  function list({ id, run, name }: ProvenCard): ListedPeer {
+  function list({ id, run, name, way: its }: ProvenCard): ListedPeer {
     const key = `${id} ${run}`;
     const listed = peers.get(key);
     if (listed) return seen(listed, name);
@@ -324,6 +332,7 @@ function peerTable(
       key,
       id,
       run,
+      way: its,
       name: '',
       routes: [],
       failures: 0,
@@ -428,11 +437,11 @@ function peerTable(
   return { hear };
 }
 
-function change(state: Change['state'], { id, run, name, routes }: ListedPeer): Change {
+function change(state: Change['state'], { id, run, name, way, routes }: ListedPeer): Change {
   const addresses = routes.flatMap((route) =>
     'claim' in route ? [formatAddress(route.address)] : [],
   );
-  return { state, id, run, name, addresses: [...new Set(addresses)] };
+  return { state, id, run, name, way, addresses: [...new Set(addresses)] };
 }
 
 /** Runs at most `limit` tasks at once, the others in the order in which they came. */

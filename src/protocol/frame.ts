@@ -1,13 +1,13 @@
 import { DropError } from '../errors.ts';
-import { MAX_CHUNK, MAX_CONTROL, MAX_GREETING, MAX_PACKED, MAX_WHOLE } from '../limits.ts';
+import { MAX_BATCH, MAX_CHUNK, MAX_CONTROL, MAX_GREETING, MAX_PACKED } from '../limits.ts';
 import { readU32, u32 } from './bytes.ts';
 
 /**
  * A frame is `length:u32 kind:u8` and `length` bytes of body, big-endian. A control body comes
  * whole. A data body starts with a head that comes whole; what follows comes in whatever pieces
- * the network brings: nobody waits for the rest of it, and nobody copies it. A small file comes
- * whole, too, and is not copied if it is there as a whole: it may be overwritten when the next
- * bytes come.
+ * the network brings: nobody waits for the rest of it, and nobody copies it. Small files come whole,
+ * many in one frame, and are not copied if they are there as a whole: they may be overwritten when
+ * the next piece is asked for.
  */
 export type Piece =
   | { readonly kind: number; readonly body: Uint8Array }
@@ -27,9 +27,10 @@ export const DATA_HEAD = 12;
 export const PACKED = 0x27;
 export const PACKED_HEAD = 17;
 
-/** The kind that carries a small file. */
-export const FILE = 0x28;
-export const FILE_HEAD = 36;
+/** The kind that carries small files: their count, a head for each of them, and then their bytes. */
+export const FILES = 0x28;
+export const FILES_COUNT = 2;
+export const FILE_HEAD = 40;
 
 const HEADER = 5;
 
@@ -47,14 +48,14 @@ export class FrameDecoder {
   readonly #header = new Uint8Array(HEADER);
   #headerFill = 0;
   #kind = 0;
-  /** The control body, the head of the data body or the small file, filled up to `#fill`. */
+  /** The control body, the head of the data body or the small files, filled up to `#fill`. */
   #whole = new Uint8Array(0);
   #fill = 0;
   /** Data bytes of this frame that came, and that are still to come. */
   #at = 0;
   #left = 0;
   /** Where small files are gathered that come in pieces. */
-  #file = new Uint8Array(0);
+  #gathered = new Uint8Array(0);
   #greeted = false;
 
   /** The peer is known now: larger frames and data are let in. */
@@ -81,11 +82,11 @@ export class FrameDecoder {
         if (this.#headerFill < HEADER) return;
         this.#begin();
       }
-      if (this.#kind === FILE && this.#fill === 0 && rest.length >= this.#whole.length) {
+      if (this.#kind === FILES && this.#fill === 0 && rest.length >= this.#whole.length) {
         const body = rest.subarray(0, this.#whole.length);
         rest = rest.subarray(body.length);
         this.#headerFill = 0;
-        yield { kind: FILE, body };
+        yield { kind: FILES, body };
         continue;
       }
       this.#fill = fill(this.#whole, this.#fill);
@@ -113,7 +114,7 @@ export class FrameDecoder {
     if (this.#kind === DATA && (!this.#greeted || length <= DATA_HEAD))
       throw new DropError('protocol', { message: 'A chunk without data.' });
     this.#whole =
-      this.#kind === FILE
+      this.#kind === FILES
         ? this.#room(length)
         : new Uint8Array(this.#kind === DATA ? DATA_HEAD : length);
     this.#fill = 0;
@@ -121,16 +122,16 @@ export class FrameDecoder {
     this.#left = length - this.#whole.length;
   }
 
-  /** Memory for a small file; the one before is not needed any more. */
+  /** Memory for small files; those before are not needed any more. */
   #room(length: number): Uint8Array<ArrayBuffer> {
-    if (this.#file.length < length) this.#file = new Uint8Array(length);
-    return this.#file.subarray(0, length);
+    if (this.#gathered.length < length) this.#gathered = new Uint8Array(length);
+    return this.#gathered.subarray(0, length);
   }
 }
 
 /** How long a body may be that a peer sends. */
 function limitOf(kind: number): number {
   if (kind === DATA) return DATA_HEAD + MAX_CHUNK;
-  if (kind === FILE) return FILE_HEAD + MAX_WHOLE;
+  if (kind === FILES) return FILES_COUNT + MAX_BATCH * FILE_HEAD + MAX_CHUNK;
   return kind === PACKED ? PACKED_HEAD + MAX_PACKED : MAX_CONTROL;
 }

@@ -7,10 +7,13 @@ export interface Knock {
   /** The announcer that is meant: its run, or an IP address of its. */
   readonly to: string;
   /** Whether somebody chose this announcer, or (`look`) only looks who is there. */
-  readonly intent: Intent;
+  readonly intent: KnockIntent;
   /** Where the chooser listens. */
   readonly port: number;
 }
+
+/** Why somebody knocks. */
+export type KnockIntent = Exclude<Intent, 'peek'>;
 
 /** The strings of the TXT record that says it. */
 export function encodeKnock({ to, intent, port }: Knock): string[] {

@@ -126,13 +126,16 @@ export class Ledger {
     this.#close(entry, row);
   }
 
-  /** A small file, all of it at once. */
-  file({ entry, bytes }: MessageOf<'file'>): void {
-    const row = this.#sending(entry);
-    ensure(row.at === 0, 'a whole file that was begun already');
-    ensure(row.entry.kind === 'file' && row.entry.size === bytes.length, 'a file of another size');
-    row.at = bytes.length;
-    this.#close(entry, row);
+  /** Small files, all of each at once. */
+  small({ files }: MessageOf<'files'>): void {
+    for (const { entry, bytes } of files) {
+      const row = this.#sending(entry);
+      ensure(row.at === 0, 'a whole file that was begun already');
+      const fits = row.entry.kind === 'file' && row.entry.size === bytes.length;
+      ensure(fits, 'a file of another size');
+      row.at = bytes.length;
+      this.#close(entry, row);
+    }
   }
 
   /** The sender cannot send the rest of a file. */
@@ -148,10 +151,12 @@ export class Ledger {
     row.arrived = offset;
   }
 
-  stored({ entry }: MessageOf<'stored'>): void {
-    const row = this.#row(entry);
-    ensure(row.closed, 'stored before it was sent');
-    this.#settle(entry, row);
+  stored({ entries }: MessageOf<'stored'>): void {
+    for (const entry of entries) {
+      const row = this.#row(entry);
+      ensure(row.closed, 'stored before it was sent');
+      this.#settle(entry, row);
+    }
   }
 
   /** The receiver cannot store a file. */

@@ -1,5 +1,5 @@
 import { DropError } from '../errors.ts';
-import { MAX_DEPTH, MAX_NAME, MAX_PATH, MAX_TARGET } from '../limits.ts';
+import { MAX_DEPTH, MAX_NAME, MAX_PATH, MAX_TARGET, MAX_TEXT } from '../limits.ts';
 import { utf8 } from './bytes.ts';
 
 /**
@@ -17,7 +17,11 @@ export interface FileEntry {
   readonly mtime: number;
   /** POSIX permission bits, at most 0o777; without them where the sender has none. */
   readonly mode?: number | undefined;
+  /** It is a message to be shown: UTF-8, at most `MAX_TEXT` bytes, and a root by itself. */
+  readonly text?: true | undefined;
 }
+
+export type TextEntry = FileEntry & { readonly text: true };
 
 /** A file that is read as it is made: nobody knows how much it will be, and it is read once. */
 export interface StreamEntry {
@@ -49,10 +53,12 @@ export interface LinkEntry {
  */
 export function isEntry(value: unknown): value is Entry {
   if (typeof value !== 'object' || value === null) return false;
-  const { kind, path, size, mtime, mode, target } = value as Partial<Record<string, unknown>>;
+  const { kind, path, size, mtime, mode, target, text } = value as Partial<Record<string, unknown>>;
   if (typeof path !== 'string' || !isPath(path)) return false;
   if (mode !== undefined && !isWithin(mode, 0, 0o777)) return false;
-  const fields = Object.keys(value).length - (mode === undefined ? 0 : 1);
+  if (text !== undefined && !mayBeText(text, kind, path, size)) return false;
+  const fields =
+    Object.keys(value).length - (mode === undefined ? 0 : 1) - (text === undefined ? 0 : 1);
   switch (kind) {
     case 'file':
       return fields === 4 && isWithin(size, 0) && Number.isSafeInteger(mtime);
@@ -68,12 +74,20 @@ export function isEntry(value: unknown): value is Entry {
   }
 }
 
+function mayBeText(text: unknown, kind: unknown, path: string, size: unknown): boolean {
+  return text === true && kind === 'file' && parentOf(path) === '' && isWithin(size, 1, MAX_TEXT);
+}
+
 function isWithin(value: unknown, least: number, most = Number.MAX_SAFE_INTEGER): boolean {
   return Number.isSafeInteger(value) && Number(value) >= least && Number(value) <= most;
 }
 
 export function hasData(entry: Entry): entry is DataEntry {
   return entry.kind === 'file' || entry.kind === 'stream';
+}
+
+export function isText(entry: Entry): entry is TextEntry {
+  return entry.kind === 'file' && entry.text === true;
 }
 
 /** Bytes, as far as they are known before it is sent. */

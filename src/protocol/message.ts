@@ -7,15 +7,17 @@ import {
   MAX_DEVICE_NAME,
   MAX_DIGEST_NAME,
   MAX_DIGESTS,
+  MAX_WHOLE,
 } from '../limits.ts';
 import { concat, fromHex, readU32, toHex, u32, utf8, view } from './bytes.ts';
-import { type Card, decodeCard, encodeCard } from './card.ts';
+import { type Card, decodeCard, encodeCard, type Way } from './card.ts';
 import {
   DATA,
   DATA_HEAD,
   encodeFrame,
-  FILE,
   FILE_HEAD,
+  FILES,
+  FILES_COUNT,
   PACKED,
   PACKED_HEAD,
   type Piece,
@@ -23,14 +25,20 @@ import {
 import { type Entry, isEntry, isName } from './manifest.ts';
 
 /** The newest version of the protocol that we speak, and the oldest that we still understand. */
-export const NEWEST = 1;
+export const NEWEST = 2;
 export const OLDEST = 1;
+
+/** The version since which an entry can be a message to be shown. */
+export const TEXT_SINCE = 2;
 
 /** What is in a file can be told by these, 32 bytes each. Everybody knows SHA-256. */
 export type DigestName = 'sha256' | 'blake3';
 
-/** Why the chooser calls: only to ask on what terms it is let in, to send, or to receive. */
-export type Intent = 'look' | 'send' | 'get';
+/**
+ * Why the chooser calls: only to ask on what terms it is let in; to send, or to get; or to learn
+ * what it would get (`peek`), where that is told without a question.
+ */
+export type Intent = 'look' | Way | 'peek';
 
 /**
  * On what terms the announcer lets the chooser in: it is `known`, it needs the `code` or the
@@ -62,7 +70,12 @@ export type Message =
   /** Before it all, from an announcer that dialled: who is there, to be spoken to when it suits. */
   | { readonly type: 'here'; readonly card: Card }
   // The transfer.
-  | { readonly type: 'intro'; readonly name: string }
+  | {
+      readonly type: 'intro';
+      readonly name: string;
+      /** A chooser that gets: the transfer that broke off and that it wants to go on with. */
+      readonly continues?: string | undefined;
+    }
   | {
       readonly type: 'begin';
       /** The transfer that broke off and is to go on under the yes that it has; else null. */
@@ -122,16 +135,12 @@ export type Message =
       readonly bytes: Uint8Array;
     }
   | { readonly type: 'end'; readonly entry: number; readonly digest: Uint8Array }
-  /** A small file: all of its bytes, as from `chunk` and `end`. */
-  | {
-      readonly type: 'file';
-      readonly entry: number;
-      readonly digest: Uint8Array;
-      readonly bytes: Uint8Array;
-    }
+  /** Small files, each of them as from `chunk` and `end`. */
+  | { readonly type: 'files'; readonly files: readonly SmallFile[] }
   /** So much of a stream is written, and will not be asked for again. */
   | { readonly type: 'arrived'; readonly entry: number; readonly offset: number }
-  | { readonly type: 'stored'; readonly entry: number }
+  /** These are whole, verified, synced, and have their names. */
+  | { readonly type: 'stored'; readonly entries: readonly number[] }
   | { readonly type: 'failed'; readonly entry: number; readonly code: ErrorCode }
   /** Dial me at this port, at the address that this connection comes from. */
   | { readonly type: 'dial'; readonly port: number }
@@ -149,9 +158,20 @@ export type MessageOf<T extends MessageType> = Extract<Message, { type: T }>;
 
 /**
  * Why a file needs not be sent: one of its size and time is there, or one of its content; one of
- * other content is there and stays; or it was `stored` by this very transfer before it broke off.
+ * other content is there and stays; it was `stored` by this very transfer before it broke off; or
+ * whoever chose the offer wants only a part of it.
  */
-export type SkipReason = 'unchanged' | 'identical' | 'conflict' | 'stored';
+export type SkipReason = (typeof SKIP_REASONS)[number];
+
+const SKIP_REASONS = ['unchanged', 'identical', 'conflict', 'stored', 'unwanted'] as const;
+
+/** A file that is sent as a whole. */
+export interface SmallFile {
+  readonly entry: number;
+  readonly digest: Uint8Array;
+  /** All of them, at most `MAX_WHOLE`. */
+  readonly bytes: Uint8Array;
+}
 
 /** The start of a file that the receiver still has from a broken transfer. */
 export interface Kept {
@@ -164,7 +184,7 @@ export interface Kept {
 /** The bytes that say `message`, in parts that are sent one after the other. */
 export function encode(message: Message): Uint8Array[] {
   if (message.type === 'chunk') return encodeFrame(DATA, chunkHead(message), message.bytes);
-  if (message.type === 'file') return encodeFrame(FILE, fileHead(message), message.bytes);
+  if (message.type === 'files') return encodeFrame(FILES, ...filesBody(message));
   if (message.type === 'packed') return encodeFrame(PACKED, packedHead(message), message.bytes);
   const codec = CODECS[message.type] as Codec<typeof message>;
   return encodeFrame(codec.kind, codec.encode(message));
@@ -177,7 +197,7 @@ export function decode(piece: Piece): Message {
     const offset = safe(head.getBigUint64(4)) + piece.at;
     return { type: 'chunk', entry: head.getUint32(0), offset, bytes: piece.body };
   }
-  if (piece.kind === FILE) return decodeFile(piece.body);
+  if (piece.kind === FILES) return decodeFiles(piece.body);
   if (piece.kind === PACKED) return decodePacked(piece.body);
   const type = TYPES.get(piece.kind);
   if (type === undefined) throw malformed();
@@ -190,7 +210,7 @@ interface Codec<M> {
   decode(body: Uint8Array): M;
 }
 
-const INTENTS: readonly Intent[] = ['look', 'send', 'get'];
+const INTENTS: readonly Intent[] = ['look', 'send', 'get', 'peek'];
 const TERMS: readonly Terms[] = ['known', 'code', 'open', 'closed', 'pin'];
 const SHARE = 32;
 const TAG = 64;
@@ -218,7 +238,7 @@ const CodecName = v.pipe(v.string(), v.regex(/^[0-9a-z-]{1,16}$/));
 const Wire = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(255), v.transform(fromWire));
 
 const CODECS: {
-  readonly [T in Exclude<MessageType, 'chunk' | 'packed' | 'file'>]: Codec<MessageOf<T>>;
+  readonly [T in Exclude<MessageType, 'chunk' | 'packed' | 'files'>]: Codec<MessageOf<T>>;
 } = {
   hello: {
     kind: 0x01,
@@ -283,7 +303,11 @@ const CODECS: {
     decode: (body) => ({ type: 'cancel', code: fromWire(exactly(body, 1)[0] as number) }),
   },
   alive: bare(0x0f, 'alive'),
-  intro: json(0x10, 'intro', v.strictObject({ name: DeviceName })),
+  intro: json(
+    0x10,
+    'intro',
+    v.strictObject({ name: DeviceName, continues: v.optional(TransferId) }),
+  ),
   roots: json(0x11, 'roots', v.strictObject({ names: v.array(Name), final: v.boolean() })),
   offer: json(
     0x12,
@@ -304,7 +328,7 @@ const CODECS: {
       skip: v.array(
         v.strictObject({
           entry: EntryNumber,
-          reason: v.picklist(['unchanged', 'identical', 'conflict', 'stored']),
+          reason: v.picklist(SKIP_REASONS),
         }),
       ),
       kept: v.array(v.strictObject({ entry: EntryNumber, size: Count, digest: Digest })),
@@ -362,8 +386,13 @@ const CODECS: {
   },
   stored: {
     kind: 0x22,
-    encode: ({ entry }) => u32(entry),
-    decode: (body) => ({ type: 'stored', entry: readU32(exactly(body, 4), 0) }),
+    encode: ({ entries }) => concat(...entries.map(u32)),
+    decode(body) {
+      const count = body.length / 4;
+      if (!Number.isInteger(count) || count < 1 || count > MAX_BATCH) throw malformed();
+      const entries = Array.from({ length: count }, (_, i) => readU32(body, 4 * i));
+      return { type: 'stored', entries };
+    },
   },
   failed: {
     kind: 0x23,
@@ -470,18 +499,36 @@ function chunkHead({ entry, offset }: MessageOf<'chunk'>): Uint8Array {
   return head;
 }
 
-function fileHead({ entry, digest }: MessageOf<'file'>): Uint8Array {
-  return concat(u32(entry), digest);
+/** How many, a head for each of them, and then the bytes of all. */
+function filesBody({ files }: MessageOf<'files'>): Uint8Array[] {
+  const heads = new Uint8Array(FILES_COUNT + files.length * FILE_HEAD);
+  const head = view(heads);
+  head.setUint16(0, files.length);
+  for (const [i, { entry, digest, bytes }] of files.entries()) {
+    const at = FILES_COUNT + i * FILE_HEAD;
+    head.setUint32(at, entry);
+    head.setUint32(at + 4, bytes.length);
+    heads.set(digest, at + 8);
+  }
+  return [heads, ...files.map(({ bytes }) => bytes)];
 }
 
-function decodeFile(body: Uint8Array): MessageOf<'file'> {
-  const head = new Uint8Array(atLeast(body, FILE_HEAD).subarray(0, FILE_HEAD));
-  return {
-    type: 'file',
-    entry: readU32(head, 0),
-    digest: head.subarray(4),
-    bytes: body.subarray(FILE_HEAD),
-  };
+function decodeFiles(body: Uint8Array): MessageOf<'files'> {
+  const count = view(atLeast(body, FILES_COUNT)).getUint16(0);
+  if (count < 1 || count > MAX_BATCH) throw malformed();
+  let at = FILES_COUNT + count * FILE_HEAD;
+  // The bytes are soon overwritten; what else there is is kept. `slice` of a `Buffer` copies nothing.
+  const heads = new Uint8Array(atLeast(body, at).subarray(FILES_COUNT, at));
+  const files: SmallFile[] = [];
+  for (let i = 0; i < heads.length; i += FILE_HEAD) {
+    const size = readU32(heads, i + 4);
+    if (size > MAX_WHOLE) throw malformed();
+    const bytes = body.subarray(at, at + size);
+    at += size;
+    files.push({ entry: readU32(heads, i), digest: heads.subarray(i + 8, i + FILE_HEAD), bytes });
+  }
+  exactly(body, at);
+  return { type: 'files', files };
 }
 
 function packedHead({ entry, offset, size, codec }: MessageOf<'packed'>): Uint8Array {

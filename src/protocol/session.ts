@@ -2,7 +2,15 @@ import { DropError } from '../errors.ts';
 import type { Part } from './card.ts';
 import { FrameDecoder } from './frame.ts';
 import { ensure, Ledger } from './ledger.ts';
-import { decode, encode, type Intent, type Message, type MessageType } from './message.ts';
+import { isText } from './manifest.ts';
+import {
+  decode,
+  encode,
+  type Intent,
+  type Message,
+  type MessageType,
+  TEXT_SINCE,
+} from './message.ts';
 
 /** Which way the files go. The chooser's intent decides it. */
 export type Role = 'sender' | 'receiver';
@@ -40,7 +48,7 @@ const RULES: Record<
       chunk: 'offering',
       packed: 'offering',
       end: 'offering',
-      file: 'offering',
+      files: 'offering',
       failed: 'offering',
       dial: 'offering',
       moved: 'offering',
@@ -50,7 +58,7 @@ const RULES: Record<
       chunk: 'sending',
       packed: 'sending',
       end: 'sending',
-      file: 'sending',
+      files: 'sending',
       failed: 'sending',
       dial: 'sending',
       moved: 'sending',
@@ -100,6 +108,7 @@ export class Session {
   /** How many codecs the receiver has named. */
   #codecs = 0;
   #over = false;
+  #version = Number.POSITIVE_INFINITY;
 
   constructor(part: Part) {
     this.part = part;
@@ -130,6 +139,16 @@ export class Session {
   /** Which way the files go from here; the greeting has told. */
   get role(): Role {
     return this.#roleOf(this.part);
+  }
+
+  /** Why the chooser called; the greeting has told. */
+  get intent(): Intent {
+    return this.#intent;
+  }
+
+  /** The version that is spoken, the lower of the newest ones of both sides. */
+  get version(): number {
+    return this.#version;
   }
 
   /** Whether hello was said. */
@@ -184,11 +203,14 @@ export class Session {
     ensure(part === whose && message.type === what, `${part} said "${message.type}" too early`);
     this.#line += 1;
     if (message.type === 'hello') this.#intent = message.intent;
-    if (message.type === 'hello' || message.type === 'welcome')
+    if (message.type === 'hello' || message.type === 'welcome') {
       this.#transcript.push(body ?? new Uint8Array(0));
+      this.#version = Math.min(this.#version, message.newest);
+    }
     if (message.type === 'welcome') {
-      if (this.#intent === 'look') this.#over = true;
-      if (message.terms === 'known' || message.terms === 'open') this.#line = GREETING.length;
+      const isFree = message.terms === 'known' || message.terms === 'open';
+      if (this.#intent === 'look' || (this.#intent === 'peek' && !isFree)) this.#over = true;
+      if (isFree) this.#line = GREETING.length;
     }
     if (this.#line === GREETING.length) this.#decoder.greeted();
   }
@@ -211,11 +233,16 @@ export class Session {
   #count(role: Role, message: Message): void {
     const ledger = this.#ledger;
     switch (message.type) {
+      case 'intro':
+        ensure(message.continues === undefined || this.#intent === 'get', 'nothing can go on');
+        ensure(message.continues === undefined || role === 'receiver', 'the sender goes on');
+        break;
       case 'begin':
         this.#continues = message.continues !== null;
         this.#digests = message.digests;
         break;
       case 'begun':
+        ensure(this.#intent !== 'peek', 'an answer to what was only looked at');
         ensure(!/start|named/.test(this.#state.sender), 'an answer before the question');
         ensure(this.#digests.includes(message.digest), 'a digest that the sender cannot tell');
         this.#continues = false;
@@ -226,6 +253,10 @@ export class Session {
         ledger.roots(message);
         break;
       case 'offer':
+        ensure(
+          this.#version >= TEXT_SINCE || !message.entries.some(isText),
+          'a message to be shown, of which this version knows nothing',
+        );
         ledger.offer(message);
         break;
       case 'accept':
@@ -238,6 +269,10 @@ export class Session {
         ledger.digest(message);
         break;
       case 'want':
+        ensure(
+          this.#intent === 'get' || message.skip.every(({ reason }) => reason !== 'unwanted'),
+          'a part of what it did not choose',
+        );
         ledger.want(message);
         break;
       case 'chunk':
@@ -250,8 +285,8 @@ export class Session {
       case 'end':
         ledger.end(message);
         break;
-      case 'file':
-        ledger.file(message);
+      case 'files':
+        ledger.small(message);
         break;
       case 'failed':
         role === 'sender' ? ledger.abandon(message) : ledger.reject(message);

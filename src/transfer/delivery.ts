@@ -1,6 +1,6 @@
 import type { ErrorCode } from '../errors.ts';
 import { MAX_BATCH, MAX_CONTROL } from '../limits.ts';
-import { type Entry, hasData, sizeOf } from '../protocol/manifest.ts';
+import { type DataEntry, type Entry, hasData, sizeOf } from '../protocol/manifest.ts';
 import type { DigestName } from '../protocol/message.ts';
 import type { Outbox, Unsendable } from './outbox.ts';
 
@@ -21,11 +21,11 @@ export class Delivery {
   #ahead: Entry[] = [];
   /** What was closed before the connection broke; the receiver may have settled it. */
   readonly #closed = new Map<Entry, Sent | ErrorCode>();
-  /** How much was found so far: files, and their bytes. */
+  /** How much was found so far, but for what nobody wants: files, and their bytes. */
   files = 0;
   bytes = 0;
-  /** Whether the bytes are all that there will be; those of a stream come on top. */
-  sized = true;
+  /** Files among them of which nobody knows how much they will be. */
+  #streams = 0;
 
   constructor(outbox: Outbox, { checksum = false }: { checksum?: boolean | undefined } = {}) {
     this.outbox = outbox;
@@ -40,8 +40,7 @@ export class Delivery {
     this.#walked = false;
     this.#ahead = [];
     this.#closed.clear();
-    this.files = this.bytes = 0;
-    this.sized = true;
+    this.files = this.bytes = this.#streams = 0;
   }
 
   /** How many entries, at least one if there are any, can be offered next in one message. */
@@ -58,6 +57,16 @@ export class Delivery {
   /** Takes that many. */
   take(count: number): Entry[] {
     return this.#ahead.splice(0, count);
+  }
+
+  /** Whether the bytes are all that there will be; those of a stream come on top. */
+  get sized(): boolean {
+    return this.#streams === 0;
+  }
+
+  /** The receiver does not want it. */
+  leaveOut(entry: DataEntry): void {
+    this.#count(entry, -1);
   }
 
   /** Whether everything is taken. */
@@ -80,9 +89,13 @@ export class Delivery {
 
   #find(entry: Entry): void {
     this.#ahead.push(entry);
-    if (hasData(entry)) this.files += 1;
-    if (entry.kind === 'stream') this.sized = false;
-    this.bytes += sizeOf(entry);
+    this.#count(entry, 1);
+  }
+
+  #count(entry: Entry, by: 1 | -1): void {
+    if (hasData(entry)) this.files += by;
+    if (entry.kind === 'stream') this.#streams += by;
+    this.bytes += by * sizeOf(entry);
   }
 }
 

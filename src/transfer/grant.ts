@@ -20,12 +20,12 @@ export class Grant {
     this.#platform = platform;
   }
 
-  /** A yes, said when so much more was shown. The next reaches twice as far. */
-  renew(more: { entries: number; bytes: number }): void {
+  /** A yes, said when so much more was shown. The next reaches twice as far, unless it is `exactly` that. */
+  renew(more: { entries: number; bytes: number }, { exactly = false } = {}): void {
     const entries = this.#seen + more.entries;
     const bytes = this.#bytes + more.bytes;
     this.#shown = entries;
-    this.#maxEntries = entries + Math.max(entries, MANY);
+    this.#maxEntries = exactly ? entries : entries + Math.max(entries, MANY);
     this.#maxBytes = bytes + Math.max(bytes, LARGE);
   }
 

@@ -64,6 +64,8 @@ export async function greetAsChooser(
     case 'open':
       // Anyone can claim that no code is needed; but whom we know has proven its key.
       if (knows) return 'known';
+      // Nothing is taken from a device that nobody vouches for.
+      if (intent !== 'send') throw new DropError('unproven');
       return unverified ? 'open' : { needs: 'leave' };
     case 'closed':
       throw new DropError('refused');
@@ -71,7 +73,7 @@ export async function greetAsChooser(
     case 'pin':
       break;
   }
-  if (answer?.kind !== terms) return { needs: terms, epoch };
+  if (answer?.kind !== terms || intent === 'peek') return { needs: terms, epoch };
 
   const cpace = await pake(channel, ends, 'chooser', answer);
   await channel.say({ type: 'share', epoch: answer.epoch, point: cpace.share });
@@ -89,11 +91,18 @@ export async function greetAsChooser(
   throw new DropError('wrong-code');
 }
 
-/** After the greeting each side says what it calls itself. Returns the peer's name, as it is. */
-export async function introduce(channel: Channel, myName: string): Promise<string> {
-  const said = channel.say({ type: 'intro', name: myName });
-  const [{ name }] = await Promise.all([channel.hear('intro'), said]);
-  return name;
+/**
+ * After the greeting each side says what it calls itself, and a chooser that gets which transfer it
+ * wants to go on with, if any. Returns what the peer says, as it is.
+ */
+export async function introduce(
+  channel: Channel,
+  myName: string,
+  continues?: string,
+): Promise<{ name: string; continues?: string | undefined }> {
+  const said = channel.say({ type: 'intro', name: myName, continues });
+  const [intro] = await Promise.all([channel.hear('intro'), said]);
+  return intro;
 }
 
 /** What the announcer knows and allows. */
@@ -127,6 +136,7 @@ export async function greetAsAnnouncer(
   await channel.say({ type: 'welcome', newest: NEWEST, oldest: OLDEST, terms, epoch });
   if (hello.intent === 'look') return null;
   if (terms === 'known' || terms === 'open') return terms;
+  if (hello.intent === 'peek') return null;
   if (guard === undefined) throw new DropError('refused');
 
   const share = await channel.hear('share');

@@ -1,5 +1,5 @@
-import type { ErrorCode } from '../errors.ts';
-import type { DataEntry, Entry, FileEntry } from '../protocol/manifest.ts';
+import type { DropError, ErrorCode } from '../errors.ts';
+import type { DataEntry, Entry, FileEntry, FolderEntry } from '../protocol/manifest.ts';
 import type { DigestName, SkipReason } from '../protocol/message.ts';
 
 /** Where files land. */
@@ -24,10 +24,16 @@ export interface Inbox {
   place(entry: Entry, digest: () => Promise<Uint8Array | null>): Placement | Promise<Placement>;
 
   /**
-   * Stores a small file that came as a whole, as `open`, `write` and `commit` would. The bytes may
-   * be overwritten when it has returned.
+   * A folder that nobody wants for itself: it is made once something in it is placed, and never if
+   * nothing is.
    */
-  store(entry: FileEntry, bytes: Uint8Array, digest: Uint8Array): Promise<Stored>;
+  defer(folder: FolderEntry): void;
+
+  /**
+   * Stores small files that came as a whole, as `open`, `write` and `commit` would, or says why one
+   * of them cannot be. Their bytes may be overwritten when it has returned its promise.
+   */
+  storeTogether(files: readonly WholeFile[]): Promise<readonly (Stored | DropError)[]>;
 
   /** Begins a file, or goes on after the `from` bytes that `place` has said to be kept of it. */
   open(entry: DataEntry, from: number): Promise<IncomingFile>;
@@ -46,9 +52,16 @@ export type Placement =
   | { readonly want: 'all' }
   /** The start of it lies here from a broken transfer. */
   | { readonly want: 'rest'; readonly size: number; readonly digest: Uint8Array }
-  | { readonly want: 'nothing'; readonly reason: Exclude<SkipReason, 'stored'> }
+  | { readonly want: 'nothing'; readonly reason: Exclude<SkipReason, 'stored' | 'unwanted'> }
   /** A folder or a link: nothing to send. */
   | { readonly want: 'placed' };
+
+/** A small file, all of it. */
+export interface WholeFile {
+  readonly entry: FileEntry;
+  readonly bytes: Uint8Array;
+  readonly digest: Uint8Array;
+}
 
 /** A file on its way to the disk. Nothing of it is visible under its name before `commit` ends. */
 export interface IncomingFile {
@@ -70,10 +83,12 @@ export interface IncomingFile {
   discard(): Promise<void>;
 }
 
-/** A file that is whole, verified, synced and has its name. */
+/** A file that is whole, verified, synced and has its name; or a message that is whole and verified. */
 export interface Stored {
   /** Where it lies, absolute. */
   readonly path: string;
   /** Whether the name is not the one that was offered. */
   readonly renamed: boolean;
+  /** A message that is to be shown, and lies nowhere. */
+  readonly text?: string;
 }

@@ -7,6 +7,9 @@ export interface Outbox {
   /** The names under which the things to send are offered, no two alike. */
   readonly roots: readonly string[];
 
+  /** The version of the protocol that it takes to offer all of it. */
+  readonly version: number;
+
   /** Bytes up to which files are to be read together; at most `MAX_WHOLE`. */
   readonly small: number;
 
@@ -40,9 +43,13 @@ export interface Outbox {
   /**
    * Small files, at most `MAX_CHUNK` bytes together, each whole with its digest; or why one of them
    * cannot be read, as `read` would throw it. For them it is the single wait, message and
-   * write that takes the time. The bytes are overwritten like a block.
+   * write that takes the time: it says it at once where nothing has to be waited for. The bytes are
+   * overwritten like a block.
    */
-  readTogether(files: readonly FileEntry[]): readonly (Whole | DropError)[];
+  readTogether(
+    files: readonly FileEntry[],
+    signal: AbortSignal,
+  ): readonly (Whole | DropError)[] | Promise<readonly (Whole | DropError)[]>;
 
   /** The receiver has so much of a stream, and will not ask for it again. */
   arrived(entry: DataEntry, offset: number): void;

@@ -110,6 +110,10 @@ interface Agreed {
 
 /** The bytes of a file that it carries, and those of the wire that it takes for them. */
 export function loadOf(message: Message): { bytes: number; wire: number } {
+  if (message.type === 'files') {
+    const bytes = message.files.reduce((sum, file) => sum + file.bytes.length, 0);
+    return { bytes, wire: bytes };
+  }
   const wire = 'bytes' in message && message.type !== 'offer' ? message.bytes.length : 0;
   return { bytes: message.type === 'packed' ? message.size : wire, wire };
 }

@@ -3,7 +3,13 @@ import type { Extent } from '../events.ts';
 import { MAX_BATCH, MAX_OPEN_ENTRIES } from '../limits.ts';
 import { equal } from '../protocol/bytes.ts';
 import { Few } from '../protocol/few.ts';
-import { type DataEntry, type Entry, hasData, sizeOf } from '../protocol/manifest.ts';
+import {
+  type DataEntry,
+  type Entry,
+  type FileEntry,
+  hasData,
+  sizeOf,
+} from '../protocol/manifest.ts';
 import type { DigestName, Kept, MessageOf, SkipReason } from '../protocol/message.ts';
 import { Window } from '../protocol/window.ts';
 import type { Channel } from './channel.ts';
@@ -24,23 +30,38 @@ export interface Host {
   /** The reception that `continues` names, if it may go on; else a new one. */
   reception(continues: string | null): Promise<Reception>;
   /** Opens the inbox: only after a yes does anything appear on the disk. */
-  open(how: { readonly roots: readonly string[]; readonly checksum: boolean }): Promise<Inbox>;
+  open(how: Opening): Promise<Inbox>;
   /**
    * Whether the offer is taken, or why not. Asked again when it outgrows what was granted.
-   * The signal says that nobody waits for the answer any more.
+   * The signal says that nobody waits for the answer any more; `entries` are those of which nothing
+   * is decided.
    */
-  ask(extent: Extent, signal: AbortSignal): Promise<'yes' | ErrorCode>;
-  /** Whether so much may be offered at all; without it, anything may. */
-  admits?(offered: Offered): boolean;
+  ask(offered: SoFar, signal: AbortSignal, entries: readonly Entry[]): Promise<'yes' | ErrorCode>;
+  /**
+   * Whether so much may be offered at all, or why not; without it, anything may. Of a stream it is
+   * asked again as it comes.
+   */
+  admits?(offered: SoFar): 'yes' | ErrorCode;
   /** The sender can be dialled at this port, and would move there. */
   dial?(port: number): void;
 }
 
-/** What was offered so far: files, folders and links, and bytes, or of a stream at least so many. */
-type Offered = Pick<Reception, 'entries' | 'bytes' | 'sized'>;
+/** What an inbox is opened for. */
+export interface Opening {
+  readonly roots: readonly string[];
+  readonly checksum: boolean;
+  /** Whether nothing but messages is offered, which lie nowhere. */
+  readonly onlyTexts: boolean;
+}
+
+/** What was offered so far; of a stream the bytes that have come. */
+export interface SoFar extends Extent {
+  /** Files, folders and links. */
+  readonly entries: number;
+}
 
 /** How many files may be on their way from written to stored at once; syncing them takes the time. */
-const COMMITS = 64;
+const COMMITS = 128;
 
 /** How many chunks may be unpacked at once. Bounds the memory for them. */
 const UNPACKING = 2;
@@ -63,7 +84,7 @@ export async function runReceiver(
     reception: find,
     ask,
     open,
-    admits = () => true,
+    admits = () => 'yes',
     dial,
   }: Host,
   tell: Tell,
@@ -72,12 +93,14 @@ export async function runReceiver(
   /** What is offered and not yet decided, and the number of the first of it. */
   const undecided: Entry[] = [];
   let decided = 0;
-  let offered = { files: 0, bytes: 0, sized: true, final: false };
+  let offered = { entries: 0, files: 0, texts: 0, bytes: 0, sized: true, final: false };
   /** Bytes that are wanted and not yet written. */
   let owed = 0;
   /** What is wanted and not yet settled, by number. */
   const jobs = new Window<Job>();
   const commits = new Few<Promise<void>>();
+  /** Files in these. */
+  let committing = 0;
   /** What takes the chunks that are being unpacked, in their order. */
   const unpacking: (() => Promise<void>)[] = [];
   let done = false;
@@ -111,7 +134,7 @@ export async function runReceiver(
     await channel.say({ type: 'begun', transfer, digest: algorithm, codecs: names });
     if (continued) await progress.until(() => introduced);
     else await askForYes();
-    reception.inbox ??= await open({ roots, checksum });
+    reception.inbox ??= await open({ roots, checksum, onlyTexts: onlyTexts() });
     const { inbox } = reception;
     inbox.connected(algorithm);
     if (inbox.fresh && !continued && offered.final && offered.bytes > (await inbox.room()))
@@ -140,12 +163,16 @@ export async function runReceiver(
     await progress.until(
       () => offered.final || channel.session.open > full || (undecided.length > 0 && ready()),
     );
-    const shown = reception.newIn(undecided);
+    const shown = [...undecided];
     const risks = reception.risks.list;
-    const answer = await ask({ roots, ...offered, risks }, progress.signal);
+    const answer = await ask({ roots, ...offered, risks }, progress.signal, shown);
     if (answer !== 'yes') throw new DropError(answer);
+    // It may have been a yes to a part.
+    if (reception.files !== offered.files) tellOffered(offered.final);
     reception.roots ??= roots;
-    reception.grant.renew(freely ? EVERYTHING : shown);
+    if (freely) reception.grant.renew(EVERYTHING);
+    // Messages may need nobody's yes: it reaches no further than them.
+    else reception.grant.renew(reception.newIn(shown), { exactly: onlyTexts() });
   }
 
   async function decide(batch: readonly Entry[], inbox: Inbox): Promise<void> {
@@ -215,6 +242,7 @@ export async function runReceiver(
   }
 
   function place(entry: Entry, number: number, inbox: Inbox): Placed | Promise<Placed> {
+    if (!reception.wants(number)) return passBy(entry, inbox);
     const lost = reception.lostAbove(entry);
     if (lost !== undefined) return { placement: { want: 'placed' }, code: lost };
     const fail = (error: unknown): Placed => {
@@ -250,7 +278,7 @@ export async function runReceiver(
         'chunk',
         'packed',
         'end',
-        'file',
+        'files',
         'failed',
         'dial',
         'done',
@@ -277,8 +305,8 @@ export async function runReceiver(
         case 'end':
           await store(message);
           break;
-        case 'file':
-          await takeWhole(message);
+        case 'files':
+          await storeTogether(message);
           break;
         case 'failed':
           await abandon(message);
@@ -309,11 +337,26 @@ export async function runReceiver(
   function hearOffer({ entries, final }: MessageOf<'offer'>): void {
     undecided.push(...entries);
     reception.hearOffer(entries);
-    const { entries: count, files, bytes, sized } = reception;
-    offered = { files, bytes, sized, final };
-    if (!admits({ entries: count, bytes, sized })) throw new DropError('too-much');
-    tell({ type: 'offered', ...offered });
+    tellOffered(final);
     progress.changed();
+  }
+
+  function tellOffered(final: boolean): void {
+    const { entries, files, texts, bytes, sized } = reception;
+    offered = { entries, files, texts, bytes, sized, final };
+    ensureAdmitted(0);
+    tell({ type: 'offered', files, bytes, sized, final });
+  }
+
+  function onlyTexts(): boolean {
+    return offered.final && offered.entries > 0 && offered.entries === offered.texts;
+  }
+
+  /** Throws if it is more than may be; `streaming`: the bytes of the stream that is on its way. */
+  function ensureAdmitted(streaming: number): void {
+    const bytes = offered.bytes + reception.streamed + streaming;
+    const verdict = admits({ roots, ...offered, bytes, risks: reception.risks.list });
+    if (verdict !== 'yes') throw new DropError(verdict);
   }
 
   /** Takes what was packed as soon as it is unpacked, one after the other. */
@@ -343,6 +386,7 @@ export async function runReceiver(
     if (job.rejected) return;
     try {
       const file = await openJob(job, offset);
+      if (job.entry.kind === 'stream') ensureAdmitted(job.at + bytes.length);
       await file.write(bytes);
       job.at += bytes.length;
       if (job.entry.kind === 'file') {
@@ -364,70 +408,79 @@ export async function runReceiver(
     await channel.say({ type: 'arrived', entry: number, offset: written });
   }
 
-  /** A small file that came as a whole. */
-  async function takeWhole({ entry: number, digest, bytes }: MessageOf<'file'>): Promise<void> {
-    const job = jobOf(number);
-    const { entry, inbox } = job;
-    if (job.rejected || entry.kind !== 'file') return forget(number);
-    owed -= job.left;
-    job.left = 0;
-    job.at = bytes.length;
-    const stored = inbox.store(entry, bytes, digest);
-    tell({ type: 'moved', bytes: bytes.length, wire: bytes.length, whole: entry });
-    await commitLater(number, job, digest, stored);
+  async function storeTogether({ files: small }: MessageOf<'files'>): Promise<void> {
+    const files = small.map(({ entry: number, digest, bytes }) => {
+      const job = jobOf(number) as Job & { readonly entry: FileEntry };
+      const { entry } = job;
+      owed -= job.left;
+      job.left = 0;
+      job.at = bytes.length;
+      tell({ type: 'moved', bytes: bytes.length, wire: bytes.length, whole: entry });
+      return { number, job, entry, bytes, digest };
+    });
+    const [{ job }] = files as [(typeof files)[0]];
+    await commitLater(files, job.inbox.storeTogether(files));
   }
 
   async function store({ entry: number, digest }: MessageOf<'end'>): Promise<void> {
     const job = jobOf(number);
     if (job.rejected) return forget(number);
-    await commitLater(number, job, digest, commitJob(job, digest));
+    if (job.entry.kind === 'stream') reception.streamed += job.at;
+    await commitLater([{ number, job, digest }], Promise.all([commitJob(job, digest)]));
   }
 
-  /** Others may follow before a file is stored, but not too many. */
+  /** Others may follow before these are stored, but not too many. */
   async function commitLater(
-    number: number,
-    job: Job,
-    digest: Uint8Array,
-    stored: Promise<Stored>,
+    files: readonly Closed[],
+    stored: Promise<readonly (Stored | DropError)[]>,
   ): Promise<void> {
-    const commit = settleStored(number, job, digest, stored)
+    committing += files.length;
+    const commit = settleStored(files, stored)
       .catch((error: unknown) => {
         broken ??= { error };
         progress.fail(error);
       })
       .finally(() => {
         commits.delete(commit);
+        committing -= files.length;
         progress.changed();
       });
     commits.add(commit);
-    if (commits.size >= COMMITS) await progress.until(() => commits.size < COMMITS);
+    if (committing >= COMMITS) await progress.until(() => committing < COMMITS);
   }
 
-  async function commitJob(job: Job, digest: Uint8Array): Promise<Stored> {
+  async function commitJob(job: Job, digest: Uint8Array): Promise<Stored | DropError> {
     const { entry } = job;
     // Where no chunk came, all of it was kept, or there is nothing to it.
     const empty = entry.kind === 'stream' && job.kept && !equal(job.kept, digest);
-    const file = await openJob(job, empty ? 0 : job.at);
-    return file.commit(digest);
+    try {
+      const file = await openJob(job, empty ? 0 : job.at);
+      return await file.commit(digest);
+    } catch (error) {
+      if (error instanceof DropError) return error;
+      throw error;
+    }
   }
 
   async function settleStored(
-    number: number,
-    job: Job,
-    digest: Uint8Array,
-    stored: Promise<Stored>,
+    files: readonly Closed[],
+    stored: Promise<readonly (Stored | DropError)[]>,
   ): Promise<void> {
-    const { entry } = job;
-    try {
-      const where = await stored;
+    const outcomes = await stored;
+    const entries: number[] = [];
+    for (const [i, { number, job, digest }] of files.entries()) {
+      const where = outcomes[i] as Stored | DropError;
       jobs.delete(number);
+      const { entry } = job;
+      if (where instanceof DropError && entry.kind === 'stream') reception.streamed -= job.at;
+      if (where instanceof DropError) continue;
       reception.settle(number, entry, 'stored');
       tell({ type: 'stored', entry, size: job.at, digest, algorithm, where });
-    } catch (error) {
-      jobs.delete(number);
-      return reject(number, job, error);
+      entries.push(number);
     }
-    await channel.say({ type: 'stored', entry: number });
+    if (entries.length > 0) await channel.say({ type: 'stored', entries });
+    for (const [i, { number, job }] of files.entries())
+      if (outcomes[i] instanceof DropError) await reject(number, job, outcomes[i]);
   }
 
   /** The sender cannot send the rest of a file. */
@@ -525,12 +578,28 @@ interface Job {
   rejected: boolean;
 }
 
+/** A file of which all has come. */
+interface Closed {
+  readonly number: number;
+  readonly job: Job;
+  readonly digest: Uint8Array;
+}
+
 /** What became of one entry of a batch. */
 interface Placed {
-  readonly placement: Placement | { readonly want: 'nothing'; readonly reason: 'stored' };
+  readonly placement:
+    | Placement
+    | { readonly want: 'nothing'; readonly reason: 'stored' | 'unwanted' };
   readonly code?: ErrorCode;
   /** It was decided before the connection broke. */
   readonly old?: boolean;
+}
+
+/** What nobody wants needs no place; but something may come that lies in such a folder. */
+function passBy(entry: Entry, inbox: Inbox): Placed {
+  if (entry.kind === 'folder') inbox.defer(entry);
+  if (!hasData(entry)) return { placement: { want: 'placed' } };
+  return { placement: { want: 'nothing', reason: 'unwanted' } };
 }
 
 function asBefore(outcome: NonNullable<ReturnType<Reception['outcomeOf']>>): Placed {

@@ -1,6 +1,6 @@
 import type { ErrorCode } from '../errors.ts';
 import { MAX_OPEN_ENTRIES } from '../limits.ts';
-import { type Entry, hasData, parentOf, sizeOf } from '../protocol/manifest.ts';
+import { type Entry, hasData, isText, parentOf, sizeOf } from '../protocol/manifest.ts';
 import type { SkipReason } from '../protocol/message.ts';
 import type { Platform } from '../protocol/names.ts';
 import { Risks } from '../protocol/risk.ts';
@@ -30,14 +30,19 @@ export class Reception {
   inbox: Inbox | undefined;
   /** Folders that could not be made: nothing in them can, and none of it is named here. */
   readonly lost = new Map<string, ErrorCode>();
-  /** What was offered so far, each entry counted once: all, the files among them, and their bytes. */
+  /** What is wanted of the offer so far, each entry counted once: all, files, and their bytes. */
   entries = 0;
   files = 0;
+  /** Messages among the files. */
+  texts = 0;
   bytes = 0;
   /** Whether the bytes are all that there will be; those of a stream come on top. */
   sized = true;
+  /** The bytes of streams that have come as a whole. */
+  streamed = 0;
   /** What speaks against it. */
   readonly risks: Risks;
+  #wants: (entry: Entry) => boolean;
   /**
    * What was settled last. The sender has at most `MAX_OPEN_ENTRIES` open, and hears us in order, so
    * it can have missed no others.
@@ -51,8 +56,16 @@ export class Reception {
   /** Covered by the yes before this connection, not settled, and not offered again so far. */
   readonly #covered = new Set<string>();
 
-  /** `platform`: whose rules names must obey here. */
-  constructor(transfer: string, platform: Platform) {
+  /**
+   * `platform`: whose rules names must obey here. `wants`: whether an entry is wanted, always
+   * alike; by default all are.
+   */
+  constructor(
+    transfer: string,
+    platform: Platform,
+    { wants = () => true }: { wants?: ((entry: Entry) => boolean) | undefined } = {},
+  ) {
+    this.#wants = wants;
     this.transfer = transfer;
     this.grant = new Grant(platform);
     this.risks = new Risks(platform);
@@ -66,9 +79,10 @@ export class Reception {
   /** The connection is over. What was not settled will be offered again, and counted then. */
   broken(): void {
     const open = [...this.#open.values()];
-    for (const { entry } of open) this.#count(entry, -1);
+    const wanted = open.filter((one) => one.wanted);
+    for (const { entry } of wanted) this.#count(entry, -1);
     // The yes was for these, and not for what may be offered in their place.
-    const covered = open.filter((one) => one.covered || this.#takes(one.entry));
+    const covered = wanted.filter((one) => one.covered || this.#takes(one.entry));
     for (const { entry } of covered) this.#covered.add(keyOf(entry));
     trim(this.#covered);
     this.#open = new Window();
@@ -79,22 +93,42 @@ export class Reception {
     for (const entry of entries) {
       const number = this.#offered++;
       if (this.#isBefore(entry)) continue;
-      this.#open.set(number, { entry, covered: false });
-      this.#count(entry, 1);
+      const wanted = this.#wants(entry);
+      this.#open.set(number, { entry, wanted, covered: false });
+      if (wanted) this.#count(entry, 1);
     }
+  }
+
+  /** Only a part of it is wanted from now on. Nothing of it may have been decided before. */
+  narrow(wants: (entry: Entry) => boolean): void {
+    for (const one of this.#open.values()) {
+      if (!one.wanted || wants(one.entry)) continue;
+      one.wanted = false;
+      this.#count(one.entry, -1);
+    }
+    const before = this.#wants;
+    this.#wants = (entry) => before(entry) && wants(entry);
+  }
+
+  /** Whether an entry that is not settled is wanted. */
+  wants(number: number): boolean {
+    return this.#open.get(number)?.wanted !== false;
   }
 
   /** How much of this the yes was never said for. */
   newIn(entries: readonly Entry[]): { entries: number; bytes: number } {
     const covered = new Set(this.#covered);
     const isNew = (key: string): boolean => !this.#before.has(key) && !covered.delete(key);
-    const news = entries.filter((entry) => isNew(keyOf(entry)));
+    const news = entries.filter((entry) => this.#wants(entry) && isNew(keyOf(entry)));
     return { entries: news.length, bytes: news.reduce((sum, entry) => sum + sizeOf(entry), 0) };
   }
 
-  /** Whether the yes covers an entry; if so, it is taken off, but for each only once. */
+  /**
+   * Whether the yes covers an entry; if so, it is taken off, but for each only once. What is not
+   * wanted needs none.
+   */
   covers(number: number, entry: Entry): boolean {
-    if (this.#isBefore(entry)) return true;
+    if (this.#isBefore(entry) || !this.wants(number)) return true;
     if (!this.#takes(entry)) return false;
     const open = this.#open.get(number);
     if (open !== undefined) open.covered = true;
@@ -134,6 +168,7 @@ export class Reception {
   #count(entry: Entry, by: 1 | -1): void {
     this.entries += by;
     if (hasData(entry)) this.files += by;
+    if (isText(entry)) this.texts += by;
     this.bytes += by * sizeOf(entry);
     if (entry.kind === 'stream') this.sized = false;
     this.risks.count(entry, by);
@@ -143,6 +178,7 @@ export class Reception {
 /** What is offered and not settled. */
 interface Open {
   readonly entry: Entry;
+  wanted: boolean;
   /** Whether the yes was found to cover it. */
   covered: boolean;
 }
@@ -203,7 +239,7 @@ function trim(keys: Set<string>): void {
 function keyOf(entry: Entry): string {
   switch (entry.kind) {
     case 'file':
-      return `file ${entry.size} ${entry.mtime} ${entry.mode} ${entry.path}`;
+      return `${entry.text ? 'text' : 'file'} ${entry.size} ${entry.mtime} ${entry.mode} ${entry.path}`;
     case 'link':
       return `link ${JSON.stringify(entry.target)} ${entry.path}`;
     default:

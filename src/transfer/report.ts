@@ -1,10 +1,11 @@
 import type { ErrorCode } from '../errors.ts';
 import type { DataEntry, FileEntry } from '../protocol/manifest.ts';
 import type { DigestName, SkipReason } from '../protocol/message.ts';
+import type { Stored } from './inbox.ts';
 
 /** What happens in a transfer, as both stories tell it to whoever holds them. */
 export type Report =
-  /** Files and their bytes offered so far, and whether that is all. */
+  /** Files and their bytes offered so far, without those that nobody wants, and whether that is all. */
   | {
       readonly type: 'offered';
       readonly files: number;
@@ -36,8 +37,8 @@ export type Report =
       readonly size: number;
       readonly digest: Uint8Array;
       readonly algorithm: DigestName;
-      /** The receiver knows where it lies, and whether it had to get another name. */
-      readonly where?: { readonly path: string; readonly renamed: boolean };
+      /** The receiver knows where it lies, or what the message is. */
+      readonly where?: Stored;
     }
   /** A file that needs not be sent. */
   | {

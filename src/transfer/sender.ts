@@ -7,7 +7,7 @@ import {
   hasData,
   sizeOf,
 } from '../protocol/manifest.ts';
-import type { Kept, MessageOf, SkipReason } from '../protocol/message.ts';
+import type { Kept, Message, MessageOf, SkipReason, SmallFile } from '../protocol/message.ts';
 import { Window } from '../protocol/window.ts';
 import type { Channel } from './channel.ts';
 import { Condition, together } from './condition.ts';
@@ -64,6 +64,13 @@ export async function runSender(
   const { signal } = progress;
   const outflow = new Outflow(channel, { meter: packer, pace, signal });
 
+  if (session.version < outbox.version) {
+    const older = new DropError('peer-older', {
+      message: 'An older drop there shows no messages.',
+    });
+    channel.fail(older);
+    throw older;
+  }
   await begin();
   await sayRoots();
   try {
@@ -112,10 +119,14 @@ export async function runSender(
       bytes += entries.reduce((sum, entry) => sum + sizeOf(entry), 0);
       const final = delivery.exhausted;
       await outflow.sayNow({ type: 'offer', entries, files, bytes, final });
-      const { files: inAll, bytes: ofAll, sized } = delivery;
-      tell({ type: 'offered', files: inAll, bytes: ofAll, sized, final });
+      tellOffered();
       progress.changed();
     } while (!delivery.exhausted);
+  }
+
+  function tellOffered(): void {
+    const { files, bytes, sized, exhausted: final } = delivery;
+    tell({ type: 'offered', files, bytes, sized, final });
   }
 
   function tellUnsendable({ path, reason }: Unsendable): void {
@@ -158,24 +169,32 @@ export async function runSender(
   }
 
   async function sendTogether(small: readonly PlainJob[]): Promise<void> {
-    const contents = outbox.readTogether(small.map(({ entry }) => entry));
-    const messages = small.map(({ number: entry }, i): MessageOf<'file' | 'failed'> => {
+    const entries = small.map(({ entry }) => entry);
+    const reading = outbox.readTogether(entries, signal);
+    const contents = reading instanceof Promise ? await reading : reading;
+    const messages: Message[] = [];
+    let files: SmallFile[] = [];
+    for (const [i, { number: entry }] of small.entries()) {
       const content = contents[i] as Whole | DropError;
-      if (content instanceof DropError) return { type: 'failed', entry, code: ofOneFile(content) };
-      return { type: 'file', entry, ...content };
-    });
+      if (content instanceof DropError) {
+        files = [];
+        messages.push({ type: 'failed', entry, code: ofOneFile(content) });
+        continue;
+      }
+      if (files.length === 0) messages.push({ type: 'files', files });
+      files.push({ entry, ...content });
+    }
     await outflow.passTogether(messages, () => {
-      for (const [i, message] of messages.entries()) passed(small[i] as PlainJob, message);
+      for (const [i, job] of small.entries()) passed(job, contents[i] as Whole | DropError);
     });
   }
 
-  function passed(job: PlainJob, message: MessageOf<'file' | 'failed'>): void {
-    if (message.type === 'file') {
-      const { length } = message.bytes;
-      job.at = length;
-      tell({ type: 'moved', bytes: length, wire: length, whole: job.entry });
-    }
-    close(job, message.type === 'file' ? message.digest : message.code);
+  function passed(job: PlainJob, content: Whole | DropError): void {
+    if (content instanceof DropError) return void close(job, ofOneFile(content));
+    const { length } = content.bytes;
+    job.at = length;
+    tell({ type: 'moved', bytes: length, wire: length, whole: job.entry });
+    close(job, content.digest);
   }
 
   /** Nothing more is said of a file: all of it was, as its digest says, or it cannot be. */
@@ -277,7 +296,8 @@ export async function runSender(
       if (message.type === 'compare') hearCompare(message);
       else if (message.type === 'want') hearWant(message);
       else if (message.type === 'arrived') hearArrived(message);
-      else hearSettled(message);
+      else if (message.type === 'stored') message.entries.forEach(hearStored);
+      else hearFailed(message);
       progress.changed();
     }
   }
@@ -314,6 +334,7 @@ export async function runSender(
         toSend.push(job);
       }
     }
+    if (skip.some(({ reason }) => reason === 'unwanted')) tellOffered();
   }
 
   function tellFailed(path: string, code: ErrorCode, closed: Sent | ErrorCode | undefined): void {
@@ -327,6 +348,7 @@ export async function runSender(
     closed: Sent | ErrorCode | undefined,
   ): void {
     if (typeof closed === 'string') return;
+    if (reason === 'unwanted') delivery.leaveOut(entry);
     if (reason !== 'stored') return void tell({ type: 'skipped', entry, reason });
     // Its acknowledgement was lost with the connection.
     if (closed === undefined)
@@ -339,16 +361,23 @@ export async function runSender(
     if (job) outbox.arrived(job.entry, offset);
   }
 
-  function hearSettled(message: MessageOf<'stored'> | MessageOf<'failed'>): void {
-    const job = jobs.get(message.entry);
+  function hearStored(number: number): void {
+    const { entry, closed } = settle(number) ?? {};
+    if (entry && typeof closed === 'object') tell({ type: 'stored', entry, ...closed });
+  }
+
+  function hearFailed({ entry: number, code }: MessageOf<'failed'>): void {
+    const job = settle(number);
     if (job === undefined) return;
-    jobs.delete(message.entry);
-    const { entry, closed } = job;
-    if (message.type === 'failed') {
-      job.rejected = true;
-      job.gaveUp?.abort();
-      tellFailed(entry.path, message.code, closed);
-    } else if (typeof closed === 'object') tell({ type: 'stored', entry, ...closed });
+    job.rejected = true;
+    job.gaveUp?.abort();
+    tellFailed(job.entry.path, code, job.closed);
+  }
+
+  function settle(number: number): Job | undefined {
+    const job = jobs.get(number);
+    jobs.delete(number);
+    return job;
   }
 }
 

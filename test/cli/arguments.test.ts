@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { asksForJson, readArguments, UsageError } from '../../src/cli/arguments.ts';
+import { asksForJson, describeCommandLine, readArguments } from '../../src/cli/arguments.ts';
+import { UsageError } from '../../src/cli/orders.ts';
 
 afterEach(() => {
   vi.unstubAllEnvs();
@@ -28,6 +29,19 @@ function usage(line: string): UsageError {
   throw new Error(`"drop ${line}" is no wrong usage`);
 }
 
+test('patterns are repeated, or lines of a variable', () => {
+  expect(readArguments(words('share a --exclude b --exclude !c,d'))).toMatchObject({
+    paths: ['a'],
+    exclude: ['b', '!c,d'],
+  });
+  expect(readArguments(words('get --only a/b --only *.c'))).toMatchObject({ only: ['a/b', '*.c'] });
+  vi.stubEnv('DROP_EXCLUDE', 'a\nb');
+  vi.stubEnv('DROP_ONLY', 'c\nd');
+  expect(readArguments(words('send x'))).toMatchObject({ exclude: ['a', 'b'] });
+  expect(readArguments(words('send x --exclude c'))).toMatchObject({ exclude: ['c'] });
+  expect(readArguments(words('get'))).toMatchObject({ only: ['c', 'd'] });
+});
+
 describe('a command line is read', () => {
   const receive = {
     ...DEFAULTS,
@@ -36,9 +50,32 @@ describe('a command line is read', () => {
     yes: false,
     pin: false,
     open: false,
+    web: false,
+    byDevice: false,
+    history: true,
+    stdout: false,
   };
-  const send = { ...DEFAULTS, command: 'send', checksum: false, scan: false, unverified: false };
+  const send = {
+    ...DEFAULTS,
+    command: 'send',
+    to: [],
+    all: false,
+    checksum: false,
+    scan: false,
+    unverified: false,
+  };
   const peers = { ...DEFAULTS, command: 'peers', watch: false, scan: false };
+  const entrance = { yes: false, pin: false };
+  const share = { ...DEFAULTS, command: 'share', once: false, web: false, ...entrance };
+  const get = {
+    ...DEFAULTS,
+    command: 'get',
+    scan: false,
+    yes: false,
+    byDevice: false,
+    history: true,
+    stdout: false,
+  };
   test.each([
     ['receive', receive],
     ['recv', receive],
@@ -48,15 +85,43 @@ describe('a command line is read', () => {
       { ...receive, into: 'in', name: 'Ana', as: 'a.pdf', once: true, yes: true, port: 9000 },
     ],
     ['receive --on-conflict newer', { ...receive, onConflict: 'newer' }],
+    ['receive --max-size 2GB', { ...receive, maxSize: 2e9 }],
+    ['receive --stdout', { ...receive, stdout: true, once: true }],
+    ['receive --stdout --max-size 1KiB', { ...receive, stdout: true, once: true, maxSize: 1024 }],
     ['receive --pin', { ...receive, pin: true }],
     ['receive --pin-file f', { ...receive, pinFile: 'f' }],
+    ['receive --by-device --no-history', { ...receive, byDevice: true, history: false }],
+    ['receive --notify desktop', { ...receive, notify: 'desktop' }],
     ['receive --open --into in', { ...receive, open: true, into: 'in' }],
+    ['share a b', { ...share, paths: ['a', 'b'] }],
+    ['share --web a', { ...share, paths: ['a'], web: true }],
+    [
+      'share --pin --once --yes --name Ana --port 9000 a',
+      { ...share, paths: ['a'], pin: true, once: true, yes: true, name: 'Ana', port: 9000 },
+    ],
+    [
+      'share --limit 1MB/s --compress never a',
+      { ...share, paths: ['a'], limit: 1_000_000, compress: 'never' },
+    ],
+    ['get', get],
+    ['get --stdout --max-size 1kB', { ...get, stdout: true, maxSize: 1000 }],
+    ['get --from ana --as b --into in', { ...get, from: 'ana', as: 'b', into: 'in' }],
+    ['get --by-device --notify bell', { ...get, byDevice: true, notify: 'bell' }],
+    ['get --yes --wait 3 --scan', { ...get, yes: true, wait: 3000, scan: true }],
     ['send --unverified a', { ...send, paths: ['a'], unverified: true }],
+    ['send --text hi', { ...send, paths: [], text: 'hi' }],
+    ['send a - --text hi', { ...send, paths: ['a'], stdin: 'stdin', text: 'hi' }],
     ['send a b', { ...send, paths: ['a', 'b'] }],
-    ['send --to bob --wait 1.5 a', { ...send, paths: ['a'], to: 'bob', wait: 1500 }],
-    ['send a --to bob', { ...send, paths: ['a'], to: 'bob' }],
+    ['send --to bob --wait 1.5 a', { ...send, paths: ['a'], to: ['bob'], wait: 1500 }],
+    ['send a --to bob', { ...send, paths: ['a'], to: ['bob'] }],
+    ['send --to bob --to a,b a', { ...send, paths: ['a'], to: ['bob', 'a,b'] }],
+    ['send a --all', { ...send, paths: ['a'], all: true }],
     ['send -- --to', { ...send, paths: ['--to'] }],
     ['send --checksum a', { ...send, paths: ['a'], checksum: true }],
+    [
+      'send a --exclude *.log --exclude !b,c',
+      { ...send, paths: ['a'], exclude: ['*.log', '!b,c'] },
+    ],
     ['send --compress never a', { ...send, paths: ['a'], compress: 'never' }],
     ['send --limit 2MB/s a', { ...send, paths: ['a'], limit: 2_000_000 }],
     ['send a --scan', { ...send, paths: ['a'], scan: true }],
@@ -72,10 +137,14 @@ describe('a command line is read', () => {
     ['peers', peers],
     ['peers --watch', { ...peers, watch: true }],
     ['peers --watch --scan', { ...peers, watch: true, scan: true }],
+    ['history', { ...DEFAULTS, command: 'history', clear: false }],
+    ['history -n 5', { ...DEFAULTS, command: 'history', last: 5, clear: false }],
+    ['history --clear', { ...DEFAULTS, command: 'history', clear: true }],
     ['trust bob auto', { ...DEFAULTS, command: 'trust', name: 'bob', trust: 'auto' }],
     ['block bob', { ...DEFAULTS, command: 'trust', name: 'bob', trust: 'blocked' }],
     ['rename bob eve', { ...DEFAULTS, command: 'rename', name: 'bob', newName: 'eve' }],
     ['forget bob', { ...DEFAULTS, command: 'forget', name: 'bob' }],
+    ['completion fish', { command: 'completion', shell: 'fish' }],
   ])('drop %s', (line, order) => {
     expect(readArguments(words(line))).toEqual(order);
   });
@@ -92,7 +161,22 @@ describe('wrong usage is named, with what to try', () => {
       'Did you mean: drop send ./photos --to bob',
     ],
     ['package', "Unknown command 'package'", 'See: drop --help'],
-    ['send', "Missing required argument 'path'", 'See: drop send --help'],
+    ['trsut a ask', "Unknown command 'trsut'", 'Did you mean trust?'],
+    ['recv --onc', "Unknown option '--onc'", 'Did you mean --once?'],
+    ['completion tcsh', 'Allowed choices are bash, zsh', 'See: drop completion --help'],
+    [
+      'send',
+      'It is not said what to send.',
+      'Name files or folders: drop send PATH..., or a message: drop send --text MESSAGE',
+    ],
+    ['send --text', "Option '--text <message>' argument missing", 'See: drop send --help'],
+    [`send --text ${'x'.repeat(65_537)}`, '... | drop send - --name', 'See: drop send --help'],
+    ['receive --max-size much', 'A size is written as 500MB', 'See: drop receive --help'],
+    ['receive --stdout --into a', '--into is about a folder', 'Choose one of them.'],
+    ['receive --stdout --as a', '--as is about a folder', 'Choose one of them.'],
+    ['receive --stdout --on-conflict skip', '--on-conflict is', 'Choose one of them.'],
+    ['receive --stdout --json', 'the file or the events', 'Choose one of --stdout and --json.'],
+    ['--json receive --stdout', 'the file or the events', 'Choose one of --stdout and --json.'],
     ['receive --scan', "Unknown option '--scan'", 'See: drop receive --help'],
     ['receive extra', 'Too many arguments', 'See: drop receive --help'],
     ['receive --port 0', 'A port is a number from 1 to 65535.', 'See: drop receive --help'],
@@ -108,9 +192,29 @@ describe('wrong usage is named, with what to try', () => {
       '--name is for standard input, and nothing is to be sent from it.',
       'It is sent by: drop send - --name FILENAME',
     ],
+    ['share a --web --once', '--once ends with the first fetch', 'Choose one of --once and --web.'],
+    ['send a --all --to bob', '--all and --to say two things.', 'Choose one of them.'],
+    [
+      'send a --all --unverified',
+      "cannot be used with option '--unverified'",
+      'See: drop send --help',
+    ],
+    [
+      'send - --all',
+      'Standard input can be read only once',
+      'Save it to a file first, and send that.',
+    ],
+    [
+      'send - --to a --to b',
+      'Standard input can be read only once',
+      'Save it to a file first, and send that.',
+    ],
     ['send - --name a/b', 'It must be the name of a file', 'See: drop send --help'],
     ['send - --name ..', 'It must be the name of a file', 'See: drop send --help'],
     ['receive --on-conflict ask', 'Allowed choices are rename, skip', 'See: drop receive --help'],
+    ['receive --notify mail', 'Allowed choices are bell, desktop', 'See: drop receive --help'],
+    ['history -n 0', 'It must be a number of transfers', 'See: drop history --help'],
+    ['history -n 5 --clear', 'cannot be used with', 'See: drop history --help'],
     ['trust bob maybe', 'Allowed choices are ask, auto', 'See: drop trust --help'],
     ['help nosuch', 'There is no command nosuch.', 'See: drop --help'],
     ['--color pink peers', 'Allowed choices are auto, always, never', 'See: drop --help'],
@@ -136,7 +240,7 @@ describe('help', () => {
     expect(readArguments([])).toMatchObject({ command: 'answer' });
     expect(readArguments(['--plain'])).toEqual(readArguments([]));
     const { text } = readArguments([]) as { text: string };
-    expect(text.split('\n').length).toBeLessThan(12);
+    expect(text.split('\n').length).toBeLessThan(16);
     expect(text).toContain('drop send report.pdf');
   });
 
@@ -148,6 +252,26 @@ describe('help', () => {
       expect(answer.text).toContain('DROP_NO_INPUT');
     },
   );
+
+  const all = describeCommandLine().commands.map((command) => command.name());
+
+  test.each(all)('of drop %s says what it does, gives examples, and fits a terminal', (name) => {
+    const { text } = readArguments(['help', name]) as { text: string };
+    expect(text).toMatch(/^Usage: drop .*\n\n[a-z][\s\S]+\nOptions:\n/);
+    expect(text).toMatch(new RegExp(`\nExamples:\n(?:.*\n)*?.*drop ${name}\\b`));
+    expect(text.split('\n').filter((line) => line.length > 80)).toEqual([]);
+    for (const { description } of describeCommandLine().commands.flatMap((one) => one.options))
+      expect(description).not.toBe('');
+  });
+
+  test('of all names every command and every exit code, and fits a terminal', () => {
+    const { text } = readArguments(['--help']) as { text: string };
+    for (const name of all) expect(text).toMatch(new RegExp(`^  ${name}\\b`, 'm'));
+    expect(text).toMatch(/^ {2}DROP_HOME /m);
+    expect(text.split('\n').filter((line) => line.length > 80)).toEqual([]);
+    const { text: short } = readArguments([]) as { text: string };
+    expect(short.match(/^Commands: ([\s\S]*)\nAll/m)?.[1]?.split(/,\s+/)).toEqual(all);
+  });
 
   test('names no command that is there only to forgive', () => {
     expect((readArguments(['--help']) as { text: string }).text).not.toContain('recieve');
@@ -162,7 +286,11 @@ describe('help', () => {
     expect(names).toEqual(
       expect.arrayContaining(['DROP_INTO', 'DROP_NAME', 'DROP_AS', 'DROP_PORT', 'DROP_INTERFACE']),
     );
-    const values: Record<string, string> = { DROP_COLOR: 'never', DROP_ON_CONFLICT: 'skip' };
+    const values: Record<string, string> = {
+      DROP_COLOR: 'never',
+      DROP_ON_CONFLICT: 'skip',
+      DROP_NOTIFY: 'bell',
+    };
     for (const name of names) vi.stubEnv(name, values[name] ?? '1');
     expect(variables('receive --help')).toEqual(names);
   });
@@ -172,11 +300,13 @@ describe('the environment', () => {
   test('gives what the command line does not say', () => {
     vi.stubEnv('DROP_TO', 'bob');
     vi.stubEnv('DROP_INTERFACE', 'a,b');
-    expect(readArguments(['send', 'x'])).toMatchObject({ to: 'bob', interfaces: ['a', 'b'] });
+    expect(readArguments(['send', 'x'])).toMatchObject({ to: ['bob'], interfaces: ['a', 'b'] });
     expect(readArguments(['send', 'x', '--to', 'eve', '--interface', 'c'])).toMatchObject({
-      to: 'eve',
+      to: ['eve'],
       interfaces: ['c'],
     });
+    // Who says --all on the command line has said to whom.
+    expect(readArguments(['send', 'x', '--all'])).toMatchObject({ to: [], all: true });
   });
 
   test('names this device and what comes from standard input by two variables', () => {

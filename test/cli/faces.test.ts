@@ -18,6 +18,7 @@ import {
   READY,
   STEERING,
   summaryOf,
+  TRANSFER,
 } from './fake.ts';
 
 interface Manner {
@@ -39,6 +40,7 @@ function plainFace({
   const words = new Words({
     clean: forTerminal,
     side,
+    announced: side === 'receiver',
     verbose,
     codes,
     home: '/home/ana',
@@ -55,7 +57,8 @@ function told(events: readonly ShownEvent[], manner: Manner = {}): string[] {
   return said().trimEnd().split('\n');
 }
 
-const of = { transfer: 't', peer: BOB };
+const of = { transfer: TRANSFER, peer: BOB };
+type Ready = Extract<ShownEvent, { event: 'ready' }>;
 const request: ShownEvent = {
   ...of,
   event: 'request',
@@ -64,6 +67,7 @@ const request: ShownEvent = {
   risks: [],
   roots: ['report.pdf'],
   files: 1,
+  texts: 0,
   bytes: 2_100_000,
   sized: true,
   final: true,
@@ -73,8 +77,124 @@ const saved = (path: string, offered?: string): ShownEvent => ({
   event: 'saved',
   path,
   bytes: 2_100_000,
-  digest: 'sha256:00',
+  digest: `sha256:${'0'.repeat(64)}`,
   ...(offered === undefined ? {} : { offered }),
+});
+
+describe('a message', () => {
+  const text = (what: string): ShownEvent => ({ ...of, event: 'text', text: what });
+
+  test('stands out, its lines as they were', () => {
+    const events = [text('Hi Ana,\r\n\n\tsee you at 5.\rBob\n'), summaryOf({ files: 1, bytes: 9 })];
+    const lines = ['Message from "Bob":', '  Hi Ana,', '  ', '      see you at 5.', '  Bob'];
+    expect(told(events)).toEqual(lines);
+    expect(told(events, { quiet: true })).toEqual(lines);
+  });
+
+  test('can be taken for nothing that we say, however long its lines are', () => {
+    const spoof = `${'x'.repeat(77)}Code for new devices: 000 000 ${'y '.repeat(100)}`;
+    for (const row of told([text(spoof)]).slice(1)) {
+      expect(row).toMatch(/^ {2}\S/);
+      expect(row.length).toBeLessThan(80);
+    }
+  });
+
+  test('steers nothing', () => {
+    expect(told([text(`a${HOSTILE}b\n${HOSTILE}`)]).join('')).not.toMatch(STEERING);
+  });
+
+  test('of ten thousand lines is cut, and said to be', () => {
+    for (const long of ['line\n'.repeat(10_000), 'word '.repeat(12_000)]) {
+      const lines = told([text(long)]);
+      expect(lines).toHaveLength(302);
+      expect(lines.at(-1)).toBe(
+        'There is more of it. To save a message: drop receive --as FILENAME',
+      );
+    }
+  });
+
+  test('is not called a file', () => {
+    const extent = { ...request, roots: ['a', 'message.txt'], files: 2, texts: 1 } as ShownEvent;
+    const alone = { ...request, roots: ['x'], texts: 1, bytes: 12 } as ShownEvent;
+    const both = [text('hi'), saved('/tmp/a'), summaryOf({ files: 2 })];
+    expect(told([alone], { verbose: true })).toEqual(['"Bob" wants to send a message (12 B).']);
+    expect(told([extent], { verbose: true })[0]).toMatch(/a and 1 more \(2 files/);
+    expect(told(both).at(-1)).toMatch(/^Received 1 file and a message \(/);
+    expect(told([text('hi'), summaryOf({ files: 1 })], { side: 'sender' })).toEqual([
+      expect.stringMatching(/^Sent a message \(/),
+    ]);
+  });
+});
+
+describe('whoever shares with browsers reads', () => {
+  const web = `http://192.168.1.20:23777/${'x'.repeat(22)}/`;
+  const { name, id, port, addresses, code, pin } = READY as Ready;
+  const ready: Ready = {
+    event: 'ready',
+    name,
+    id,
+    port,
+    addresses,
+    code,
+    pin,
+    roots: ['a'],
+    web,
+  };
+  const downloaded = (path: string, whole = true): ShownEvent => ({
+    event: 'downloaded',
+    from: '192.168.1.30',
+    path,
+    bytes: 2_100_000,
+    whole,
+  });
+  const sender = { side: 'sender' } as const;
+
+  test('the link, and what it is and is not', () => {
+    const lines = told([ready], sender);
+    expect(lines.slice(-4)).toEqual([
+      `In a browser: ${web}`,
+      'Whoever has this link can download what is shared, as long as this runs.',
+      'It is not encrypted: others in this network could read or change it.',
+      'A browser cannot check that it is this computer. Where that matters: drop get',
+    ]);
+    expect(Math.max(...lines.map(({ length }) => length))).toBeLessThan(80);
+    const withPin = told([{ ...ready, pin: true }], sender);
+    expect(withPin.at(-3)).toMatch(/^Whoever has link and PIN can/);
+  });
+
+  test('the link again where it is another one, and the rest of it once', () => {
+    const reachable: ShownEvent = { event: 'reachable', addresses: ['10.0.0.1:23767'], web };
+    expect(told([ready, reachable], sender).at(-1)).toBe(`In a browser: ${web}`);
+    const { web: _, ...without } = ready;
+    const lines = told([without, reachable], sender);
+    expect(lines.slice(-4)[0]).toBe(`In a browser: ${web}`);
+    expect(lines.at(-1)).toContain('cannot check');
+  });
+
+  test('no link in a log', () => {
+    expect(told([ready], { ...sender, codes: false }).join()).not.toContain('http');
+  });
+
+  test('the link, too, where nothing else is said', () => {
+    expect(told([ready], { ...sender, quiet: true })).toContain(`In a browser: ${web}`);
+  });
+
+  test('what was downloaded, and what broke off', () => {
+    expect(told([downloaded('a/b'), downloaded(''), downloaded('a', false)], sender)).toEqual([
+      '192.168.1.30 downloaded a/b (2.1 MB)',
+      '192.168.1.30 downloaded everything (2.1 MB)',
+      '192.168.1.30 stopped downloading a after 2.1 MB',
+    ]);
+    expect(told([downloaded(HOSTILE)], sender).join('')).not.toMatch(STEERING);
+  });
+
+  test('of a thousand downloads not a thousand lines', () => {
+    const many = Array.from({ length: 1000 }, (_, n) => downloaded(String(n)));
+    const lines = told(many, sender);
+    expect(lines).toHaveLength(101);
+    expect(lines.at(-1)).toBe('More downloads are told of with --verbose only.');
+    expect(told(many, { ...sender, verbose: true })).toHaveLength(1000);
+  });
 });
 
 describe('a receiver reads', () => {
@@ -235,6 +355,72 @@ describe('a sender reads', () => {
     expect(told([skipped, summaryOf()], { side: 'sender' })).toEqual([
       'Left out: pipe is no file, folder or usable link.',
       'Sent 1 file (2.1 MB) to "Bob" in 3.0 s; 1 left out.',
+    ]);
+  });
+});
+
+describe('where there are several', () => {
+  const eve = { name: 'Eve', id: idOf('e') };
+  const other = { transfer: 'u', peer: eve };
+
+  test('a sender reads of each device by its name', () => {
+    const unlike = { ...other, event: 'skipped', path: 'b', reason: 'conflict' } as const;
+    const lines = told(
+      [
+        { event: 'waiting', ...BOB, to: 'bob' },
+        { event: 'same', to: '192.168.1.20', id: BOB.id, as: 'bob' },
+        { event: 'error', code: 'not-found', message: 'Not there.', hint: 'Look.', to: 'zoe' },
+        { ...of, event: 'accepted' },
+        { ...other, event: 'accepted' },
+        { ...of, event: 'resuming', bytes: 50, total: 100 },
+        unlike,
+        { ...other, event: 'error', code: 'changed', message: 'It changed.', path: 'a' },
+        { ...other, event: 'error', code: 'disconnected', message: 'It was lost.' },
+        summaryOf({ ...other, ok: false, files: 0, sent: 0, code: 'disconnected' }),
+        summaryOf(),
+      ],
+      { side: 'sender' },
+    );
+    expect(lines).toEqual([
+      '"192.168.1.20" is "bob", which gets it once.',
+      'Error: "zoe": Not there.',
+      'Look.',
+      '"Bob" accepted.',
+      '"Eve" accepted.',
+      '"Bob": Resuming at 50 %, verified',
+      '"Eve": Left out: b exists there with other content.',
+      '"Eve": Failed: a: It changed.',
+      'Error: "Eve": It was lost.',
+      'Incomplete: nothing arrived at "Eve"; 1 left out.',
+      'Sent 1 file (2.1 MB) to "Bob" in 3.0 s.',
+    ]);
+  });
+
+  test('progress in lines is that of a device', () => {
+    const { face, said } = plainFace({ side: 'sender', now: () => 0 });
+    face.show({ event: 'waiting', ...BOB, to: 'bob' });
+    face.show({ ...of, event: 'accepted' });
+    const at = { file: 'a.bin', bytes: 500, total: 1000, files: 0, ofFiles: 1, rate: 100 };
+    face.show({ ...of, event: 'progress', ...at });
+    expect(said().split('\n')[1]).toBe('"Bob": 50 % of 1.0 kB, 100 B/s, 0:05 left, a.bin');
+  });
+
+  test('a receiver reads whose file it is, as long as there are two', () => {
+    const lines = told([
+      { ...of, event: 'accepted' },
+      saved('/in/alone'),
+      { ...other, event: 'accepted' },
+      saved('/in/a'),
+      { ...saved('/in/a (1)', 'a'), ...other } as ShownEvent,
+      summaryOf(),
+      { ...saved('/in/b'), ...other } as ShownEvent,
+    ]);
+    expect(lines.filter((line) => /Saved|Received/.test(line))).toEqual([
+      'Saved /in/alone (2.1 MB)',
+      '"Bob": Saved /in/a (2.1 MB)',
+      '"Eve": Saved /in/a (1) (2.1 MB), offered as "a"',
+      'Received 1 file (2.1 MB) from "Bob" in 3.0 s.',
+      'Saved /in/b (2.1 MB)',
     ]);
   });
 });
@@ -431,7 +617,7 @@ test('during a question nothing is said; afterwards all of it, and one question 
 
 describe('a hostile peer', () => {
   const hostile = { name: HOSTILE, id: idOf('e') };
-  const it = { transfer: 't', peer: hostile };
+  const it = { transfer: TRANSFER, peer: hostile };
   const events: ShownEvent[] = [
     { ...request, ...it, from: hostile, roots: [HOSTILE, HOSTILE] } as ShownEvent,
     { event: 'paired', via: 'code', ...hostile },
@@ -453,6 +639,8 @@ describe('a hostile peer', () => {
     { ...it, event: 'error', code: 'disk', message: HOSTILE, hint: HOSTILE, path: HOSTILE },
     { ...it, event: 'error', code: 'disk', message: HOSTILE, hint: HOSTILE },
     { event: 'error', code: 'disk', message: HOSTILE, peer: hostile },
+    { event: 'error', code: 'disk', message: HOSTILE, to: HOSTILE },
+    { event: 'same', to: HOSTILE, id: hostile.id, as: HOSTILE },
     { ...it, event: 'reconnecting', reason: 'disconnected', next: 0 },
     { ...it, event: 'reconnecting', reason: 'disconnected' },
     { ...it, event: 'resuming', bytes: 1, total: null },
@@ -471,7 +659,7 @@ describe('a hostile peer', () => {
 
   test('cannot write lines of its own', () => {
     const name = 'x\nSaved passwords.txt (1 B)\nError: nothing';
-    const lines = told([{ ...saved(name), transfer: 't' } as ShownEvent]);
+    const lines = told([{ ...saved(name), transfer: TRANSFER } as ShownEvent]);
     expect(lines).toHaveLength(1);
   });
 

@@ -1,6 +1,8 @@
 import { EventEmitter } from 'node:events';
 import { PassThrough } from 'node:stream';
+import { checkChoice } from '../../src/choice.ts';
 import type { Io, Library } from '../../src/cli/io.ts';
+import { peerOf } from '../../src/discover.ts';
 import { DropError, ERRORS } from '../../src/errors.ts';
 import type {
   Device,
@@ -13,9 +15,13 @@ import type {
   Standing,
   Summary,
 } from '../../src/events.ts';
+import { Hatch } from '../../src/hatch.ts';
 import { CALL_QUESTION_LIMIT, QUESTION_LIMIT } from '../../src/limits.ts';
 import { DEFAULT_PORT } from '../../src/net/ports.ts';
+import { Pace } from '../../src/pace.ts';
 import { forTerminal, sameName } from '../../src/protocol/names.ts';
+import { checkPatterns } from '../../src/protocol/patterns.ts';
+import { eventOf, type JsonEvent } from '../support/lines.ts';
 
 /** What a hostile peer calls itself and its files: it clears the screen and turns the writing. */
 export const HOSTILE = 'evil\x1b[2J\x1b]0;title\x07\x9b31m\r\n\u202egnp.exe';
@@ -26,6 +32,9 @@ export const STEERING = /[^\P{Cc}\n]|[\u202a-\u202e\u2066-\u2069]/u;
 export function idOf(digit: string): PeerId {
   return digit.repeat(64) as PeerId;
 }
+
+/** Of the one transfer that most tests have. */
+export const TRANSFER = '7'.repeat(32);
 
 export const BOB: Device = { name: 'Bob', id: idOf('b') };
 
@@ -44,6 +53,7 @@ export function peerEvent(
     addresses: [`192.168.1.${Number.parseInt(digit, 16)}:23767`],
     known: standing === 'paired',
     standing,
+    shares: false,
   };
 }
 
@@ -94,7 +104,7 @@ export const READY: ReceiveEvent = {
 export function summaryOf(values: Partial<Summary> = {}): Summary {
   return {
     event: 'summary',
-    transfer: 't',
+    transfer: TRANSFER,
     peer: BOB,
     ok: true,
     files: 1,
@@ -115,6 +125,8 @@ export function fakeLibrary(parts: Partial<Library> = {}): Library {
   };
   return {
     CALL_QUESTION_LIMIT,
+    checkChoice,
+    checkPatterns,
     DEFAULT_PORT,
     DropError,
     ERRORS,
@@ -122,13 +134,22 @@ export function fakeLibrary(parts: Partial<Library> = {}): Library {
     forTerminal,
     discover: unexpected,
     doctor: unexpected,
+    clearHistory: unexpected,
     forgetPeer: unexpected,
+    get: unexpected,
+    history: unexpected,
     knownPeers: async () => [],
+    Hatch,
+    openShelf: unexpected,
+    Pace,
+    peerOf,
     readPin: unexpected,
     receive: unexpected,
     renamePeer: unexpected,
     sameName,
     send: unexpected,
+    sendToAll: unexpected,
+    share: unexpected,
     trustPeer: unexpected,
     ...parts,
   };
@@ -156,11 +177,11 @@ export function fakeIo(library: Library = fakeLibrary()): FakeIo {
 }
 
 /** The lines of `--json`. */
-export function jsonLines(text: string): Record<string, unknown>[] {
+export function jsonLines(text: string): JsonEvent[] {
   return text
     .split('\n')
     .filter((line) => line !== '')
-    .map((line) => JSON.parse(line));
+    .map((line) => eventOf(line));
 }
 
 /** Events that never come: it fails at once. */

@@ -1,19 +1,26 @@
 import fc from 'fast-check';
+import stringWidth from 'string-width';
 import { describe, expect, test } from 'vitest';
+import {
+  fold,
+  formatTable,
+  jsonLine,
+  parseRate,
+  parseSize,
+  percentOf,
+  progressLine,
+  shellWord,
+} from '../../src/cli/format.ts';
 import {
   formatBytes,
   formatClock,
   formatCode,
   formatDuration,
-  formatTable,
-  jsonLine,
+  formatMinute,
+  formatNames,
   parseCode,
-  parseRate,
-  percentOf,
-  progressLine,
-  shellWord,
   tildePath,
-} from '../../src/cli/format.ts';
+} from '../../src/figures.ts';
 
 test.each([
   [0, '0 B'],
@@ -30,6 +37,16 @@ test.each([
 });
 
 test.each([
+  [['Ana'], 'Ana'],
+  [['Ana', 'Bob'], 'Ana and Bob'],
+  [['Ana', 'Bob', 'Eve'], 'Ana, Bob and Eve'],
+  [['Ana', 'Bob', 'Eve', 'Zoe'], 'Ana, Bob and 2 more'],
+  [[], ''],
+])('the names %j are %s', (names, text) => {
+  expect(formatNames(names)).toBe(text);
+});
+
+test.each([
   [0, '0.0 s'],
   [949, '0.9 s'],
   [9_949, '9.9 s'],
@@ -40,6 +57,10 @@ test.each([
   [3_900_000, '1 h 5 min'],
 ])('%d ms are %s', (ms, text) => {
   expect(formatDuration(ms)).toBe(text);
+});
+
+test('a time is that of the clock on the wall, to the minute', () => {
+  expect(formatMinute(new Date(2026, 0, 2, 3, 4, 59))).toBe('2026-01-02 03:04');
 });
 
 test.each([
@@ -200,6 +221,40 @@ test.each([
   ['9'.repeat(400), null],
 ])('the rate %s is %d bytes a second', (text, rate) => {
   expect(parseRate(text)).toBe(rate);
+});
+
+test.each([
+  ['1', 1],
+  ['4096', 4096],
+  ['20MB', 20_000_000],
+  ['20 mB', null],
+  ['1.5GiB', 1.5 * 1024 ** 3],
+  ['2TB', 2e12],
+  ['500k', 500_000],
+  ['0', null],
+  ['0.5', null],
+  ['-1', null],
+  ['', null],
+  ['much', null],
+  ['8Mbit', null],
+  ['99999999TB', null],
+])('the size %j is %j bytes', (text, size) => {
+  expect(parseSize(text)).toBe(size);
+});
+
+test('a line is broken into rows that fit, and nothing of it is lost', () => {
+  fc.assert(
+    fc.property(
+      fc.string({ unit: fc.constantFrom('a', ' ', 'ü', '漢', '👨‍👩‍👧', 'word') }),
+      fc.integer({ min: 2, max: 30 }),
+      (line, columns) => {
+        const rows = fold(line, columns);
+        expect(rows.join('')).toBe(line);
+        for (const row of rows) expect(stringWidth(row)).toBeLessThanOrEqual(columns);
+      },
+    ),
+  );
+  expect(fold('one two three', 8)).toEqual(['one two ', 'three']);
 });
 
 test('a rate means what it says, in whatever unit', () => {

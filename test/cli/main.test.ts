@@ -8,7 +8,13 @@ import type { Library } from '../../src/cli/io.ts';
 import { main } from '../../src/cli/main.ts';
 import { Stops } from '../../src/cli/stops.ts';
 import { DropError, ERRORS, type ErrorCode } from '../../src/errors.ts';
-import type { KnownPeer, ReceiveOptions, SendOptions } from '../../src/index.ts';
+import type {
+  DiscoverEvent,
+  KnownPeer,
+  ReceiveOptions,
+  SendOptions,
+  SentTo,
+} from '../../src/index.ts';
 import {
   aborted,
   BOB,
@@ -25,6 +31,7 @@ import {
   STEERING,
   silentEvent,
   summaryOf,
+  TRANSFER,
 } from './fake.ts';
 
 beforeEach(() => {
@@ -111,7 +118,7 @@ describe('the exit code of a transfer', () => {
   test('a failure that the transfer has told is not told again', async () => {
     const { end, out } = await drop('send a --to bob --json', {
       ...sends(async function* () {
-        const of = { transfer: 't', peer: BOB };
+        const of = { transfer: TRANSFER, peer: BOB };
         yield { ...of, event: 'error', code: 'disconnected', message: 'Lost.' };
         yield summaryOf({ ok: false, files: 0, code: 'disconnected' });
         throw new DropError('disconnected');
@@ -119,6 +126,39 @@ describe('the exit code of a transfer', () => {
     });
     expect(end).toBe(5);
     expect(jsonLines(out).map(({ event }) => event)).toEqual(['error', 'summary']);
+  });
+});
+
+describe('the exit code of several transfers', () => {
+  const ok: SentTo = { to: 'a', summary: summaryOf() };
+  const partly: SentTo = { to: 'b', summary: summaryOf({ ok: false, code: 'disconnected' }) };
+  const broken: SentTo = { to: 'c', summary: summaryOf({ ok: false, files: 0, code: 'changed' }) };
+  const emptyFolder: SentTo = { to: 'd', summary: summaryOf({ files: 0, bytes: 0 }) };
+  const declined: SentTo = { to: 'e', error: new DropError('declined') };
+  const missing: SentTo = { to: 'f', error: new DropError('not-found') };
+  const bug: SentTo = { to: 'g', error: new TypeError('x is not a function') };
+
+  test.each([
+    ['all delivered', [ok, emptyFolder, ok], 0],
+    ['one delivered, one declined', [declined, ok], 5],
+    ['one delivered, one not there', [ok, missing], 5],
+    ['something of one', [partly, missing], 5],
+    ['an empty folder to one, and nothing to the other', [missing, emptyFolder], 5],
+    ['nothing delivered: that of the first', [missing, declined], 3],
+    ['the same, the other way round', [declined, missing], 4],
+    ['nothing delivered by a transfer', [broken, declined], 7],
+    ['a bug in one of them', [bug, ok], 5],
+    ['a bug and nothing else', [bug], 1],
+  ])('%s', async (_, results, exit) => {
+    const { end, err } = await drop('send a --to a --to b', {
+      async *sendToAll() {
+        yield* [];
+        return results;
+      },
+    });
+    expect(end).toBe(exit);
+    const lines = err.trimEnd().split('\n').slice(-results.length);
+    expect(lines.map(([name]) => name)).toEqual(results.map(({ to }) => to));
   });
 });
 
@@ -203,16 +243,122 @@ describe('what a sender is told to do', () => {
   test('is passed on', async () => {
     vi.stubEnv('DROP_NAME', 'Ana');
     const options = await optionsOf(
-      'send a --to bob --wait 3 --checksum --compress never --limit 1MB/s',
+      'send a --to bob --wait 3 --checksum --compress never --limit 1MB/s --exclude *.log',
     );
     expect(options).toMatchObject({ to: 'bob', wait: 3000, waitAgain: 3000, checksum: true });
     expect(options).toMatchObject({ name: 'Ana', stream: undefined });
-    expect(options).toMatchObject({ compress: 'never', limit: 1_000_000 });
+    expect(options).toMatchObject({ compress: 'never', limit: 1_000_000, exclude: ['*.log'] });
   });
 
   test('is to wait as long as the library does, where nobody sits in front of it', async () => {
     const { wait, waitAgain } = await optionsOf('send a --to bob');
     expect([wait, waitAgain]).toEqual([undefined, undefined]);
+  });
+});
+
+describe('--all', () => {
+  const around = [
+    peerEvent('Bob', 'b'),
+    { ...peerEvent('Bob', 'b'), run: 'f'.repeat(16) },
+    peerEvent('Ana', '1'),
+    peerEvent('Gone', '2'),
+    peerEvent('Gone', '2', 'paired', 'lost'),
+    peerEvent('New', '3', 'new'),
+    peerEvent('Bob', '4', 'namesake'),
+    peerEvent('Spam', '5', 'blocked'),
+    peerEvent('Me', '6', 'self'),
+    peerEvent('Copy', '7', 'clone'),
+    silentEvent('Zoe', '8'),
+    peerEvent('Eve', '9'),
+  ];
+  const known = ['b', '1', '2', '9'].map((digit) => ({ ...KNOWN, id: idOf(digit) }));
+
+  /** What is sent to whom, where these are around. */
+  async function sentTo(
+    line: string,
+    events: readonly DiscoverEvent[],
+    onIo?: (io: FakeIo) => void,
+  ): Promise<{ end: unknown; err: string; to: readonly unknown[] | undefined; options: object }> {
+    let given: readonly unknown[] | undefined;
+    let options = {};
+    const told = async function* () {
+      yield summaryOf();
+      return summaryOf();
+    };
+    const { end, err } = await drop(
+      line,
+      {
+        knownPeers: async () => known,
+        async *discover() {
+          yield* events;
+        },
+        send(_, { to, ...more }) {
+          [given, options] = [[to], more];
+          return told();
+        },
+        async *sendToAll(_, { to, ...more }) {
+          [given, options] = [to, more];
+          yield* [];
+          return to.map((one) => ({ to: one, summary: summaryOf() }));
+        },
+      },
+      onIo,
+    );
+    return { end, err, to: given, options };
+  }
+
+  test('is each known device that is here, once, and no other', async () => {
+    const { end, to, err, options } = await sentTo('send package.json --all', around);
+    expect(end).toBe(0);
+    expect(to).toMatchObject([
+      { name: 'Bob', id: idOf('b'), run: 'b'.repeat(16) },
+      { name: 'Ana', id: idOf('1') },
+      { name: 'Eve', id: idOf('9') },
+    ]);
+    expect(to).toHaveLength(3);
+    expect(options).toMatchObject({ confirm: undefined, unverified: false });
+    expect(err).toMatch(/Sending to 3 devices/);
+  });
+
+  test('looks no longer where all are here who are known', async () => {
+    const all = known.map(({ id }) => peerEvent(id.slice(0, 1), id.slice(0, 1)));
+    const { to } = await sentTo('send package.json --all', [...all, peerEvent('late', 'c')]);
+    expect(to).toHaveLength(4);
+  });
+
+  test('that are one device, gets what one device gets', async () => {
+    const { end, to } = await sentTo('send package.json --all', [peerEvent('Ana', '1')]);
+    expect([end, to]).toMatchObject([0, [{ name: 'Ana' }]]);
+  });
+
+  test('that are nobody, is no such device', async () => {
+    const { end, err, to } = await sentTo('send package.json --all', [
+      peerEvent('New', '3', 'new'),
+    ]);
+    expect([end, to]).toEqual([3, undefined]);
+    expect(err).toContain('Error: No known device is ready on this network.\n');
+  });
+
+  test('finds out first whether there is something to send', async () => {
+    const { end, err } = await sentTo('send nothing.txt --all', around);
+    expect(end).toBe(8);
+    expect(err).toContain('nothing.txt: There is no such file');
+  });
+
+  test.each([
+    ['y', 0, 3],
+    ['n', 4, undefined],
+  ])('is asked about in a terminal: %s', async (key, exit, count) => {
+    const { end, err, to } = await sentTo('send package.json --all --plain', around, (io) => {
+      for (const stream of [io.stdin, io.stderr]) Object.assign(stream, { isTTY: true });
+      let said = '';
+      io.stderr.on('data', (piece: string) => {
+        said += piece;
+        if (/\? \[y\/N\] $/.test(said)) setImmediate(() => io.stdin.write(`${key}\n`));
+      });
+    });
+    expect(err).toContain('Send package.json to Bob, Ana and Eve? [y/N] ');
+    expect([end, to?.length]).toEqual([exit, count]);
   });
 });
 
@@ -307,6 +453,27 @@ describe('the code of a new device, where nobody can be asked', () => {
     expect(err).toContain(ERRORS[why].message);
   });
 
+  test('is that of one device: no other gets it, but all who share a PIN do', async () => {
+    vi.stubEnv('DROP_CODE', '493027');
+    const tried: string[] = [];
+    const to = (kind: 'code' | 'pin'): Partial<Library> => ({
+      async *sendToAll(_, { code, signal = new AbortController().signal }) {
+        yield* [];
+        for (const id of ['1', '2', '1']) {
+          const peer = { name: id, id: idOf(id) };
+          tried.push(
+            (await code?.({ peer, kind, why: 'new', signal }).catch(({ code: why }) => why)) ?? '',
+          );
+        }
+        return [];
+      },
+    });
+    await drop('send a --to a --to b', to('code'));
+    expect(tried.splice(0)).toEqual(['493027', 'not-paired', '493027']);
+    await drop('send a --to a --to b', to('pin'));
+    expect(tried).toEqual(['493027', '493027', '493027']);
+  });
+
   test('does not exist otherwise', async () => {
     expect((await drop('send a --to bob', asked(['new'], []))).end).toBe(6);
   });
@@ -341,11 +508,19 @@ describe('a receiver without a terminal', () => {
       const options = await optionsOf(line);
       expect(options.newcomers).toBe(newcomers);
       expect(options.accept === undefined).toBe(!yes);
-      const extent = { roots: [], files: 0, bytes: 0, sized: true, final: true, risks: [] };
+      const extent = {
+        roots: [],
+        files: 0,
+        texts: 0,
+        bytes: 0,
+        sized: true,
+        final: true,
+        risks: [],
+      };
       expect(await options.agree?.({ address: '10.77.0.1' }, new AbortController().signal)).toBe(
         yes || undefined,
       );
-      const request = { from: BOB, known: true, transfer: 't', ...extent };
+      const request = { from: BOB, known: true, transfer: TRANSFER, ...extent };
       expect(await options.accept?.(request, new AbortController().signal)).toBe(yes || undefined);
     },
   );
@@ -601,13 +776,13 @@ describe('drop peers', () => {
 
   test('as JSON: events', async () => {
     const { out } = await drop('peers --json', around);
-    expect(jsonLines(out).map(({ event, state, name }) => [event, state, name])).toEqual([
-      ['known', undefined, 'Bob'],
-      ['known', undefined, 'Old\x1b[2J'],
-      ['peer', 'found', 'Bob'],
-      ['peer', 'found', 'Eve'],
-      ['peer', 'lost', 'Eve'],
-      ['peer', 'found', 'bob'],
+    expect(jsonLines(out)).toMatchObject([
+      { event: 'known', name: 'Bob' },
+      { event: 'known', name: 'Old\x1b[2J' },
+      { event: 'peer', state: 'found', name: 'Bob' },
+      { event: 'peer', state: 'found', name: 'Eve' },
+      { event: 'peer', state: 'lost', name: 'Eve' },
+      { event: 'peer', state: 'found', name: 'bob' },
     ]);
   });
 

@@ -267,6 +267,188 @@ describe('the list of devices', () => {
   });
 });
 
+describe('several devices of the list', () => {
+  const all = [peerEvent('Ana', '1'), peerEvent('Bob', '2'), peerEvent('Eve', '3', 'new')];
+  const names = async (stage: Stage): Promise<string[]> =>
+    (await stage.report('chosenAll')).map((to) => (typeof to === 'string' ? to : to.name));
+
+  async function three(...options: string[]): Promise<Stage> {
+    const stage = await picking(...options);
+    await stage.cue(...all.map((peer) => ({ peer })));
+    await stage.screen.waitFor(/Eve {2}new/);
+    return stage;
+  }
+
+  test('are marked by space, and Enter sends to all of them, and to no other', async () => {
+    await using stage = await three();
+    stage.screen.type(' ');
+    await stage.screen.waitFor(/^>\*Ana .*\n {2}Bob .*\n {2}Eve[\s\S]*\nEnter sends to Ana\.\n/);
+    stage.screen.type(`${DOWN} ${DOWN}`);
+    await stage.screen.waitFor(
+      /^ \*Ana .*\n \*Bob .*\n> Eve[\s\S]*\nEnter sends to Ana and Bob\.\n/,
+    );
+    stage.screen.type(ENTER);
+    expect(await names(stage)).toEqual(['Ana', 'Bob']);
+    await stage.screen.waitFor(/^\? Send \. to which device\? Ana and Bob\n/);
+  });
+
+  test('lose their mark by space again', async () => {
+    await using stage = await three();
+    stage.screen.type(` ${DOWN}  `);
+    await stage.screen.waitFor(/^ \*Ana .*\n> Bob/);
+    stage.screen.type(`${UP} `);
+    await stage.screen.waitFor(/^> Ana .*\n {2}Bob[\s\S]*Enter to send\.\n\?/);
+    stage.screen.type(ENTER);
+    expect(await stage.report('chosen')).toMatchObject({ name: 'Ana' });
+  });
+
+  test('stay marked while the list is filtered, where space is a letter', async () => {
+    await using stage = await three();
+    await stage.cue({ peer: peerEvent('Anabel Lee', '4') });
+    await stage.screen.waitFor(/Lee/);
+    stage.screen.type(` ${'bel l'}`);
+    await stage.screen.waitFor(/^> Anabel Lee .*\n[\s\S]*sends to Ana\.\n.*device\? bel l$/);
+    stage.screen.type(ESC);
+    await stage.screen.waitFor(/^ \*Ana [\s\S]*> Anabel Lee[\s\S]*device\?$/);
+    stage.screen.type(' ');
+    await stage.screen.waitFor(/Enter sends to Ana and Anabel Lee\./);
+    stage.screen.type(ENTER);
+    expect(await names(stage)).toEqual(['Ana', 'Anabel Lee']);
+  });
+
+  test('are shown as gone when they go, and until the mark is taken away nobody gets anything', async () => {
+    await using stage = await three();
+    stage.screen.type(` ${DOWN} `);
+    await stage.screen.waitFor(/Enter sends to Ana and Bob\./);
+    await stage.cue({ peer: peerEvent('Ana', '1', 'paired', 'lost') });
+    await stage.screen.waitFor(
+      /^>\*Bob .*\n {2}Eve .*\n \*Ana {2}has gone\n[\s\S]*"Ana" has gone\. Wait for it, or choose/,
+    );
+    expect(stage.screen.text()).not.toMatch(/Enter sends to/);
+    // Another process of it is another device; it gets neither the mark nor the place.
+    await stage.cue({ peer: { ...peerEvent('Ana', '1'), run: 'f'.repeat(16) } });
+    await stage.screen.waitFor(/\n {2}Ana {2}known\n \*Ana {2}has gone/);
+    stage.screen.type(ENTER);
+    stage.screen.type(`${UP} `);
+    await stage.screen.shows((text) => {
+      expect(text).not.toMatch(/\*Ana/);
+      expect(text).toMatch(/Enter sends to Bob\./);
+    });
+    expect(stage.reported('chosen') || stage.reported('chosenAll')).toBe(false);
+    stage.screen.type(ENTER);
+    expect(await stage.report('chosen')).toMatchObject({ name: 'Bob' });
+  });
+
+  test('that come back are as they were', async () => {
+    await using stage = await three();
+    stage.screen.type(` ${DOWN} `);
+    await stage.screen.waitFor(/Enter sends to Ana and Bob\./);
+    await stage.cue({ peer: peerEvent('Ana', '1', 'paired', 'lost') });
+    await stage.screen.waitFor(/"Ana" has gone/);
+    await stage.cue({ peer: { ...peerEvent('Ana', '1'), addresses: ['192.168.1.77:23767'] } });
+    await stage.screen.waitFor(/\*Ana {2}known[\s\S]*Enter sends to Ana and Bob\./);
+    stage.screen.type(ENTER);
+    const [ana] = await stage.report('chosenAll');
+    expect(ana).toMatchObject({ name: 'Ana', addresses: ['192.168.1.77:23767'] });
+  });
+
+  test('keep their mark when they answer at last, and no other gets it', async () => {
+    await using stage = await picking();
+    await stage.cue(
+      { peer: peerEvent('Bob', '2') },
+      { peer: silentEvent('Ana', '1') },
+      { peer: silentEvent('Eve', 'e') },
+    );
+    await stage.screen.waitFor(/Eve {2}does/);
+    stage.screen.type(`${DOWN} ${DOWN} `);
+    await stage.screen.waitFor(/Enter sends to Ana and Eve\./);
+    await stage.cue(
+      { peer: silentEvent('Ana', '1', 'lost') },
+      { peer: peerEvent('Ana', '1', 'new') },
+      { peer: silentEvent('Eve', 'e', 'lost') },
+      { peer: peerEvent('Mallory', 'e', 'new') },
+    );
+    await stage.screen.waitFor(
+      /^ {2}Bob .*\n \*Ana +new\n {2}Mallory +new\n[> ]\*Eve +has gone\n[\s\S]*"Eve" has gone/,
+    );
+  });
+
+  test('are several numbers in plain mode: all of them, or none', async () => {
+    await using stage = await picking('--plain');
+    await stage.cue(...all.map((peer) => ({ peer })), {
+      peer: peerEvent('Bob', '2', 'paired', 'lost'),
+    });
+    await stage.screen.waitFor(/or several\s+as in 1 3, and press Enter\.[\s\S]*2 {2}has gone/);
+    stage.screen.type(`1 2${ENTER}`);
+    await stage.screen.waitFor(/There is no 2 now\./);
+    stage.screen.type(`3, 1 3${ENTER}`);
+    expect(await names(stage)).toEqual(['Eve', 'Ana']);
+  });
+
+  test('are asked for their codes one after the other, each by its name', async () => {
+    await using stage = await Stage.open('send', '.', '--to', 'Ana', '--to', 'Eve');
+    const [ana, eve] = [
+      { name: 'Ana', id: idOf('1') },
+      { name: 'Eve', id: idOf('3') },
+    ];
+    await stage.cue({ codes: [ana, eve] });
+    await stage.screen.waitFor(/Code shown on "Ana":/);
+    // What happens meanwhile to the others waits until it is typed.
+    await stage.cue({ tell: summaryOf({ transfer: 'other' }) });
+    stage.screen.type('1');
+    await stage.screen.waitFor(/Code shown on "Ana": 1$/);
+    expect(stage.screen.text()).not.toMatch(/Eve|Bob/);
+    stage.screen.type(`11111${ENTER}`);
+    await stage.screen.waitFor(/Sent 1 file[\s\S]*Code shown on "Eve":/);
+    expect(await stage.report('typed')).toBe('111111');
+    stage.screen.type(CTRL_C);
+    expect(await stage.report('end')).toBe('SIGINT');
+  });
+
+  test('are each drawn with their name, three of them, and in the end have a line each', async () => {
+    await using stage = await Stage.open(
+      ...['send', '.', ...['Ana', 'Bob', 'Eve', 'Zoe'].flatMap((name) => ['--to', name])],
+    );
+    await stage.screen.waitFor(/Waiting for "Ana", "Bob" and 2 more to appear\.\.\.$/);
+    const peers = ['Ana', 'Bob', 'Eve', 'Zoe'].map((name, n) => ({ name, id: idOf(`${n}`) }));
+    for (const peer of peers) {
+      const of = { transfer: peer.id.slice(0, 32), peer };
+      await stage.cue({ tell: { event: 'waiting', ...peer, to: peer.name } });
+      if (peer.name === 'Zoe') break;
+      const at = { file: `photos/${'x'.repeat(99)}.jpg`, bytes: 500, total: 1000 };
+      await stage.cue(
+        { tell: { ...of, event: 'accepted' } },
+        { tell: { ...of, event: 'progress', ...at, files: 0, ofFiles: 1, rate: 100 } },
+      );
+    }
+    await stage.screen.waitFor(
+      /[-\\|/] Ana: photos\/x+…x+\.jpg\n {2}\[#+-+\].*\n {2}Bob: photos.*\n {2}\[#.*\n {2}Eve: photos.*\n {2}\[#.*\n {2}Waiting for "Zoe" to accept\.\.\.$/,
+    );
+    const [ana, bob] = peers.map((peer) => ({ transfer: peer.id.slice(0, 32), peer }));
+    if (ana === undefined || bob === undefined) throw new Error();
+    await stage.cue({
+      tell: { ...bob, event: 'reconnecting', reason: 'disconnected', next: 60_000 },
+    });
+    await stage.screen.waitFor(
+      /Ana: .*\n.*\n {2}Eve: .*\n.*\n {2}Connection to "Bob" lost; trying again in \d+ s$/,
+    );
+    const code = 'disconnected';
+    await stage.cue({
+      tell: { ...bob, event: 'error', code, message: 'The connection was lost.' },
+    });
+    await stage.cue(
+      { tell: summaryOf(ana) },
+      { tell: summaryOf({ ...bob, ok: false, files: 0, code }) },
+      { finish: true },
+    );
+    expect(await stage.report('end')).toBe(5);
+    await stage.screen.outcome();
+    expect(stage.screen.text()).toMatch(
+      /Error: "Bob": The connection was lost\.\n[\s\S]*\nAna {2}delivered: 1 file \(2\.1 MB\)\nBob {2}incomplete: The connection was lost\.$/,
+    );
+  });
+});
+
 describe('the question for a code', () => {
   test.each([['terminal'], ['--plain']])(
     'takes six digits as people type them (%s)',
@@ -308,6 +490,7 @@ const REQUEST: Request = {
   roots: ['report.pdf'],
   files: 1,
   bytes: 2_100_000,
+  texts: 0,
   sized: true,
   final: true,
 };
@@ -439,7 +622,9 @@ describe('what speaks against a device', () => {
     await using stage = await Stage.open('send', '.', '--to', 'Eve');
     await stage.report('chosen');
     await stage.cue({ doubt: 'other-name' });
-    await stage.screen.waitFor(/calls itself "Ana.\[2J" is your "Eve"\. Send to "Eve"\? \[y\/N\]/);
+    await stage.screen.waitFor(
+      /calls itself "Ana.\[2J" is your "Eve"\. Go on with "Eve"\? \[y\/N\]/,
+    );
     stage.screen.type(ENTER);
     expect(await stage.report('confirmed')).toBe(false);
   });
@@ -485,6 +670,7 @@ describe.each([['in a terminal'], ['in plain mode']])('ten wrong codes, %s', (ho
     await stage.cue({ tell: READY }, locked, { locked: true }, { ask: REQUEST });
     await stage.screen.waitFor(/Accept\? \[y\/N\]/);
     await stage.cue({ gone: true });
+    await stage.report('withdrawn'); // Else the question would be answered by it.
     stage.screen.type(ENTER);
     await stage.screen.waitFor(/"Bob" no longer asks\./);
     stage.screen.type(`y${ENTER}`);

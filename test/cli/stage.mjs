@@ -1,9 +1,9 @@
 // `drop` in a terminal, with a library that a test directs through a socket:
 //   node stage.mjs SOCKET WORD...
 // It hears lines of JSON: {"peer": event}, {"ask": request}, {"stranger": stranger}, {"gone": true},
-// {"code": why, "kind": kind}, {"doubt": doubt}, {"locked": true}, {"tell": event}, {"finish": true}. It says {"chosen": peer, "patient": whether it
+// {"code": why, "kind": kind}, {"codes": [peer…]}, {"doubt": doubt}, {"locked": true}, {"tell": event}, {"finish": true}. It says {"chosen": peer, "patient": whether it
 // waits as long as it takes}, {"typed": code}, {"accepted": answer}, {"agreed": answer},
-// {"confirmed": answer}, {"unlocked": true} and
+// {"confirmed": answer}, {"unlocked": true}, {"chosenAll": peers} and
 // {"end": result, "raw": whether the terminal is left raw}.
 
 import { once } from 'node:events';
@@ -58,6 +58,21 @@ async function* send(_, { to, waitAgain, code, confirm, signal }) {
   throw signal.reason;
 }
 
+/** Each device is told of by the test; the results are those of its summaries. */
+async function* sendToAll(_, { to, code, signal }) {
+  say({ chosenAll: to });
+  const results = [];
+  for await (const cue of cues(signal)) {
+    if (cue.codes)
+      for (const peer of cue.codes)
+        code({ peer, kind: 'code', why: 'new', signal }).then((typed) => say({ typed }));
+    if (cue.tell) yield cue.tell;
+    if (cue.tell?.event === 'summary') results.push({ to: cue.tell.peer.name, summary: cue.tell });
+    if (cue.finish) return results;
+  }
+  throw signal.reason;
+}
+
 async function* receive({ accept, agree, unlock, signal }) {
   say({ ready: true });
   let gone = new AbortController();
@@ -67,14 +82,17 @@ async function* receive({ accept, agree, unlock, signal }) {
       accept(cue.ask, gone.signal).then((accepted) => say({ accepted }));
     }
     if (cue.stranger) agree(cue.stranger, signal).then((agreed) => say({ agreed }));
-    if (cue.gone) gone.abort();
+    if (cue.gone) {
+      gone.abort();
+      say({ withdrawn: true });
+    }
     if (cue.locked) unlock(signal).then(() => say({ unlocked: true }));
     if (cue.tell) yield cue.tell;
     if (cue.finish) return;
   }
 }
 
-const library = { ...real, discover, send, receive };
+const library = { ...real, discover, send, sendToAll, receive };
 const end = await main(words, { ...processIo(), library: async () => library });
 await new Promise((said) => {
   socket.end(`${JSON.stringify({ end, raw: process.stdin.isRaw })}\n`, said);

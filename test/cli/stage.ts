@@ -3,7 +3,14 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import type { DiscoverEvent, Peer, ReceiveEvent, SendEvent, SilentPeer } from '../../src/events.ts';
+import type {
+  Device,
+  DiscoverEvent,
+  Peer,
+  ReceiveEvent,
+  SendToAllEvent,
+  SilentPeer,
+} from '../../src/events.ts';
 import type { Request, Stranger } from '../../src/index.ts';
 import { Home } from '../support/home.ts';
 import { Changes } from '../support/process.ts';
@@ -16,19 +23,23 @@ export type Cue =
   | { readonly stranger: Stranger }
   | { readonly gone: true }
   | { readonly code: 'new' | 'wrong-code' | 'code-changed'; readonly kind?: 'code' | 'pin' }
+  | { readonly codes: readonly Device[] }
   | { readonly doubt: 'unverified' | 'other-name' }
   | { readonly locked: true }
-  | { readonly tell: SendEvent | ReceiveEvent }
+  | { readonly tell: SendToAllEvent | ReceiveEvent }
   | { readonly finish: true };
 
 /** What the command line did with it. */
 export interface Report {
   readonly ready?: true;
   readonly chosen?: Peer | SilentPeer | string;
+  /** Where it is more than one. */
+  readonly chosenAll?: readonly (Peer | SilentPeer | string)[];
   /** Whether a lost device is waited for as long as it takes. */
   readonly patient?: boolean;
   readonly typed?: string;
   readonly accepted?: boolean;
+  readonly withdrawn?: boolean;
   readonly agreed?: boolean;
   readonly confirmed?: boolean;
   readonly unlocked?: true;

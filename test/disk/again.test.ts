@@ -10,9 +10,11 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { InboxOptions, OnConflict } from '../../src/disk/inbox.ts';
+import type { PeerId } from '../../src/events.ts';
 import type { FileEntry } from '../../src/protocol/manifest.ts';
 import { digestOf, sha256 } from '../support/memory.ts';
 import {
@@ -53,6 +55,23 @@ function own(path: string, content: string, mtime = MTIME): void {
 }
 
 const HOUR = 3_600_000;
+
+describe('a file that somebody else sends at the same time', () => {
+  test('is another one, though it has the name, the size and the time', async () => {
+    const target = newFolder();
+    const [mine, yours] = ['mine', 'your'].map((content) => fileOf('x', content));
+    const other = await inboxIn(target, { peer: 'bb'.repeat(32) as PeerId });
+    // The clock that files are stamped by goes in steps of a few milliseconds.
+    await sleep(20);
+    await send(target, [mine as Offered]);
+    expect(await receiveAll(other, [yours as Offered])).toEqual(['all x']);
+    await other.finish();
+    await other.close();
+    expect(tree(target)).toMatchObject({ x: 'mine', 'x (1)': 'your' });
+    // Later, each of them is known again by what it is.
+    expect(await send(target, [mine as Offered])).toEqual(['unchanged x']);
+  });
+});
 
 describe('a file that is sent again', () => {
   test('is compared by what each connection agreed on', async () => {

@@ -40,12 +40,17 @@ function newTarget(): string {
   return target;
 }
 
-test.each<[OnConflict, object]>([
-  ['rename', { taken: 'mine', 'taken (1)': 'new' }],
-  ['overwrite', { taken: 'new' }],
+const BESIDE = { taken: 'mine', 'taken (1)': 'new' };
+const INSTEAD = { taken: 'new' };
+
+test.each<[OnConflict, string, boolean, object]>([
+  ['rename', 'one by one', false, BESIDE],
+  ['overwrite', 'one by one', false, INSTEAD],
+  ['rename', 'small files together', true, BESIDE],
+  ['overwrite', 'small files together', true, INSTEAD],
 ])(
-  'wherever a receiver dies that is told to %s, no name stands for a part of a file, and the next one completes it',
-  async (onConflict, then) => {
+  'wherever a receiver dies that is told to %s, %s, no name stands for a part of a file, and the next one completes it',
+  async (onConflict, _, together, then) => {
     const whole = {
       loose: 'loose',
       ...then,
@@ -60,7 +65,8 @@ test.each<[OnConflict, object]>([
     /** Whether there was still something left to die in. */
     const attempt = async (die: number): Promise<boolean> => {
       const [home, target] = [newFolder(), newTarget()];
-      const dying = spawnReceiver({ home, target, offered: OFFERED, options: { onConflict }, die });
+      const options = { onConflict };
+      const dying = spawnReceiver({ home, target, offered: OFFERED, options, together, die });
       const { signal, stdout, stderr } = await finished(dying);
       if (signal === null) {
         expect(stderr).toBe('');
@@ -89,11 +95,12 @@ test.each<[OnConflict, object]>([
     await Promise.all(Array.from({ length: AT_ONCE }, work));
     expect(next).toBeGreaterThan(80);
     // It died while there were parts, and when files had their names already.
-    const known =
-      onConflict === 'rename'
-        ? ['all', 'identical', 'rest', 'unchanged']
-        : ['all', 'rest', 'unchanged'];
-    expect([...seen].sort()).toEqual(known);
+    const known = ['all', 'rest', 'unchanged'];
+    expect([...seen].sort()).toEqual(expect.arrayContaining(known));
+    // What was touched last in the very millisecond in which the next one begins, as something was
+    // cleared away, may have come from somebody else, and is compared.
+    if (onConflict === 'rename') expect(seen).toContain('identical');
+    expect([...seen].filter((one) => ![...known, 'identical'].includes(one))).toEqual([]);
   },
   180_000,
 );

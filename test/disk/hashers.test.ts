@@ -37,6 +37,13 @@ describe('what files can be told by', () => {
     expect(() => hashers.of('blake3', new Uint8Array(0))).toThrow('not here');
   });
 
+  test('is SHA-256 alone where the library does not work', () => {
+    const broken = (): never => {
+      throw new Error('illegal instruction');
+    };
+    expect(new Hashers(() => ({ ...taking(0), blake3: broken })).names).toEqual(['sha256']);
+  });
+
   test('is looked for once, and not before it is asked for', () => {
     let loaded = 0;
     const hashers = new Hashers(() => {

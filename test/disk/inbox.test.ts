@@ -533,6 +533,78 @@ describe('a folder', () => {
   });
 });
 
+describe('a folder that nobody wants for itself', () => {
+  test('is made as it was offered once something in it is placed, and else never', async () => {
+    const target = newFolder();
+    const inbox = await inboxIn(target, { umask: 0o022 });
+    for (const path of ['a', 'a/b', 'a/b/c', 'a/d', 'e']) inbox.defer(folder(path, 0o711));
+    await place(inbox, folder('a/d/f', 0o755), unasked);
+    await put(inbox, file('a/b/x', 1), 'x');
+    await place(inbox, link('e/y', 'x'), unasked);
+    expect(visible(target)).toEqual({
+      a: '/',
+      'a/b': '/',
+      'a/b/x': 'x',
+      'a/d': '/',
+      'a/d/f': '/',
+      e: '/',
+    });
+    expect(await inbox.finish()).toEqual([]);
+    await inbox.close();
+    expect(tree(target)).toMatchObject({ e: '/', 'e/y': '-> x' });
+    expect(existsSync(join(target, 'a/b/c'))).toBe(false);
+    for (const path of ['a', 'a/b', 'a/d', 'e']) {
+      const { mode, mtimeMs } = statSync(join(target, path));
+      expect([path, mode & 0o777, Math.round(mtimeMs)]).toEqual([path, 0o711, MTIME]);
+    }
+  });
+
+  test('is the one that is there, with what is in it', async () => {
+    const target = newFolder();
+    await putAll(target, [folder('a'), file('a/x')]);
+    const inbox = await inboxIn(target, { roots: ['a'] });
+    inbox.defer(folder('a'));
+    expect(await place(inbox, file('a/x', 3), unasked)).toEqual({
+      want: 'nothing',
+      reason: 'unchanged',
+    });
+    await put(inbox, file('a/y', 1), 'y');
+    await inbox.finish();
+    await inbox.close();
+    expect(tree(target)).toEqual({ a: '/', 'a/x': 'a/x', 'a/y': 'y' });
+  });
+
+  test('may not be made: then each file in it fails, and nothing else', async () => {
+    const target = await newFolderOfUser();
+    await asUser(async () => {
+      const inbox = await inboxIn(target);
+      inbox.defer(folder('a'));
+      inbox.defer(folder('a/b'));
+      await put(inbox, file('x', 1), 'x');
+      chmodSync(target, 0o500);
+      for (const path of ['a/x', 'a/b/y', 'a/b/z'])
+        expect(await failureOf(place(inbox, file(path), unasked))).toMatchObject({
+          code: 'not-permitted',
+        });
+      chmodSync(target, 0o700);
+      await put(inbox, file('a/b/y', 1), 'y');
+      expect(await inbox.finish()).toEqual([]);
+      await inbox.close();
+      expect(tree(target)).toEqual({ a: '/', 'a/b': '/', 'a/b/y': 'y', x: 'x' });
+    });
+  });
+
+  test('takes its share of the memory, and says nothing when there is no more', async () => {
+    const inbox = await inboxIn(newFolder(), { memory: 10_000 });
+    for (let i = 0; i < 100; i++) inbox.defer(folder(`f${i}`));
+    await put(inbox, file('f0/x', 1), 'x');
+    expect(await failureOf(place(inbox, file('f99/x'), unasked))).toMatchObject({
+      code: 'too-many',
+    });
+    await inbox.close();
+  });
+});
+
 describe('a link', () => {
   test('is made last, never over anything, and points where it was offered to', async () => {
     const target = newFolder();

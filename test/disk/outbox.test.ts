@@ -34,6 +34,9 @@ import { digestOf } from '../support/memory.ts';
 import { describeWith } from '../support/skip.ts';
 import { asUser, DIGESTS, failureOf, newFolder, newFolderOfUser, UNSTOPPED } from './support.ts';
 
+/** Nothing ends it. */
+const NEVER = new AbortController().signal;
+
 async function walk(outbox: Outbox): Promise<(Entry | Unsendable)[]> {
   const found: (Entry | Unsendable)[] = [];
   for await (const entry of outbox.entries()) found.push(entry);
@@ -686,7 +689,7 @@ describe('many files', () => {
     const files = (await walk(outbox)).filter((entry) => entry.kind === 'file');
     rmSync(join(base, which), { recursive: true });
     symlinkSync(join(base, which.replace('r', 'private')), join(base, which));
-    const read = outbox.readTogether(files);
+    const read = await outbox.readTogether(files, NEVER);
     expect(files.map(({ path }) => path)).toEqual(['r/d/x', 'r/d/y', 'r/e/x', 'r/e/y']);
     for (const [i, { path }] of files.entries()) {
       const changed = { code: 'changed', path };
@@ -757,6 +760,81 @@ describeWith(['prlimit'], 'where no more files can be opened', () => {
       }
     });
     for (const file of files) expect((await readAll(outbox, file)).bytes.length).toBe(file.size);
+  });
+});
+
+describe('what patterns leave out', () => {
+  test('is not offered, in any of the folders, nor named where it could not be', async () => {
+    const base = newFolder();
+    for (const path of ['a/src/out', 'a/out/x', 'b/node_modules/c/d'])
+      mkdirSync(join(base, path), { recursive: true });
+    for (const path of [
+      'a/x.log',
+      'a/keep.log',
+      'a/src/out/x.js',
+      'a/src/y.log',
+      'b/x.js',
+      'b/out',
+    ])
+      writeFileSync(join(base, path), '');
+    execFileSync('mkfifo', [join(base, 'b/pipe.log')]);
+    symlinkSync('x.js', join(base, 'b/link.log'));
+    const exclude = ['*.log', '!keep.log', '/out/', 'node_modules'];
+    const outbox = await openOutbox([join(base, 'a'), join(base, 'b')], { exclude });
+    expect(await listing(outbox)).toEqual([
+      'folder a',
+      'file a/keep.log',
+      'folder a/src',
+      'folder a/src/out',
+      'file a/src/out/x.js',
+      'folder b',
+      'file b/out',
+      'file b/x.js',
+    ]);
+  });
+
+  test('is never what was named itself, nor a stream', async () => {
+    const base = newFolder();
+    mkdirSync(join(base, 'build'));
+    for (const path of ['x.log', 'build/y.log', 'build/z']) writeFileSync(join(base, path), '');
+    const outbox = await openOutbox([join(base, 'x.log'), join(base, 'build')], {
+      exclude: ['*.log', 'build'],
+      stream: { name: 's.log', source: Readable.from([]) },
+    });
+    expect(await listing(outbox)).toEqual([
+      'file x.log',
+      'folder build',
+      'file build/z',
+      'stream s.log',
+    ]);
+  });
+
+  test('is not looked into', async () => {
+    const folder = join(await newFolderOfUser(), 'r');
+    await asUser(async () => {
+      mkdirSync(join(folder, 'node_modules'), { recursive: true });
+      mkdirSync(join(folder, 'other'));
+      for (const name of ['node_modules', 'other']) chmodSync(join(folder, name), 0);
+      const outbox = await openOutbox([folder], { exclude: ['node_modules'] });
+      expect(await listing(outbox)).toEqual(['folder r', 'folder r/other', 'unreadable r/other']);
+      for (const name of ['node_modules', 'other']) chmodSync(join(folder, name), 0o700);
+    });
+  });
+
+  test('can have names that are no text', async () => {
+    const folder = join(newFolder(), 'r');
+    mkdirSync(folder);
+    for (const name of ['\xff.log', '\xff.txt'])
+      writeFileSync(Buffer.concat([Buffer.from(`${folder}/`), Buffer.from(name, 'latin1')]), '');
+    const outbox = await openOutbox([folder], { exclude: ['*.log'] });
+    expect(await listing(outbox)).toEqual(['folder r', 'unsafe-name r/\ufffd.txt']);
+  });
+
+  test('is said by patterns, or nothing is opened', async () => {
+    await expect(openOutbox([newFolder()], { exclude: ['a', '[b'] })).rejects.toMatchObject({
+      code: 'usage',
+      path: '[b',
+    });
   });
 });
 

@@ -226,6 +226,7 @@ export interface Work {
   readonly target: string;
   readonly offered?: readonly (Offered & { readonly upTo?: number })[];
   readonly options?: Partial<InboxOptions>;
+  readonly together?: boolean;
   readonly die?: number;
 }
 

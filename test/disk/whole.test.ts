@@ -1,142 +1,478 @@
 import {
+  chmodSync,
   existsSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
+  readFileSync,
+  renameSync,
   rmSync,
   symlinkSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { Handles } from '../../src/disk/handles.ts';
+import type { OnConflict } from '../../src/disk/inbox.ts';
 import { openOutbox } from '../../src/disk/outbox.ts';
+import { openStagings } from '../../src/disk/staging.ts';
 import { isInMemory, Syncs } from '../../src/disk/sync.ts';
 import { DropError } from '../../src/errors.ts';
 import { MAX_WHOLE } from '../../src/limits.ts';
 import type { FileEntry } from '../../src/protocol/manifest.ts';
-import type { Inbox } from '../../src/transfer/inbox.ts';
+import type { Inbox, Stored } from '../../src/transfer/inbox.ts';
 import type { Whole } from '../../src/transfer/outbox.ts';
 import { BLOCKS_IN_FLIGHT } from '../../src/transfer/outflow.ts';
 import { openHandles, withoutHandles } from '../support/handles.ts';
 import { digestOf, sha256 } from '../support/memory.ts';
 import { describeWith } from '../support/skip.ts';
 import {
+  asUser,
   DIGESTS,
-  failureOf,
   file,
+  fileOf,
   folder,
   inboxIn,
   MTIME,
   newFolder,
+  newFolderOfUser,
   partsIn,
+  receiveStart,
+  tree,
   unasked,
   visible,
 } from './support.ts';
 
-/** Stores a file that came whole, in memory that is overwritten at once. */
-async function store(inbox: Inbox, entry: FileEntry, content: string, digest?: Uint8Array) {
-  expect(await inbox.place(entry, unasked)).toEqual({ want: 'all' });
-  const bytes = Buffer.from(content);
-  const stored = inbox.store(entry, bytes, digest ?? sha256(bytes));
-  bytes.fill('x');
+/** Nothing ends it. */
+const NEVER = new AbortController().signal;
+
+/** A small file that comes whole. */
+interface Small {
+  readonly entry: FileEntry;
+  readonly content: string;
+  /** If that is not the one of its content. */
+  readonly digest?: Uint8Array;
+}
+
+function small(path: string, content: string, more: Partial<FileEntry> = {}): Small {
+  return { entry: file(path, content.length, more), content };
+}
+
+/** One that is not what was sent. */
+function spoiled(path: string, content: string): Small {
+  return { ...small(path, content), digest: new Uint8Array(32) };
+}
+
+/** Settles where they go: nothing is there that would have to be looked at. */
+async function placeAll(inbox: Inbox, files: readonly Small[]): Promise<void> {
+  for (const { entry } of files)
+    expect(await inbox.place(entry, async () => null)).toEqual({ want: 'all' });
+}
+
+/** Stores small files that came whole side by side, in memory that is overwritten at once. */
+function storing(inbox: Inbox, files: readonly Small[]): Promise<readonly (Stored | DropError)[]> {
+  const memory = Buffer.from(files.map(({ content }) => content).join(''));
+  let at = 0;
+  const stored = inbox.storeTogether(
+    files.map(({ entry, content, digest }) => {
+      const bytes = memory.subarray(at, at + content.length);
+      at += bytes.length;
+      return { entry, bytes, digest: digest ?? sha256(bytes) };
+    }),
+  );
+  memory.fill('x');
   return stored;
 }
 
-describe('a small file that came whole', () => {
-  test('lies under its name as it was sent, whatever becomes of the memory it came in', async () => {
-    const target = newFolder();
+/** Places them and stores them. Says for each where it lies, with an arrow if renamed, or why not. */
+async function store(inbox: Inbox, target: string, files: readonly Small[]): Promise<string[]> {
+  await placeAll(inbox, files);
+  return fates(target, files, await storing(inbox, files));
+}
+
+function fates(
+  target: string,
+  files: readonly Small[],
+  stored: readonly (Stored | DropError)[],
+): string[] {
+  expect(stored).toHaveLength(files.length);
+  return stored.map((one, i) => {
+    if (!(one instanceof DropError))
+      return `${one.renamed ? '-> ' : ''}${relative(target, one.path)}`;
+    const { path } = (files[i] as Small).entry;
+    // Or the folder, if it is that which is wrong.
+    expect([path, join(target, dirname(path))]).toContain(one.path);
+    return one.code;
+  });
+}
+
+/** A folder in memory that is removed after the test. */
+function newFolderInMemory(): string {
+  const folder = mkdtempSync('/dev/shm/drop-test-');
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  return folder;
+}
+
+const DISKS: [string, () => string][] = [
+  ['on a disk', newFolder],
+  ...(existsSync('/dev/shm') ? [['in memory', newFolderInMemory] as [string, () => string]] : []),
+];
+
+describe.each(DISKS)('small files that came whole, %s', (where, makeFolder) => {
+  test('lie under their names as they were sent, whatever becomes of the memory they came in', async () => {
+    const target = makeFolder();
+    // What a test takes for a disk may be none; but memory is.
+    if (where === 'in memory') expect(await isInMemory(target)).toBe(true);
     const inbox = await inboxIn(target);
+    const before = openHandles();
     await inbox.place(folder('d'), unasked);
-    const stored = await store(inbox, file('d/a', 5, { mode: 0o750 }), 'small');
-    expect(stored).toEqual({ path: join(target, 'd/a'), renamed: false });
-    await store(inbox, file('empty', 0), '');
-    const { mode, mtimeMs } = lstatSync(stored.path);
-    expect([mode & 0o777 & ~process.umask(), Math.round(mtimeMs)]).toEqual([
-      0o750 & ~process.umask(),
-      MTIME,
-    ]);
+    const files = [
+      small('d/a', 'small', { mode: 0o750 }),
+      small('empty', ''),
+      small('d/b', 'too', { mtime: MTIME + 1 }),
+      small('c', 'the last'),
+    ];
+    expect(await store(inbox, target, files)).toEqual(['d/a', 'empty', 'd/b', 'c']);
+    const [a, b] = ['d/a', 'd/b'].map((path) => lstatSync(join(target, path)));
+    expect((a?.mode ?? 0) & 0o777).toBe(0o750 & ~process.umask());
+    expect([a, b].map((stats) => Math.round(stats?.mtimeMs ?? 0))).toEqual([MTIME, MTIME + 1]);
+    expect([partsIn(target), openHandles()]).toEqual([[], before]);
     await inbox.finish();
     await inbox.close();
-    expect(visible(target)).toEqual({ d: '/', 'd/a': 'small', empty: '' });
+    expect(tree(target)).toEqual({
+      d: '/',
+      'd/a': 'small',
+      'd/b': 'too',
+      empty: '',
+      c: 'the last',
+    });
   });
 
-  test.each(DIGESTS)('is told by %s if that was agreed on', async (name) => {
-    const target = newFolder();
+  test.each(DIGESTS)('are told by %s if that was agreed on', async (name) => {
+    const target = makeFolder();
     const inbox = await inboxIn(target);
     inbox.connected(name);
-    await store(inbox, file('a', 5), 'small', digestOf(name, Buffer.from('small')));
-    const failed = store(inbox, file('b', 5), 'small', digestOf(name, Buffer.from('other')));
-    expect(await failureOf(failed)).toMatchObject({ code: 'corrupt', path: 'b' });
+    const files = [
+      { ...small('a', 'small'), digest: digestOf(name, Buffer.from('small')) },
+      { ...small('b', 'small'), digest: digestOf(name, Buffer.from('other')) },
+    ];
+    expect(await store(inbox, target, files)).toEqual(['a', 'corrupt']);
     await inbox.close();
     expect(visible(target)).toEqual({ a: 'small' });
   });
 
-  test('that is not what was sent leaves nothing, and no file open', async () => {
-    const target = newFolder();
+  test('that are not what was sent leave nothing, and the others are stored', async () => {
+    const target = makeFolder();
     const inbox = await inboxIn(target);
     const before = openHandles();
-    for (let n = 0; n < 5; n++)
-      expect(
-        await failureOf(store(inbox, file(`${n}`, 5), 'small', new Uint8Array(32))),
-      ).toMatchObject({ code: 'corrupt' });
-    expect([visible(target), partsIn(target)]).toEqual([{}, []]);
-    expect(openHandles()).toBe(before);
+    for (let n = 0; n < 5; n++) {
+      const files = [
+        spoiled(`${n}a`, 'first'),
+        small(`${n}b`, 'good'),
+        spoiled(`${n}c`, ''),
+        small(`${n}d`, ''),
+        spoiled(`${n}e`, 'last'),
+      ];
+      expect(await store(inbox, target, files)).toEqual([
+        ...['corrupt', `${n}b`, 'corrupt', `${n}d`, 'corrupt'],
+      ]);
+    }
+    expect(Object.values(visible(target)).join('')).toBe('good'.repeat(5));
+    expect([partsIn(target), openHandles()]).toEqual([[], before]);
     await inbox.close();
   });
 
-  test('takes the next free name, or none if that content has one', async () => {
-    const target = newFolder();
-    writeFileSync(join(target, 'a'), 'other');
+  test('take the next free name, or none if that content has one, and the others their own', async () => {
+    const target = makeFolder();
     const inbox = await inboxIn(target);
-    const entry = file('a', 5);
-    expect(await inbox.place(entry, async () => sha256(Buffer.from('small')))).toEqual({
-      want: 'all',
+    await inbox.place(folder('d'), unasked);
+    const files = [
+      small('a', 'small'),
+      small('other', 'small'),
+      small('same', 'alike'),
+      small('d/other', 'small'),
+      small('z', 'zzz'),
+    ];
+    await placeAll(inbox, files);
+    // Somebody else has put them there since.
+    for (const path of ['other', 'd/other']) writeFileSync(join(target, path), 'theirs');
+    for (const path of ['same', 'other (1)']) writeFileSync(join(target, path), 'alike');
+    expect(fates(target, files, await storing(inbox, files))).toEqual([
+      ...['a', '-> other (2)', 'same', '-> d/other (1)', 'z'],
+    ]);
+    expect(partsIn(target)).toEqual([]);
+    await inbox.close();
+    expect(visible(target)).toEqual({
+      ...{ a: 'small', other: 'theirs', 'other (1)': 'alike', 'other (2)': 'small' },
+      ...{ same: 'alike', d: '/', 'd/other': 'theirs', 'd/other (1)': 'small', z: 'zzz' },
     });
-    const bytes = Buffer.from('small');
-    expect(await inbox.store(entry, bytes, sha256(bytes))).toMatchObject({ renamed: true });
-    expect(Object.values(visible(target)).sort()).toEqual(['other', 'small']);
+  });
+
+  test('of one content keep apart where their names become one', async () => {
+    const target = makeFolder();
+    const inbox = await inboxIn(target, { platform: 'windows' });
+    const files = [small('a?', 'small'), small('a*', 'small'), small('b', 'small')];
+    const [first = '', second = '', third] = await store(inbox, target, files);
+    expect([first.slice(0, 3), second, third]).toEqual([
+      ...['-> ', first.replace(/$/, ' (1)'), 'b'],
+    ]);
+    await inbox.close();
+    expect(Object.values(visible(target))).toEqual(['small', 'small', 'small']);
+  });
+
+  test('need no part any more that a broken transfer has left of another version', async () => {
+    const target = makeFolder();
+    const stagings = await openStagings(newFolder());
+    const broken = await inboxIn(target, { stagings });
+    await receiveStart(broken, fileOf('a', 'a former version'), 5);
+    await receiveStart(broken, fileOf('b', 'not offered again'), 6);
+    await broken.close();
+    expect(partsIn(target)).toHaveLength(2);
+    const inbox = await inboxIn(target, { stagings });
+    expect(await store(inbox, target, [small('a', 'small'), small('c', '')])).toEqual(['a', 'c']);
+    expect(partsIn(target).map((path) => readFileSync(path, 'utf8'))).toEqual(['not of']);
     await inbox.close();
   });
 
-  test('waits where no more may be open, and is the same then', async () => {
-    const target = newFolder();
+  test('are all settled before the inbox is closed', async () => {
+    const target = makeFolder();
+    const inbox = await inboxIn(target);
+    const files = Array.from({ length: 200 }, (_, n) => small(`${n}`, `of ${n}`));
+    await placeAll(inbox, files);
+    const stored = storing(inbox, files);
+    await inbox.close();
+    expect(tree(target)).toEqual(
+      Object.fromEntries(files.map(({ entry, content }) => [entry.path, content])),
+    );
+    expect(fates(target, files, await stored)).toEqual(files.map(({ entry }) => entry.path));
+  });
+
+  test('wait where no more may be open, and are the same then', async () => {
+    const target = makeFolder();
     const inbox = await inboxIn(target);
     const before = openHandles();
-    const names = Array.from({ length: 300 }, (_, n) => `${n}`.padStart(3, '0'));
-    const entries = names.map((name) => file(name, 3));
-    for (const entry of entries) await inbox.place(entry, unasked);
-    // All of them come in the same memory.
-    const memory = Buffer.alloc(3);
-    const storing = entries.map((entry) => {
-      memory.write(entry.path);
-      return inbox.store(entry, memory, sha256(memory));
+    const files = Array.from({ length: 600 }, (_, n) => {
+      const name = `${n}`.padStart(3, '0');
+      return n % 50 === 49 ? spoiled(name, name) : small(name, name);
     });
+    await placeAll(inbox, files);
+    // More in one group than may be open, and several groups at once.
+    const groups = [files.slice(0, 250), files.slice(250, 500), files.slice(500)];
+    const stored = groups.map((group) => storing(inbox, group));
     if (before > 0) expect(openHandles() - before).toBeLessThanOrEqual(150);
-    memory.fill('x');
-    await Promise.all(storing);
-    expect(visible(target)).toEqual(Object.fromEntries(names.map((name) => [name, name])));
-    expect(openHandles()).toBe(before);
+    const expected = files.map(({ entry, digest }) => (digest ? 'corrupt' : entry.path));
+    expect(fates(target, files, (await Promise.all(stored)).flat())).toEqual(expected);
+    const good = files.filter(({ digest }) => digest === undefined);
+    expect(visible(target)).toEqual(
+      Object.fromEntries(good.map(({ entry, content }) => [entry.path, content])),
+    );
+    expect([partsIn(target), openHandles()]).toEqual([[], before]);
     await inbox.close();
   });
 
-  describeWith(['prlimit'], 'where the system opens no file', () => {
-    test('fails, and the next one does not', async () => {
-      const target = newFolder();
-      const inbox = await inboxIn(target);
-      const entries = [file('a', 5), file('b', 5)] as const;
-      for (const entry of entries) await inbox.place(entry, unasked);
-      const bytes = Buffer.from('small');
-      let failure: unknown;
-      await withoutHandles(async () => {
-        failure = await failureOf(inbox.store(entries[0], bytes, sha256(bytes)));
+  test('go nowhere else where a folder is replaced by a link, and the others are stored', async () => {
+    const target = makeFolder();
+    const outside = makeFolder();
+    const inbox = await inboxIn(target);
+    for (const path of ['d', 'e', 'f']) await inbox.place(folder(path), unasked);
+    const files = ['d/a', 'd/b', 'e/a', 'd/c', 'f/a', 'a'].map((path) => small(path, path));
+    await placeAll(inbox, files);
+    for (const path of ['d', 'f']) renameSync(join(target, path), join(target, `${path} moved`));
+    symlinkSync(outside, join(target, 'd'));
+    mkdirSync(join(target, 'f'));
+    expect(fates(target, files, await storing(inbox, files))).toEqual([
+      ...['disk', 'disk', 'e/a', 'disk', 'disk', 'a'],
+    ]);
+    expect(tree(outside)).toEqual({});
+    expect(partsIn(target)).toEqual([]);
+    await inbox.close();
+    expect(visible(target)).toEqual({
+      ...{
+        d: `-> ${outside}`,
+        'd moved': '/',
+        e: '/',
+        'e/a': 'e/a',
+        f: '/',
+        'f moved': '/',
+        a: 'a',
+      },
+    });
+  });
+
+  test('are named as late as that, when they are whole', async () => {
+    const target = makeFolder();
+    const outside = makeFolder();
+    const marked: string[] = [];
+    const inbox = await inboxIn(target, {
+      mark: async (path) => {
+        // All of them lie there, and none has its name.
+        expect([visible(target), partsIn(target).length]).toEqual([{ d: '/' }, 3]);
+        if (marked.push(readFileSync(path, 'utf8')) < 3) return;
+        renameSync(join(target, 'd'), join(target, 'moved'));
+        symlinkSync(outside, join(target, 'd'));
+      },
+    });
+    await inbox.place(folder('d'), unasked);
+    const files = [small('d/a', 'one'), small('b', 'two'), spoiled('c', '-'), small('d/d', 'four')];
+    expect(await store(inbox, target, files)).toEqual(['disk', 'b', 'corrupt', 'disk']);
+    expect(marked).toEqual(['one', 'two', 'four']);
+    expect([tree(outside), partsIn(target)]).toEqual([{}, []]);
+    await inbox.close();
+  });
+
+  test('that cannot be marked fail one by one', async () => {
+    const target = makeFolder();
+    const before = openHandles();
+    const inbox = await inboxIn(target, {
+      mark: async (path) => {
+        if (readFileSync(path, 'utf8') !== 'one') return;
+        throw Object.assign(new Error('EACCES'), { code: 'EACCES', syscall: 'setxattr' });
+      },
+    });
+    const files = [small('a', 'one'), small('b', 'two')];
+    expect(await store(inbox, target, files)).toEqual(['not-permitted', 'b']);
+    expect([partsIn(target), openHandles()]).toEqual([[], before]);
+    await inbox.close();
+  });
+
+  test('leave nothing open where one fails in a way that nobody has thought of', async () => {
+    const target = makeFolder();
+    const before = openHandles();
+    const wrong = new TypeError('a bug');
+    const inbox = await inboxIn(target, {
+      mark: async (path) => {
+        if (readFileSync(path, 'utf8') === 'two') throw wrong;
+      },
+    });
+    const files = [small('a', 'one'), small('b', 'two'), small('c', 'three')];
+    await placeAll(inbox, files);
+    await expect(storing(inbox, files)).rejects.toBe(wrong);
+    expect([partsIn(target), openHandles()]).toEqual([[], before]);
+    await inbox.close();
+    expect(tree(target)).toEqual({ a: 'one', c: 'three' });
+  });
+
+  describe('where something else has the name', () => {
+    /** Stores a group over what is there: older and newer than it, in a folder too; and a new one. */
+    async function storeOver(onConflict: OnConflict) {
+      const target = makeFolder();
+      const inbox = await inboxIn(target, { onConflict });
+      mkdirSync(join(target, 'd'));
+      for (const path of ['d', 'n']) await inbox.place(folder(path), unasked);
+      const files = ['new', 'older', 'd/older', 'younger', 'n/older'].map((path) =>
+        small(path, 'ours'),
+      );
+      await placeAll(inbox, files);
+      // Put there since, or they would not be wanted at all.
+      for (const [path, age] of [
+        ...([
+          ['older', -1],
+          ['d/older', -1],
+          ['younger', 1],
+          ['n/older', -1],
+        ] as const),
+      ]) {
+        writeFileSync(join(target, path), 'theirs');
+        utimesSync(join(target, path), MTIME / 1000 + age, MTIME / 1000 + age);
+      }
+      const stored = fates(target, files, await storing(inbox, files));
+      expect(partsIn(target)).toEqual([]);
+      await inbox.close();
+      const { d: _, n: __, ...left } = visible(target);
+      return { stored, left };
+    }
+
+    test.each(['rename', 'skip'] as const)('leave it there (%s)', async (how) => {
+      const { stored, left } = await storeOver(how);
+      expect(stored).toEqual([
+        ...['new', '-> older (1)', '-> d/older (1)', '-> younger (1)', '-> n/older (1)'],
+      ]);
+      expect(left).toEqual({
+        ...{ new: 'ours', older: 'theirs', 'older (1)': 'ours', younger: 'theirs' },
+        ...{ 'younger (1)': 'ours', 'd/older': 'theirs', 'd/older (1)': 'ours' },
+        ...{ 'n/older': 'theirs', 'n/older (1)': 'ours' },
       });
-      expect(failure).toMatchObject({ code: 'too-many-open' });
-      await inbox.store(entries[1], bytes, sha256(bytes));
-      expect(visible(target)).toEqual({ b: 'small' });
+    });
+
+    test('take its place if they may', async () => {
+      const { stored, left } = await storeOver('overwrite');
+      expect(stored).toEqual(['new', 'older', 'd/older', 'younger', 'n/older']);
+      expect(new Set(Object.values(left))).toEqual(new Set(['ours']));
+      expect(Object.keys(left)).toHaveLength(5);
+    });
+
+    test('take its place if that is older', async () => {
+      const { stored, left } = await storeOver('newer');
+      expect(stored).toEqual(['new', 'older', 'd/older', '-> younger (1)', 'n/older']);
+      expect(left).toEqual({
+        ...{ new: 'ours', older: 'ours', 'd/older': 'ours', younger: 'theirs' },
+        ...{ 'younger (1)': 'ours', 'n/older': 'ours' },
+      });
+    });
+  });
+});
+
+test.skipIf(process.platform === 'win32')(
+  'small files in a folder that nobody may write to fail, and the others of their group are stored',
+  async () => {
+    const target = await newFolderOfUser();
+    await asUser(async () => {
+      const inbox = await inboxIn(target, { stagings: await openStagings(newFolder()) });
+      await inbox.place(folder('d'), unasked);
+      const files = [small('d/a', 'one'), small('b', 'two'), small('d/c', 'three')];
+      await placeAll(inbox, files);
+      chmodSync(join(target, 'd'), 0o500);
+      const before = openHandles();
+      expect(fates(target, files, await storing(inbox, files))).toEqual([
+        ...['not-permitted', 'b', 'not-permitted'],
+      ]);
+      expect([partsIn(target), openHandles()]).toEqual([[], before]);
+      chmodSync(join(target, 'd'), 0o700);
+      await inbox.finish();
+      await inbox.close();
+      expect(tree(target)).toEqual({ d: '/', b: 'two' });
+    });
+  },
+);
+
+test.skipIf(process.platform === 'win32')(
+  'a small file that is there already is stored, though what came cannot be removed',
+  async () => {
+    const target = await newFolderOfUser();
+    await asUser(async () => {
+      let staging = '';
+      const inbox = await inboxIn(target, {
+        stagings: await openStagings(newFolder()),
+        mark: async (path) => {
+          staging = dirname(path);
+          writeFileSync(join(target, 'a'), 'one');
+          chmodSync(staging, 0o500);
+        },
+      });
+      expect(await store(inbox, target, [small('a', 'one')])).toEqual(['a']);
+      expect(partsIn(target)).toHaveLength(1);
+      chmodSync(staging, 0o700);
       await inbox.close();
     });
+  },
+);
+
+describeWith(['prlimit'], 'where the system opens no file', () => {
+  test('small files fail, and the next ones do not', async () => {
+    const target = newFolder();
+    const inbox = await inboxIn(target);
+    const files = [small('a', 'one'), small('b', 'two')];
+    await placeAll(inbox, [...files, small('c', 'three')]);
+    let failed: string[] = [];
+    await withoutHandles(async () => {
+      failed = fates(target, files, await storing(inbox, files));
+    });
+    expect(failed).toEqual(['too-many-open', 'too-many-open']);
+    const stored = await storing(inbox, [small('c', 'three')]);
+    expect(stored).toMatchObject([{ renamed: false }]);
+    expect(visible(target)).toEqual({ c: 'three' });
+    await inbox.close();
   });
 });
 
@@ -164,7 +500,7 @@ describe('small files that are read together', () => {
 
   test('come each with its digest, side by side', async () => {
     const { outbox, entries } = await outboxOf({ a: 'one', b: '', c: 'three' });
-    expect(shown(outbox.readTogether(entries))).toEqual(['one', '', 'three']);
+    expect(shown(await outbox.readTogether(entries, NEVER))).toEqual(['one', '', 'three']);
     expect(outbox.small).toBe(MAX_WHOLE);
   });
 
@@ -175,7 +511,7 @@ describe('small files that are read together', () => {
     rmSync(join(source, 'c'));
     symlinkSync(join(source, 'e'), join(source, 'c'));
     utimesSync(join(source, 'd'), 2e9, 2e9);
-    expect(shown(outbox.readTogether(entries))).toEqual([
+    expect(shown(await outbox.readTogether(entries, NEVER))).toEqual([
       ...['changed r/a', 'missing r/b', 'changed r/c', 'changed r/d', 'e'],
     ]);
   });
@@ -188,7 +524,7 @@ describe('small files that are read together', () => {
     const onTheirWay: { readonly all: readonly (Whole | DropError)[]; readonly was: string[] }[] =
       [];
     for (let at = 0; at < entries.length; at += 3) {
-      const all = outbox.readTogether(entries.slice(at, at + 3));
+      const all = await outbox.readTogether(entries.slice(at, at + 3), NEVER);
       onTheirWay.push({ all, was: shown(all) });
       if (onTheirWay.length === BLOCKS_IN_FLIGHT) onTheirWay.shift();
       for (const { all: some, was } of onTheirWay) expect(shown(some)).toEqual(was);
@@ -233,14 +569,8 @@ describe('opening at once', () => {
 
 describe('syncing in memory', () => {
   test.runIf(existsSync('/dev/shm'))('is told from syncing on a disk', async () => {
-    const memory = mkdtempSync('/dev/shm/drop-test-');
-    onTestFinished(() => rmSync(memory, { recursive: true }));
-    expect(await isInMemory(memory)).toBe(true);
+    expect(await isInMemory('/dev/shm')).toBe(true);
     expect(await isInMemory('/proc')).toBe(false);
-    const inbox = await inboxIn(memory);
-    await store(inbox, file('a', 5), 'small');
-    await inbox.close();
-    expect(visible(memory)).toEqual({ a: 'small' });
   });
 
   test('is nothing to do, and on a disk fails where there is nothing to sync', async () => {

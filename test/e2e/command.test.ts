@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import * as module from 'node:module';
 import { join } from 'node:path';
@@ -53,6 +54,43 @@ describe('one computer, two people', () => {
     expect(await readFile(join(ana.downloads, 'note.txt'), 'utf8')).toBe('no code this time');
   });
 
+  test('leave out what is not to be sent, without a word, and take nothing away for it', async () => {
+    await using ana = new Home();
+    await using receiving = await waiting(ana);
+    const project = join(ana.path, 'project');
+    await mkdir(join(project, 'node_modules/x'), { recursive: true });
+    for (const path of ['a.js', 'b.log', 'keep.log', 'node_modules/x/y.js'])
+      await writeFile(join(project, path), path);
+    await mkdir(join(ana.downloads, 'project'));
+    await writeFile(join(ana.downloads, 'project/b.log'), 'from before');
+    await using sending = drop(
+      ['send', '-v', '--to', 'Ana', 'project', '--exclude', 'node_modules'],
+      { home: ana, env: { DROP_EXCLUDE: 'not read' } },
+    );
+    await sending.outcome();
+    expect(await receiving.event('summary')).toMatchObject({ ok: true, files: 3 });
+    await using again = drop(['send', '--json', '--to', 'Ana', 'project'], {
+      home: ana,
+      env: { DROP_EXCLUDE: '/node_modules/\n*.log\n!keep.log' },
+    });
+    expect((await again.outcome()).code).toBe(0);
+    expect(await again.event('summary')).toMatchObject({ ok: true, files: 2, skipped: 2 });
+    const there = await readdir(join(ana.downloads, 'project'));
+    expect(there.sort()).toEqual(['a.js', 'b (1).log', 'b.log', 'keep.log']);
+    const { code, stderr } = await sending.outcome();
+    expect(code).toBe(0);
+    expect(stderr).not.toContain('node_modules');
+    expect(await readFile(join(ana.downloads, 'project/b.log'), 'utf8')).toBe('from before');
+  });
+
+  test('a pattern that is none: 2, before anything is looked for', async () => {
+    await using ana = new Home();
+    await using sending = drop(['send', '--to', 'Ana', '.', '--exclude', './build'], { home: ana });
+    const { code, stderr } = await sending.outcome();
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/^Error: \.\/build: This matches nothing/);
+  });
+
   test('never overwrite what is there', async () => {
     await using ana = new Home();
     await using receiving = await waiting(ana);
@@ -88,6 +126,68 @@ test('what Node has compiled is kept for the next start, where nobody else can w
   await writeFile(kept, 'no folder');
   expect(await drop(['--version'], { home: ana }).outcome()).toMatchObject({ code: 0, stderr: '' });
 });
+
+/** What is for a Node that keeps nothing itself; there is nothing to skip for a newer one. */
+if (!('enableCompileCache' in module)) {
+  /** Sends something with a start of its own, and says what is kept then, each with its content. */
+  async function keptBy(home: Home): Promise<Map<string, Buffer>> {
+    await using receiving = await waiting(home, '--once');
+    await writeFile(join(home.path, 'a.txt'), 'a');
+    await using sending = drop(['send', '--to', 'Ana', 'a.txt'], { home });
+    expect(await sending.outcome()).toMatchObject({ code: 0, stdout: '' });
+    expect((await receiving.outcome()).code).toBe(0);
+    const kept = join(home.path, '.cache', 'drop');
+    const names = await readdir(kept);
+    return new Map(
+      await Promise.all(
+        names.map(async (name) => [name, await readFile(join(kept, name))] as const),
+      ),
+    );
+  }
+
+  /** Compared in a moment, as a megabyte is not. */
+  const digestsOf = (kept: ReadonlyMap<string, Buffer>): string[] =>
+    [...kept]
+      .map(([name, content]) => `${name} ${createHash('sha256').update(content).digest('hex')}`)
+      .sort();
+
+  test('what was compiled is kept for the next start, once', async () => {
+    await using ana = new Home();
+    const first = await keptBy(ana);
+    expect(first.size).toBeGreaterThan(5);
+    expect(digestsOf(await keptBy(ana))).toEqual(digestsOf(first));
+    for (const name of first.keys())
+      expect((await stat(join(ana.path, '.cache', 'drop', name))).mode & 0o777).toBe(0o600);
+  });
+
+  test('what is damaged is not run, and made anew', async () => {
+    await using ana = new Home();
+    await keptBy(ana); // It makes her identity, too, and the next ones need not.
+    await rm(join(ana.path, '.cache'), { recursive: true });
+    const first = await keptBy(ana);
+    for (const [name, content] of first) {
+      const damaged = Buffer.from(content);
+      damaged[damaged.length >> 1] = (damaged[damaged.length >> 1] ?? 0) ^ 1;
+      await writeFile(join(ana.path, '.cache', 'drop', name), damaged);
+    }
+    const second = await keptBy(ana);
+    expect([...second.keys()].sort()).toEqual([...first.keys()].sort());
+    for (const content of second.values())
+      expect(content.subarray(0, 32)).toEqual(
+        createHash('sha256').update(content.subarray(32)).digest(),
+      );
+  });
+
+  test('what other versions left does not pile up', async () => {
+    await using ana = new Home();
+    const first = await keptBy(ana);
+    await rm(join(ana.path, '.cache', 'drop', [...first.keys()][0] as string));
+    for (let n = 0; n < 70; n++) await writeFile(join(ana.path, '.cache', 'drop', `${n}`), 'old');
+    const second = await keptBy(ana);
+    expect(second.has('0')).toBe(false);
+    expect(second.size).toBeLessThanOrEqual(first.size);
+  });
+}
 
 test('one person, two terminals: this computer needs no code, and --once ends', async () => {
   await using ana = new Home();

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { kindsOf, type Moment, momentsOf } from '../support/crash.ts';
+import { kindsOf, type Moment, momentsOf, type Note } from '../support/crash.ts';
 import { BESIDE, Couple, complaintsAt, INSTEAD, RESUMED, type Scene, WHOLE } from './crash.ts';
 
 /** ms. Ends a hundred processes; a busy machine needs its time for that. */
@@ -18,6 +18,8 @@ describe('a receiver that is killed loses nothing and leaves nothing', () => {
     await using couple = await Couple.pair();
     const { notes, complaints } = await couple.receive(scene);
     expect(complaints).toEqual([]);
+    // Or nothing would end between small files that come together.
+    if (scene === BESIDE) expect(firstNamed(notes)).toBeGreaterThan(lastBegun(notes));
     const moments = kindsOf(momentsOf(notes), before);
     expect(moments.length).toBeGreaterThan(0);
     // Every other sender goes on; the others are killed, too, and run again.
@@ -27,6 +29,17 @@ describe('a receiver that is killed loses nothing and leaves nothing', () => {
     expect(await complaintsAt(moments, story)).toEqual([]);
   });
 });
+
+/** Where the last small file is begun, and where the first has its name. */
+function lastBegun(notes: readonly Note[]): number {
+  const at = notes.findLastIndex(({ step }) => step.startsWith('open into/.drop/whole '));
+  expect(at).toBeGreaterThan(0);
+  return at;
+}
+
+function firstNamed(notes: readonly Note[]): number {
+  return notes.findIndex(({ step }) => step.startsWith('link into/.drop/whole '));
+}
 
 test('a sender that is killed delivers everything when it is run again', {
   timeout: TIME,

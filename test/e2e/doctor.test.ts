@@ -320,7 +320,8 @@ describeWith([...LAB, 'socat', 'setpriv'], 'drop doctor', () => {
     const examining = network.run(bob, ['doctor'], { env });
     await examining.said(/OK: .*No VPN/);
     expect(await examining.stop()).toMatchObject({ signal: 'SIGINT' });
-    expect(await readdir(home.path)).toEqual(['Downloads']);
+    expect(await readdir(home.path)).toEqual(['.cache', 'Downloads']);
+    expect(await readdir(`${home.path}/.cache`)).toEqual(['drop']);
   });
 
   test('speaks to a person in lines, and ends with one sentence', async () => {

@@ -33,9 +33,9 @@ describeWith(LAB, 'among strangers, a receiver that nobody can dial', () => {
     await there.acquaint(bob, eve);
     const rogue = await there.rogue('claim', 'Ana', 'take');
     await using sending = there.choosing(bob, '--to', 'Ana');
-    await sending.waitFor(/calls itself "Ana" is your "eve"\. Send to "eve"\? \[y\/N\]/);
+    await sending.waitFor(/calls itself "Ana" is your "eve"\. Go on with "eve"\? \[y\/N\]/);
     sending.type(ENTER);
-    await sending.waitFor(/Nothing was sent/);
+    await sending.waitFor(/Nothing was transferred/);
     expect((await sending.outcome()).code).toBe(6);
     expect(rogue.said).not.toContain('roots');
   });

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { PeerId } from '../../src/events.ts';
 import { fromHex } from '../../src/protocol/bytes.ts';
-import { encode, type Message } from '../../src/protocol/message.ts';
+import { encode, type Message, NEWEST, OLDEST } from '../../src/protocol/message.ts';
 import { Attacker, frame, newIdentity } from '../support/attacker.ts';
 import { drop, dropOnScreen } from '../support/bin.ts';
 import { Doorstep, sendTo } from '../support/doorstep.ts';
@@ -132,7 +132,7 @@ describe('whoever does not have the code', () => {
   // What is told is how the other side sees us.
   test.each<[string, Partial<typeof hello>, string]>([
     ['older than what is understood', { newest: 0, oldest: 0 }, 'peer-newer'],
-    ['newer than what is understood', { newest: 9, oldest: 2 }, 'peer-older'],
+    ['newer than what is understood', { newest: 9, oldest: NEWEST + 1 }, 'peer-older'],
     ['from the newest back to none', { newest: 0, oldest: 9 }, 'peer-newer'],
   ])('is not spoken to in a version %s', async (_, versions, code) => {
     const attacker = await ana.call();
@@ -144,7 +144,8 @@ describe('whoever does not have the code', () => {
   test('is told the newest version that is spoken, and not the one it would like', async () => {
     const attacker = await ana.call();
     attacker.say({ ...hello, newest: 1, oldest: 0 } as Message);
-    expect(await attacker.hears('welcome')).toMatchObject({ newest: 1, oldest: 1, terms: 'code' });
+    const welcome = { newest: NEWEST, oldest: OLDEST, terms: 'code' };
+    expect(await attacker.hears('welcome')).toMatchObject(welcome);
     await attacker.end();
     await ana.isUnharmed();
   });

@@ -100,7 +100,11 @@ describe('what is there', () => {
     await ana.withstood(['a: x']);
   });
 
-  test('is nothing that a folder of hers becomes while she sends', async () => {
+  test.each([
+    ['in pieces', 2],
+    // Nothing is kept of small files.
+    ['together', 0],
+  ])('is nothing that a folder of hers becomes while she sends, %s', async (how, kept) => {
     await using ana = await Besieged.make();
     const talk = await ana.call();
     const things = [
@@ -115,12 +119,9 @@ describe('what is there', () => {
     renameSync(join(ana.inbox, 'd'), join(ana.inbox, 'moved'));
     symlinkSync('../other', join(ana.inbox, 'd'));
     mkdirSync(join(ana.inbox, 'moved', 'other'));
-    for (const [i, text] of [
-      [2, 'x'],
-      [3, 'y'],
-      [4, 'z'],
-    ] as const)
-      talk.send(i, utf8(text));
+    const sent = ['x', 'y', 'z'].map((text, i) => [i + 2, utf8(text)] as const);
+    if (how === 'together') talk.sendTogether(sent);
+    else for (const [i, bytes] of sent) talk.send(i, bytes);
     expect([await talk.settled(2), await talk.settled(3), await talk.settled(4)]).toEqual([
       'peer-disk',
       'stored',
@@ -128,9 +129,7 @@ describe('what is there', () => {
     ]);
     talk.say({ type: 'done' });
     expect((await talk.hear('complete')).missed).toBeGreaterThan(0);
-    await ana.withstood(['d -> ../other', 'moved/', 'moved/e/', 'moved/other/', 'y: y'], {
-      kept: 2,
-    });
+    await ana.withstood(['d -> ../other', 'moved/', 'moved/e/', 'moved/other/', 'y: y'], { kept });
   });
 
   test('are two files where two transfers end at once under one name', async () => {
@@ -308,6 +307,7 @@ describe('a size', () => {
       (entry: number, digest = sha256(four)) =>
       (talk: Talk) =>
         talk.utter(KIND.end, concat(u32(entry), digest));
+    const small = (entry: number, bytes = four) => [entry, bytes] as const;
     const at = (offset: bigint) => (talk: Talk) => {
       const place = new Uint8Array(8);
       new DataView(place.buffer).setBigUint64(0, offset);
@@ -337,6 +337,17 @@ describe('a size', () => {
       [chunk(0xffff_ffff, 0)],
       [end(3)],
       ...[0, 31, 33, 64].map((length) => [chunk(0, 0), end(0, new Uint8Array(length))]),
+      ...[
+        [small(0, utf8('thr'))],
+        [small(0, utf8('five!'))],
+        [small(0), small(0)],
+        [small(1), small(0)],
+        [small(0), small(3)],
+        [small(2, new Uint8Array(0))],
+        [small(0), small(0xffff_ffff)],
+      ].map((all) => [(talk: Talk) => talk.sendTogether(all)]),
+      [chunk(0, 0, utf8('fo')), (talk) => talk.sendTogether([small(0)])],
+      [chunk(0, 0), end(0), (talk) => talk.sendTogether([small(0)])],
       [(talk) => talk.utter(KIND.chunk, concat(u32(0), new Uint8Array(8)))],
       [(talk) => talk.utter(KIND.chunk, new Uint8Array(3))],
       [(talk) => talk.say({ type: 'done' })],
@@ -356,22 +367,28 @@ describe('a size', () => {
     expect(await early.end()).toBe('protocol');
     // What is wrong concerns one file only, and leaves nothing.
     const wrong = await ana.call();
-    wrong.offer([file('wrong', 'four').entry, file('right', 'four').entry]);
+    const names = ['wrong', 'right', 'small', 'small and wrong', 'also small'];
+    wrong.offer(names.map((name) => file(name, 'four').entry));
     await wrong.hear('want');
     chunk(0, 0, utf8('FOUR'))(wrong);
     end(0)(wrong);
     wrong.send(1, four);
-    expect([await wrong.settled(0), await wrong.settled(1)]).toEqual(['corrupt', 'stored']);
+    wrong.sendTogether([small(2), [3, utf8('FOUR'), sha256(four)], small(4)]);
+    expect(await Promise.all(names.map((_, i) => wrong.settled(i)))).toEqual([
+      ...['corrupt', 'stored', 'stored', 'corrupt', 'stored'],
+    ]);
     wrong.say({ type: 'done' });
     await wrong.hear('complete');
     // There is what was whole before something else was wrong, and no more.
     const there = ana.saved().filter((line) => !line.startsWith('.drop-'));
-    expect(there.filter((line) => !/^((b14|a15|a16|right): four|c\/)$/.test(line))).toEqual([]);
+    expect(
+      there.filter((line) => !/^((b14|a15|a16|a33|right|small|also small): four|c\/)$/.test(line)),
+    ).toEqual([]);
     // What is kept of the others is gone when they are.
     const all = breaches.flatMap((_, i) => offer(i).slice(0, 2));
     await delivered(ana, [folder('c'), ...all]);
-    const names = [...all.map(({ entry }) => entry.path), 'right'];
-    await ana.withstood(['c/', ...names.map((name) => `${name}: four`)]);
+    const left = [...all.map(({ entry }) => entry.path), 'right', 'small', 'also small'];
+    await ana.withstood(['c/', ...left.map((name) => `${name}: four`)]);
   });
 
   test('that nobody has room for is refused, and takes no room', async () => {

@@ -42,14 +42,15 @@ const packed: Message = {
   bytes: deflate('data'),
 };
 const end: Message = { type: 'end', entry: 0, digest: new Uint8Array(32) };
-const whole: Message = { ...chunk, type: 'file', digest: new Uint8Array(32) };
+const small = { entry: 0, digest: new Uint8Array(32), bytes: new Uint8Array(4) };
+const whole: Message = { type: 'files', files: [small] };
 const dial: Message = { type: 'dial', port: 40_001 };
 const moved: Message = { type: 'moved' };
-const stored: Message = { type: 'stored', entry: 0 };
+const stored: Message = { type: 'stored', entries: [0] };
 const done: Message = { type: 'done' };
 const complete: Message = { type: 'complete', missed: 0 };
 const alive: Message = { type: 'alive' };
-const card = { part: 'announcer', run: '1234567890abcdef', name: 'Eve' } as const;
+const card = { part: 'announcer', way: 'send', run: '1234567890abcdef', name: 'Eve' } as const;
 const here: Message = { type: 'here', card };
 
 /** What is said after the greeting only. */
@@ -67,6 +68,19 @@ function bytesOf(said: Said): Uint8Array {
 
 const header = (kind: number, length: number): Uint8Array => frame(kind, '', length);
 
+/** What stands before the bytes of small files of these sizes, all of the one that was offered. */
+function headsOf(...sizes: readonly number[]): Buffer {
+  const heads = Buffer.alloc(2 + 40 * sizes.length);
+  heads.writeUInt16BE(sizes.length);
+  for (const [i, size] of sizes.entries()) heads.writeUInt32BE(size, 2 + 40 * i + 4);
+  return heads;
+}
+
+/** The longest body of small files. */
+const MOST_FILES = 2 + 256 * 40 + 256 * 1024;
+
+const tooLong = frame(0x28, Buffer.concat([headsOf(64 * 1024 + 1), Buffer.alloc(64 * 1024 + 1)]));
+
 /*
  * What went wrong elsewhere: a negative length that crashed (Syncthing, CVE-2021-21404), a length
  * that was not bounded (croc, 8e3a248b), that of a checksum which overflowed (rsync, CVE-2024-12084).
@@ -80,7 +94,7 @@ describe('of a stranger, before the code is proven', () => {
     ['the greatest length', [header(0x01, 2 ** 32 - 1)]],
     ['the greatest length of data', [hello, header(0x20, 2 ** 32 - 1)]],
     ['data without a head', [hello, header(0x20, 0)]],
-    ['the greatest length of a small file', [hello, header(0x28, 36 + 64 * 1024)]],
+    ['the greatest length of small files', [hello, header(0x28, MOST_FILES)]],
   ];
   const KINDS: [string, Said][] = [
     ['a kind that is none', [frame(0x7f, '')]],
@@ -191,9 +205,30 @@ describe('of a device that was let in', () => {
       ['a chunk without a head', 'offered', [frame(0x20, '')]],
       ['a chunk that is too long by a byte', 'offered', [header(0x20, 12 + 256 * 1024 + 1)]],
       ['a chunk of the greatest length', 'offered', [header(0x20, 2 ** 32 - 1)]],
-      ['a small file without a digest', 'offered', [frame(0x28, new Uint8Array(35))]],
-      ['a small file that is too long by a byte', 'offered', [header(0x28, 36 + 64 * 1024 + 1)]],
-      ['a small file of the greatest length', 'offered', [header(0x28, 2 ** 32 - 1)]],
+      ['no small files', 'offered', [frame(0x28, new Uint8Array(2))]],
+      ['half a number of small files', 'offered', [frame(0x28, Uint8Array.of(1))]],
+      ['a small file without a digest', 'offered', [frame(0x28, headsOf(4).subarray(0, 41))]],
+      [
+        'more small files than a frame holds',
+        'offered',
+        [frame(0x28, headsOf(...Array(257).fill(0)))],
+      ],
+      ['65,535 small files', 'offered', [frame(0x28, Uint8Array.of(0xff, 0xff))]],
+      ['a small file that is too long by a byte', 'offered', [tooLong]],
+      ['a small file without its bytes', 'offered', [frame(0x28, headsOf(4))]],
+      ['a small file of 4 GiB', 'offered', [frame(0x28, headsOf(2 ** 32 - 1))]],
+      [
+        'small files of which one is 4 GiB before the start',
+        'offered',
+        [frame(0x28, headsOf(4, 2 ** 32 - 4))],
+      ],
+      [
+        'bytes that are of no small file',
+        'offered',
+        [frame(0x28, Buffer.concat([headsOf(4), new Uint8Array(5)]))],
+      ],
+      ['small files that are too long by a byte', 'offered', [header(0x28, MOST_FILES + 1)]],
+      ['small files of the greatest length', 'offered', [header(0x28, 2 ** 32 - 1)]],
       ['a port of one byte', 'offered', [frame(0x29, Uint8Array.of(0x9c))]],
       ['the port of a service of the system', 'offered', [frame(0x29, Uint8Array.of(0, 80))]],
       ['a move that says where', 'offered', [frame(0x2a, Uint8Array.of(0x9c, 0x41))]],
@@ -220,8 +255,23 @@ describe('of a device that was let in', () => {
       ['data after the end', 'ended', [{ ...chunk, offset: 4 }]],
       ['a small file before anything was offered', 'begun', [whole]],
       ['a small file with the offer, before the answer', 'begun', [roots, offer, whole]],
-      ['a small file that was not offered', 'offered', [{ ...whole, entry: 1 }]],
-      ['a small file that is longer', 'offered', [{ ...whole, bytes: new Uint8Array(5) }]],
+      [
+        'a small file that was not offered',
+        'offered',
+        [{ ...whole, files: [{ ...small, entry: 1 }] }],
+      ],
+      [
+        'a small file that is longer',
+        'offered',
+        [{ ...whole, files: [{ ...small, bytes: new Uint8Array(5) }] }],
+      ],
+      ['a small file twice in one frame', 'offered', [{ ...whole, files: [small, small] }]],
+      [
+        'a small file with one that was not offered',
+        'offered',
+        [{ ...whole, files: [small, { ...small, entry: 1 }] }],
+      ],
+      ['a small file twice', 'offered', [whole, whole]],
       ['a small file that has begun', 'sending', [whole]],
       ['a small file after its end', 'ended', [whole]],
       ['a wish to be dialled before the answer', 'begun', [roots, offer, dial]],
@@ -243,6 +293,7 @@ describe('of a device that was let in', () => {
       ['what only a receiver says: accept', 'offered', [accept]],
       ['what only a receiver says: want', 'offered', [want]],
       ['what only a receiver says: stored', 'sending', [stored]],
+      ['the same of nothing', 'sending', [frame(0x22, '')]],
       ['what only a receiver says: complete', 'sending', [complete]],
     ]));
 

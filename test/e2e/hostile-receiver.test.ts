@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { concat, u32, utf8 } from '../../src/protocol/bytes.ts';
 import { type Entry, hasData } from '../../src/protocol/manifest.ts';
-import type { Message } from '../../src/protocol/message.ts';
+import type { Message, SmallFile } from '../../src/protocol/message.ts';
 import { drop } from '../support/bin.ts';
 import { Home } from '../support/home.ts';
 import { KIND, Rogue, type Talk } from '../support/rogue-peer.ts';
@@ -22,6 +22,14 @@ import { describeWith } from '../support/skip.ts';
 
 const SECRET = 'what Bob shows to nobody';
 const TEXT = 'what Bob sends to Eve';
+
+/** The numbers of the files of which all has come with a message. */
+function wholeIn(message: Message): number[] {
+  if (message.type === 'files') return message.files.map(({ entry }) => entry);
+  return message.type === 'end' ? [message.entry] : [];
+}
+
+const bytesOf = ({ bytes }: SmallFile): Uint8Array => bytes;
 
 /*
  * What went wrong elsewhere: a server that reads any file of its client (rsync, CVE-2024-12086), or
@@ -67,7 +75,7 @@ describe('a receiver that is hostile', () => {
     expect(talks.map(({ fault }) => fault)).toEqual(talks.map(() => undefined));
     const all = talks.flatMap(({ heard }) => heard);
     const got = all.flatMap((one) =>
-      one.type === 'chunk' || one.type === 'file' ? [Buffer.from(one.bytes)] : [],
+      one.type === 'chunk' ? [one.bytes] : one.type === 'files' ? one.files.map(bytesOf) : [],
     );
     const said = sending.events.flatMap((event) =>
       event.event === 'error' || event.event === 'saved' ? [event] : [],
@@ -103,9 +111,11 @@ describe('a receiver that is hostile', () => {
 
   /** Takes what comes, and says so. */
   async function take(talk: Talk, entries: readonly Entry[]): Promise<void> {
-    for (const entry of entries)
-      if (hasData(entry))
-        talk.say({ type: 'stored', entry: (await talk.hear('end', 'file')).entry });
+    for (let left = entries.filter(hasData).length; left > 0; ) {
+      const came = wholeIn(await talk.hear('end', 'files'));
+      talk.say({ type: 'stored', entries: came });
+      left -= came.length;
+    }
     await talk.hear('done');
     talk.say({ type: 'complete', missed: 0 });
     await talk.end();
@@ -121,13 +131,17 @@ describe('a receiver that is hostile', () => {
         `{"count":4,"skip":[],"kept":[{"entry":1,"size":${size},"digest":"${digest}"}],"failed":[]}`,
       );
   const whole: Message = {
-    type: 'file',
-    entry: 1,
-    digest: new Uint8Array(32),
-    bytes: utf8('EVIL'),
+    type: 'files',
+    files: [{ entry: 1, digest: new Uint8Array(32), bytes: utf8('EVIL') }],
   };
   const number = (kind: number, entry: number) => (talk: Talk) => talk.utter(kind, u32(entry));
   const all = (talk: Talk): void => want(talk, 4);
+  /** Both files have come. */
+  const gotten = (talk: Talk) => talk.hear('done');
+  const storedNow =
+    (...entries: number[]) =>
+    (talk: Talk) =>
+      talk.utter(KIND.stored, concat(...entries.map(u32)));
 
   // The tree is four entries: the folder is 0, `tree/a` 1, the folder in it 2, `tree/d/b` 3.
   test.each<[string, ((talk: Talk) => unknown)[]]>([
@@ -137,6 +151,10 @@ describe('a receiver that is hostile', () => {
     ['decides on nothing', [wanting({ count: 0 })]],
     ['decides on less than nothing', [wanting({ count: -1 })]],
     ['skips what was never offered', [wanting({ skip: [{ entry: 4, reason: 'identical' }] })]],
+    [
+      'leaves out all that it was sent',
+      [wanting({ skip: [1, 3].map((entry) => ({ entry, reason: 'unwanted' })) })],
+    ],
     ['fails what was never offered', [wanting({ failed: [{ entry: 4096, code: 34 }] })]],
     [
       'keeps what was never offered',
@@ -173,6 +191,11 @@ describe('a receiver that is hostile', () => {
     ['has stored what was never offered', [number(KIND.stored, 77)]],
     ['has stored what it did not want', [number(KIND.stored, 1)]],
     ['has stored what is a folder', [all, number(KIND.stored, 0)]],
+    ['has stored nothing', [all, (talk) => talk.utter(KIND.stored, new Uint8Array(0))]],
+    ['has stored half an entry', [all, (talk) => talk.utter(KIND.stored, new Uint8Array(6))]],
+    ['has stored one twice', [all, gotten, storedNow(1, 3, 1)]],
+    ['has stored more than it got', [all, gotten, storedNow(1, 3, 4)]],
+    ['has stored ever more', [all, gotten, storedNow(...Array(257).fill(1))]],
     [
       'has stored before',
       [wanting({ skip: [1, 3].map((entry) => ({ entry, reason: 'stored' })) })],
@@ -257,10 +280,7 @@ describe('a receiver that is hostile', () => {
     expect(outcome.code).toBe(0);
     expect(got).toBe(TEXT + TEXT);
     expect(said.map(({ event }) => event)).toEqual(['saved', 'saved']);
-    const ends = heard.flatMap((one) =>
-      one.type === 'end' || one.type === 'file' ? [one.entry] : [],
-    );
-    expect(ends).toEqual([1, 3]);
+    expect(heard.flatMap(wholeIn)).toEqual([1, 3]);
   });
 
   test('and never stops to say that it is alive holds up nothing', async () => {
@@ -347,7 +367,7 @@ describe('a receiver that is hostile', () => {
         want(talk, entries.length);
         await talk.hear('failed');
         talk.say({ type: 'failed', entry: 1, code: 'changed' });
-        talk.say({ type: 'stored', entry: (await talk.hear('end', 'file')).entry });
+        talk.say({ type: 'stored', entries: wholeIn(await talk.hear('end', 'files')) });
         await talk.hear('done');
         talk.say({ type: 'complete', missed: 0 });
         await talk.end();
@@ -371,7 +391,7 @@ describe('a receiver that is hostile', () => {
         talk.utter(KIND.compare, u32(3));
         expect((await talk.hear('digest')).digest).toBeNull();
         want(talk, entries.length);
-        talk.say({ type: 'stored', entry: (await talk.hear('end', 'file')).entry });
+        talk.say({ type: 'stored', entries: wholeIn(await talk.hear('end', 'files')) });
         await talk.hear('failed');
         talk.say({ type: 'failed', entry: 3, code: 'changed' });
         await talk.hear('done');

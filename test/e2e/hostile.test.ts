@@ -62,7 +62,7 @@ describe('a device that is known and hostile', () => {
     const again = async (): Promise<string> => {
       for (;;)
         try {
-          return await introduce(await call(), 'Eve');
+          return (await introduce(await call(), 'Eve')).name;
         } catch (error) {
           expect((error as DropError).code).toBe('busy');
         }
@@ -162,7 +162,7 @@ test('a device that says nothing after the handshake does not keep a sender for 
   const { openHome } = await import('../../src/disk/home.ts');
   await openHome(eve.state);
   const listener = await listen([0], await loadIdentity(eve.state), {
-    card: { run: '1234567890abcdef', name: 'Eve', part: 'announcer' },
+    card: { run: '1234567890abcdef', name: 'Eve', part: 'announcer', way: 'send' },
     onConnection: () => {},
   });
   await writeFile(join(bob.path, 'a.txt'), 'a');

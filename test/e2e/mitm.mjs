@@ -39,7 +39,7 @@ const GUESSES = new Set(['guess', 'hang-up', 'put-off']);
 let recorded = [];
 
 const listener = await listen([0], self.identity, {
-  card: { run: newRun(), name: 'Ana', part: 'announcer' },
+  card: { run: newRun(), name: 'Ana', part: 'announcer', way: 'send' },
   onConnection: (connection) => void visit(connection).catch((error) => say({ over: `${error}` })),
 });
 say({ port: listener.port });

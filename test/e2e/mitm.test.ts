@@ -110,7 +110,7 @@ describe('somebody in the middle, while the person types the right code', () => 
       });
       sending.type(`${await code()}\r`);
     }
-    await sending.waitFor(/The code did not match, so nothing was sent\./);
+    await sending.waitFor(/The code did not match, so nothing was transferred\./);
     expect(it.loot).toEqual([]);
     expect(await readdir(ana.downloads)).toEqual([]);
   });

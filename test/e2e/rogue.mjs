@@ -92,7 +92,7 @@ function divert(address, to) {
 
 async function deny() {
   await listen(KNOCK_PORTS, self.identity, {
-    card: { run, name: self.name, part: 'chooser' },
+    card: { run, name: self.name, part: 'chooser', way: 'send' },
     onConnection(connection) {
       say('denied');
       connection.destroy();
@@ -105,7 +105,7 @@ async function lineTo({ from, port }, name) {
   const connection = await dial({ host: from, port }, self.identity, signal, 'chooser');
   connection.greeted(FOR_EVER);
   const channel = new Channel('announcer', connection);
-  await channel.say({ type: 'here', card: { run, name, part: 'announcer' } });
+  await channel.say({ type: 'here', card: { run, name, part: 'announcer', way: 'send' } });
   const beat = setInterval(() => channel.say({ type: 'alive' }).catch(() => {}), BEAT);
   const stop = () => clearInterval(beat);
   void connection.over.then(stop);

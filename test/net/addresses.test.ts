@@ -154,7 +154,7 @@ describe('candidates', () => {
   test('whatever was announced, no more than a few, no two alike, all of them addresses', () => {
     const address = fc.oneof(fc.ipV4(), fc.ipV6(), fc.string());
     fc.assert(
-      fc.property(address, fc.array(address, { maxLength: 40 }), (from, addresses) => {
+      fc.property(address, fc.array(address, { maxLength: 40, size: 'max' }), (from, addresses) => {
         const found = candidates({ from, addresses }, at(wifi));
         expect(found.length).toBeLessThanOrEqual(MAX_CANDIDATES);
         expect(new Set(found).size).toBe(found.length);

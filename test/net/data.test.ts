@@ -41,7 +41,7 @@ async function identityOf(name: string): Promise<Identity> {
 beforeEach(async () => {
   const arriving = new Promise<Connection>((resolve) => {
     void listen([0], ana, {
-      card: { run: '1234567890abcdef', name: 'Ana', part: 'announcer' },
+      card: { run: '1234567890abcdef', name: 'Ana', part: 'announcer', way: 'send' },
       onConnection: resolve,
     }).then(async (listener) => {
       close = () => listener.close();

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { LINE_SILENCE, MAX_STRANGE_LINES } from '../../src/limits.ts';
 import { Porch } from '../../src/net/porch.ts';
 import { type Connection, dial } from '../../src/net/tls.ts';
-import type { Part } from '../../src/protocol/card.ts';
+import type { Part, Way } from '../../src/protocol/card.ts';
 import { openSelf, type Self } from '../../src/self.ts';
 import { Channel } from '../../src/transfer/channel.ts';
 import { TempFolder } from '../support/home.ts';
@@ -19,7 +19,7 @@ beforeEach(async () => {
   const bob = await openSelf({ home: `${folder.path}/bob`, name: 'Bob' });
   eve = await openSelf({ home: `${folder.path}/eve`, name: 'Eve' });
   porch = new Porch(bob.identity, {
-    card: { run: 'b0b0b0b0b0b0b0b0', name: 'Bob', part: 'chooser' },
+    card: { run: 'b0b0b0b0b0b0b0b0', name: 'Bob', part: 'chooser', way: 'send' },
     welcomes: async () => known,
     interfaces: ['lo'],
     ports: [0],
@@ -33,11 +33,11 @@ afterEach(async () => {
 });
 
 /** Eve comes, as one of her processes. */
-async function come(run: string, part: Part = 'announcer'): Promise<Connection> {
+async function come(run: string, part: Part = 'announcer', way: Way = 'send'): Promise<Connection> {
   const never = new AbortController().signal;
   const line = await dial({ host: '127.0.0.1', port }, eve.identity, never, 'chooser');
   lines.push(line);
-  const card = { run, name: 'Eve', part };
+  const card = { run, name: 'Eve', part, way };
   await new Channel('announcer', line).say({ type: 'here', card });
   return line;
 }
@@ -46,6 +46,15 @@ async function come(run: string, part: Part = 'announcer'): Promise<Connection> 
 const soon = <T>(what: () => T) => expect.poll(what, { timeout: 20_000 });
 const runOf = (n: number): string => `${n}`.repeat(16);
 const waits = (run: string): boolean => porch.has({ run, hosts: [] });
+
+/** And not only as it says nothing, which would end it, too. */
+async function endsAtOnce(line: Connection | undefined): Promise<void> {
+  let over = false;
+  void line?.over.then(() => {
+    over = true;
+  });
+  await expect.poll(() => over, { timeout: LINE_SILENCE / 2 }).toBe(true);
+}
 
 describe('who comes', () => {
   test('and was not knocked at is sent away, unless it is known', async () => {
@@ -62,13 +71,19 @@ describe('who comes', () => {
     expect(waits(runOf(1))).toBe(false);
   });
 
+  test('and is there for something else is sent away', async () => {
+    known = true;
+    await (await come(runOf(1), 'announcer', 'get')).over;
+    expect(waits(runOf(1))).toBe(false);
+  });
+
   test('as it was knocked at waits, eight of them; then the oldest gives way', async () => {
     for (let n = 0; n <= MAX_STRANGE_LINES; n++) {
       await porch.knock(runOf(n), 'look');
       await come(runOf(n));
       await soon(() => waits(runOf(n))).toBe(true);
     }
-    await lines[0]?.over;
+    await endsAtOnce(lines[0]);
     expect(waits(runOf(0))).toBe(false);
     expect(waits(runOf(1))).toBe(true);
   });
@@ -77,13 +92,8 @@ describe('who comes', () => {
     known = true;
     const first = await come(runOf(1));
     await soon(() => waits(runOf(1))).toBe(true);
-    let over = false;
-    void first.over.then(() => {
-      over = true;
-    });
     await come(runOf(1));
-    // At once, and not only as it says nothing.
-    await expect.poll(() => over, { timeout: LINE_SILENCE / 2 }).toBe(true);
+    await endsAtOnce(first);
     expect(waits(runOf(1))).toBe(true);
   });
 });

@@ -27,7 +27,7 @@ await commands[command](...rest);
 async function announceMe(name, ...interfaces) {
   const id = createHash('sha256').update(randomBytes(16)).digest('hex');
   const run = newRun();
-  const card = JSON.stringify({ id, run, name, part: 'announcer' });
+  const card = JSON.stringify({ id, run, name, part: 'announcer', way: 'send' });
   const server = createServer((socket) => socket.on('error', () => {}).end(card));
   await new Promise((resolve) => server.listen(0, '::', resolve));
   const { port } = server.address();

@@ -41,7 +41,7 @@ async function identityOf(name: string): Promise<Identity> {
   return loadIdentity(home);
 }
 
-const card = { run: '1234567890abcdef', name: 'Bob', part: 'announcer' } as const;
+const card = { run: '1234567890abcdef', name: 'Bob', part: 'announcer', way: 'send' } as const;
 const options: ListenOptions = {
   card,
   onConnection: (connection) => arrived.push(connection),
@@ -103,7 +103,11 @@ describe('a connection', () => {
     const writing = (async () => {
       for (; written < 400; written++) await left.write(block);
     })().catch(() => {});
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    let before: number;
+    do {
+      before = written;
+      await new Promise((resolve) => setTimeout(resolve, 250));
+    } while (written > before);
     // 100 MiB do not fit into the buffers of two sockets.
     expect(written).toBeLessThan(300);
     left.destroy();
@@ -260,6 +264,22 @@ test('a server with another key or protocol is no peer', async () => {
     name: 'DropError',
   });
   server.close();
+});
+
+test('whoever is there for something else says so by not taking the call', async () => {
+  const [receives, shares] = [{ ...card }, { ...card, way: 'get' as const }];
+  for (const [door, other, command] of [
+    ['sharer', receives, 'drop share'],
+    ['receiver', shares, 'drop receive'],
+  ] as const) {
+    const there = await listen([0], bob, { ...options, card: other });
+    const dialled = dial({ host: '127.0.0.1', port: there.port }, ana, never, door);
+    await expect(dialled).rejects.toMatchObject({
+      code: 'not-found',
+      message: `What answers at 127.0.0.1:${there.port} is no \`${command}\`.`,
+    });
+    there.close();
+  }
 });
 
 test('the first free port is taken, and the next where it is not free', async () => {

@@ -6,13 +6,14 @@ import { MAX_CLAIMS, MAX_CLAIMS_PER_SOURCE } from '../../src/limits.ts';
 import { type Address, formatAddress } from '../../src/net/addresses.ts';
 import { latest } from '../../src/net/latest.ts';
 import { type Change, type ProvenCard, type Sighting, watchPeers } from '../../src/net/watch.ts';
+import type { Way } from '../../src/protocol/card.ts';
 import { fakeClock, settled } from './fake-clock.ts';
 
 const ANA = 'a'.repeat(64) as PeerId;
 const BOB = 'b'.repeat(64) as PeerId;
 
 /** A network of addresses that answer with ids, and a watcher of it. */
-function network() {
+function network(way?: Way) {
   const clock = fakeClock();
   const stop = new AbortController();
   const answers = new Map<string, PeerId | ProvenCard>();
@@ -34,6 +35,7 @@ function network() {
   const changes = watchPeers(browse, prove, {
     clock,
     signal: stop.signal,
+    way,
     onSilent: ({ addresses }) => silent.push(addresses.join()),
   });
   const watching = (async () => {
@@ -61,7 +63,7 @@ function network() {
 
 function cardOf(id: PeerId, more: Partial<ProvenCard> = {}): ProvenCard {
   const name = id === ANA ? 'Ana' : 'Bob';
-  return { id, run: RUN, name, part: 'announcer', ...more };
+  return { id, run: RUN, name, part: 'announcer', way: 'send', ...more };
 }
 
 const RUN = '1111111111111111';
@@ -75,6 +77,7 @@ function announced(parts: Partial<Announcement> = {}): Announcement {
     heard: 'announcement',
     run: RUN,
     name: 'Ana',
+    way: 'send',
     port: 1,
     from,
     hosts: [from],
@@ -256,6 +259,33 @@ describe('a peer', () => {
     expect(news()).toEqual([]);
   });
 
+  test('that is there for something else is neither dialled nor said to be silent', async () => {
+    const { clock, asked, silent, hear } = network('send');
+    await hear(announced({ way: 'get' }));
+    await clock.pass(60_000);
+    expect([asked, silent]).toEqual([[], []]);
+  });
+
+  test.each(['send', 'get'] as const)(
+    'is listed by what its card says, not its announcement: %s',
+    async (way) => {
+      const other = way === 'get' ? 'send' : 'get';
+      const { clock, answers, hear, news } = network(way);
+      answers.set('10.0.0.1:1', cardOf(ANA, { way: other }));
+      answers.set('10.0.0.2:1', cardOf(BOB, { way }));
+      await hear(announced({ way }), announced({ way, from: '10.0.0.2', run: OTHER_RUN }));
+      await clock.pass(60_000);
+      expect(news()).toEqual(['found Bob at 10.0.0.2:1']);
+    },
+  );
+
+  test('of any kind is listed where all are wanted', async () => {
+    const { answers, hear, news } = network();
+    answers.set('10.0.0.1:1', cardOf(ANA, { way: 'get' }));
+    await hear(announced({ way: 'get' }));
+    expect(news()).toEqual(['found Ana at 10.0.0.1:1']);
+  });
+
   test('that was lost and speaks again is checked at once', async () => {
     const { clock, answers, asked, hear, news } = network();
     answers.set('10.0.0.1:1', ANA);
@@ -386,6 +416,7 @@ describe('strangers', () => {
         heard: fc.constant('announcement' as const),
         run,
         name: fc.constantFrom('Ana', 'Eve', ''),
+        way: fc.constantFrom('send' as const, 'get' as const),
         port: fc.constantFrom(1, 2),
         from: fc.constantFrom('10.0.0.66', '10.0.0.67', 'fe80::6%eth0'),
         hosts: fc.array(host, { maxLength: 4 }),

@@ -5,7 +5,7 @@ import { MAX_DEVICE_NAME } from '../../src/limits.ts';
 import { type Card, decodeCard, encodeCard, MAX_CARD } from '../../src/protocol/card.ts';
 import { anyCard } from '../support/messages.ts';
 
-const ana: Card = { part: 'announcer', run: '0123456789abcdef', name: 'Ana’s laptop' };
+const ana: Card = { part: 'announcer', way: 'send', run: '0123456789abcdef', name: 'Ana’s laptop' };
 
 test('a card that is written is read as it was, and never before it is there', () => {
   fc.assert(
@@ -34,7 +34,7 @@ test('whatever comes is a card, the start of one, or a breach of the protocol', 
 });
 
 test.each([
-  ['a part that nobody plays', (bytes: Uint8Array) => bytes.with(0, 2)],
+  ['a part that nobody plays', (bytes: Uint8Array) => bytes.with(0, 4)],
   ['a name that is too long', (bytes: Uint8Array) => bytes.with(9, 64)],
   ['more than a card', (bytes: Uint8Array) => Uint8Array.of(...bytes, 0)],
 ])('%s is a breach of the protocol', (_, change) => {

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { DropError } from '../../src/errors.ts';
 import {
+  MAX_BATCH,
   MAX_CHUNK,
   MAX_CODECS,
   MAX_CONTROL,
@@ -45,8 +46,8 @@ function hear(bytes: Uint8Array, cuts: readonly number[] = []): Message[] {
   const edges = [0, ...cuts.map((cut) => cut % (bytes.length + 1)), bytes.length].sort(
     (a, b) => a - b,
   );
-  /** All pieces come in the same memory, and lie anywhere in it. */
-  const memory = new Uint8Array(bytes.length + SHIFT);
+  /** All pieces come in the same memory, as from a socket, and lie anywhere in it. */
+  const memory = Buffer.alloc(bytes.length + SHIFT);
   const messages: Message[] = [];
   for (const [i, edge] of edges.slice(1).entries()) {
     const start = i % SHIFT;
@@ -62,10 +63,12 @@ function hear(bytes: Uint8Array, cuts: readonly number[] = []): Message[] {
 const SHIFT = 7;
 
 function withOwnBytes(message: Message): Message {
-  const { type } = message;
-  return type === 'chunk' || type === 'file'
-    ? { ...message, bytes: message.bytes.slice() }
-    : message;
+  const own = <T extends { readonly bytes: Uint8Array }>(one: T): T => ({
+    ...one,
+    bytes: new Uint8Array(one.bytes),
+  });
+  if (message.type === 'chunk') return own(message);
+  return message.type === 'files' ? { ...message, files: message.files.map(own) } : message;
 }
 
 /** A chunk comes in whatever pieces the network made of it; these are put together again. */
@@ -110,10 +113,12 @@ test('slicing the stream anywhere gives the same messages', () => {
 
 test('small files that come as a whole are not copied, and others only once', () => {
   const message: Message = {
-    type: 'file',
-    entry: 1,
-    digest: new Uint8Array(32),
-    bytes: new Uint8Array(MAX_WHOLE).fill(7),
+    type: 'files',
+    files: [1, 2].map((entry) => ({
+      entry,
+      digest: new Uint8Array(32),
+      bytes: new Uint8Array(MAX_WHOLE).fill(7),
+    })),
   };
   const frame = concat(...encode(message));
   const bytes = concat(frame, frame, frame);
@@ -129,6 +134,17 @@ test('small files that come as a whole are not copied, and others only once', ()
   hearPart(0, 1000);
   hearPart(1000, frame.length);
   expect(at[3]).toBe(at[1]);
+});
+
+test('but for its bytes, a small file is kept, whatever comes next in the same memory', () => {
+  const frames = [1, 2].map((entry): Message => {
+    const all = { digest: new Uint8Array(32).fill(entry), bytes: new Uint8Array(9).fill(entry) };
+    return { type: 'files', files: [entry, entry + 2].map((one) => ({ entry: one, ...all })) };
+  });
+  const bytes = concat(...frames.flatMap(encode));
+  const middle = bytes.length / 2;
+  for (const cuts of [[], [50, middle + 50], [middle - 1, middle + 1]])
+    expect(hear(bytes, cuts)).toEqual(frames);
 });
 
 test('a decoder knows whether it has heard whole frames only', () => {
@@ -260,8 +276,21 @@ describe('whatever a peer sends is understood or a protocol error', () => {
     ['a digest and more', `0000002518${'00'.repeat(37)}`],
     ['two that are to be compared', '00000008170000000000000001'],
     ['a stream beyond 2^53', '0000000c26000000010020000000000000'],
-    ['a file without a digest', `0000002328${'00'.repeat(35)}`],
-    ['a file without anything', '0000000028'],
+    ['nothing stored', stored(0)],
+    ['more stored than are offered at once', stored(MAX_BATCH + 1)],
+    ['half of what is stored', `000000062200000001${'00'.repeat(2)}`],
+    ['small files without a number of them', '0000000128ff'],
+    ['small files without anything', '0000000028'],
+    ['no small file', files([], '')],
+    ['no small file, and bytes', files([], 'ff')],
+    ['more small files than are offered at once', files(Array(MAX_BATCH + 1).fill(0), '')],
+    ['one file without a digest', `0000002928000100000000${'00'.repeat(35)}`],
+    ['fewer small files than it says', files([0, 0], '', 3)],
+    ['small files with fewer bytes than they have', files([1, 2], 'ffff')],
+    ['small files with more bytes than they have', files([1, 2], 'ffffffff')],
+    ['a small file that is not small', files([MAX_WHOLE + 1], 'ff'.repeat(MAX_WHOLE + 1))],
+    ['a small file of 4 GiB', files([0xffff_ffff], 'ff')],
+    ['small files of 4 GiB and a byte together', files([0xffff_ffff, 2], 'ff')],
     ['a port that is half', '000000012923'],
     ['a port and more', '00000003299c4100'],
     ['no port', '00000002290000'],
@@ -296,6 +325,22 @@ describe('whatever a peer sends is understood or a protocol error', () => {
     return `${length}2700000001${offset}${size.toString(16).padStart(8, '0')}00${data}`;
   }
 
+  function stored(count: number): string {
+    return bare(0x22, '00000001'.repeat(count));
+  }
+
+  /** Small files of these sizes, and as many as it says. */
+  function files(sizes: readonly number[], bytes: string, count = sizes.length): string {
+    const hex = (value: number, digits: number): string => value.toString(16).padStart(digits, '0');
+    const heads = sizes.map((size) => `00000001${hex(size, 8)}${'00'.repeat(32)}`);
+    return bare(0x28, hex(count, 4) + heads.join('') + bytes);
+  }
+
+  function bare(kind: number, body: string): string {
+    const length = (body.length / 2).toString(16).padStart(8, '0');
+    return length + kind.toString(16) + body;
+  }
+
   function want(some: object): string {
     return frame(0x14, JSON.stringify({ count: 1, skip: [], kept: [], failed: [], ...some }));
   }
@@ -326,8 +371,8 @@ describe('a frame is refused by its length, before any of it is kept', () => {
     ['a stranger may say', false, MAX_GREETING, 0x01],
     ['a control frame may have', true, MAX_CONTROL, 0x12],
     ['a chunk may have', true, 12 + MAX_CHUNK, 0x20],
-    ['a small file may have', true, 36 + MAX_WHOLE, 0x28],
-    ['a stranger may say as a small file', false, MAX_GREETING, 0x28],
+    ['small files may have', true, 2 + 40 * MAX_BATCH + MAX_CHUNK, 0x28],
+    ['a stranger may say as small files', false, MAX_GREETING, 0x28],
     ['a packed chunk may have', true, 17 + MAX_PACKED, 0x27],
     ['a stranger may say, packed', false, MAX_GREETING, 0x27],
   ])('more than %s', (_, greeted, most, kind) => {

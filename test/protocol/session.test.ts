@@ -4,21 +4,23 @@ import { MAX_OPEN_ENTRIES, MAX_ROOT_UNITS, MAX_ROOTS } from '../../src/limits.ts
 import { concat } from '../../src/protocol/bytes.ts';
 import type { Part } from '../../src/protocol/card.ts';
 import type { Entry } from '../../src/protocol/manifest.ts';
-import { encode, type Message } from '../../src/protocol/message.ts';
+import { encode, type Message, type SmallFile } from '../../src/protocol/message.ts';
 import { agree, Session } from '../../src/protocol/session.ts';
 
 const hello: Message = { type: 'hello', newest: 1, oldest: 1, intent: 'send', knows: true };
 const look: Message = { ...hello, intent: 'look' };
 const get: Message = { ...hello, intent: 'get' };
+const peek: Message = { ...hello, intent: 'peek' };
 const known: Message = { type: 'welcome', newest: 1, oldest: 1, terms: 'known', epoch: 0 };
 const code: Message = { ...known, terms: 'code' };
 const share: Message = { type: 'share', epoch: 0, point: new Uint8Array(32) };
 const confirm: Message = { type: 'confirm', tag: new Uint8Array(64) };
 const here: Message = {
   type: 'here',
-  card: { part: 'announcer', run: '0123456789abcdef', name: 'Ana' },
+  card: { part: 'announcer', way: 'send', run: '0123456789abcdef', name: 'Ana' },
 };
 const intro: Message = { type: 'intro', name: 'x' };
+const introAgain: Message = { ...intro, continues: '0'.repeat(32) };
 const begin: Message = { type: 'begin', continues: null, checksum: false, digests: ['sha256'] };
 const continues: Message = {
   type: 'begin',
@@ -84,16 +86,17 @@ const packed = (entry: number, offset: number, size: number, codec = 0): Message
   bytes: new Uint8Array(1),
 });
 const end = (entry: number): Message => ({ type: 'end', entry, digest: new Uint8Array(32) });
-const stored = (entry: number): Message => ({ type: 'stored', entry });
+const stored = (...entries: number[]): Message => ({ type: 'stored', entries });
 const failed = (entry: number): Message => ({ type: 'failed', entry, code: 'changed' });
 const done: Message = { type: 'done' };
 const complete: Message = { type: 'complete', missed: 0 };
-const whole = (entry: number, length: number): Message => ({
-  type: 'file',
+const small = (entry: number, length: number): SmallFile => ({
   entry,
   digest: new Uint8Array(32),
   bytes: new Uint8Array(length),
 });
+const files = (...all: SmallFile[]): Message => ({ type: 'files', files: all });
+const whole = (entry: number, length: number): Message => files(small(entry, length));
 const dial: Message = { type: 'dial', port: 40001 };
 const moved: Message = { type: 'moved' };
 const alive: Message = { type: 'alive' };
@@ -116,6 +119,7 @@ function play(lines: readonly Line[]): { chooser: Session; announcer: Session } 
 }
 
 const greeted = [...c(hello), ...a(known)];
+const peeking = [...c(peek), ...a(known), ...c(intro), ...a(intro)];
 const named = [...greeted, ...c(intro), ...a(intro)];
 const beginning = [...named, ...c(begin), ...a(begun)];
 const continuing = [...named, ...c(continues)];
@@ -123,11 +127,31 @@ const accepted = [...beginning, ...c(roots, offer), ...a(accept)];
 const wanted = [...accepted, ...a(want)];
 const sent = [...wanted, ...c(chunk(1, 0, 3), chunk(1, 3, 1), end(1), end(2))];
 const streamed = [...beginning, ...c(roots, offerStream), ...a(accept)];
+/** As `accepted`, but whoever chose gets, and the other one sends. */
+const chosen = [
+  ...c(get),
+  ...a(known),
+  ...c(intro),
+  ...a(intro, begin),
+  ...c(begun),
+  ...a(roots, offer),
+  ...c(accept),
+];
+const unwanted = (...entries: number[]): Message => ({
+  ...want,
+  skip: entries.map((entry) => ({ entry, reason: 'unwanted' })),
+});
 const flowing = [...streamed, ...a(wantStream), ...c(chunk(0, 0, 5))];
 
 describe('a conversation that is allowed', () => {
   test.each<[string, Line[]]>([
     ['a look', [...c(look), ...a(code)]],
+    ['a look at what is shared', [...peeking, ...a(begin, roots, offer), ...c(cancel)]],
+    ['one at what is shared with others', [...c(peek), ...a(code)]],
+    [
+      'a fetch that goes on',
+      [...c(get), ...a(known), ...c(introAgain), ...a(intro, continues), ...c(begun)],
+    ],
     ['two that know each other', [...sent, ...a(stored(1), stored(2)), ...c(done), ...a(complete)]],
     ['stored in another order', [...sent, ...a(stored(2), stored(1)), ...c(done), ...a(complete)]],
     ['done before all is stored', [...sent, ...c(done), ...a(stored(1), stored(2), complete)]],
@@ -220,7 +244,20 @@ describe('a conversation that is allowed', () => {
         ...a(complete),
       ],
     ],
+    [
+      'a part, to whoever chose it',
+      [...chosen, ...c(unwanted(1)), ...a(end(2)), ...c(stored(2)), ...a(done), ...c(complete)],
+    ],
+    ['nothing of it, to whoever chose it', [...chosen, ...c(unwanted(1, 2)), ...a(done)]],
     ['small files, each at once', [...wanted, ...c(whole(1, 4), whole(2, 0), done)]],
+    [
+      'small files together, and stored together',
+      [...wanted, ...c(files(small(1, 4), small(2, 0)), done), ...a(stored(2, 1), complete)],
+    ],
+    [
+      'small files together of which one is given up',
+      [...wanted, ...a(failed(1)), ...c(files(small(1, 4), small(2, 0))), ...a(stored(2))],
+    ],
     [
       'one in pieces, the next at once, and the other way round',
       [...wanted, ...c(chunk(1, 0, 4), end(1), whole(2, 0)), ...a(stored(2), stored(1))],
@@ -297,6 +334,11 @@ describe('a conversation that is not allowed, whoever says it', () => {
     ['here after the greeting', greeted, a(here)],
     ['life signs in the midst of the greeting', [...a(here), ...c(hello), ...a(code)], c(alive)],
     ['two hellos', c(hello), c(hello)],
+    ['a yes to what was only looked at', [...peeking, ...a(begin, roots, offer)], c(begun)],
+    ['a code for what was only looked at', [...c(peek), ...a(code)], c(share)],
+    ['a sender that goes on by its name', greeted, c(introAgain)],
+    ['an announcer that goes on by its name', [...c(get), ...a(known)], a(introAgain)],
+    ['a look that goes on', [...c(peek), ...a(known)], c(introAgain)],
     ['an offer before the code is proven', [...c(hello), ...a(code)], c(intro)],
     ['a share where none is due', greeted, c(share)],
     [
@@ -358,6 +400,9 @@ describe('a conversation that is not allowed, whoever says it', () => {
     ['giving up before deciding', accepted, a(failed(1))],
     ['giving up twice', [...wanted, ...a(failed(1))], a(failed(1))],
     ['skipping a folder', accepted, a({ ...want, skip: [{ entry: 0, reason: 'stored' }] })],
+    ['wanting a part of what it did not choose', accepted, a(unwanted(1))],
+    ['not wanting a folder', chosen, c(unwanted(0))],
+    ['sending what is not wanted', [...chosen, ...c(unwanted(1))], a(chunk(1, 0, 1))],
     ['comparing before accepting', [...beginning, ...c(roots, offer)], a(compare(1))],
     ['comparing twice', [...accepted, ...a(compare(1))], a(compare(1))],
     ['comparing again', [...accepted, ...a(compare(1)), ...c(digest(1))], a(compare(1))],
@@ -429,6 +474,11 @@ describe('a conversation that is not allowed, whoever says it', () => {
     ['stored before it was sent', wanted, a(stored(1))],
     ['a stream that is stored before its end', flowing, a(stored(0))],
     ['stored twice', [...sent, ...a(stored(1))], a(stored(1))],
+    ['stored twice at once', sent, a(stored(1, 1))],
+    ['stored with one that was not sent', [...wanted, ...c(whole(1, 4))], a(stored(1, 2))],
+    ['stored with one that failed', [...sent, ...a(failed(1))], a(stored(2, 1))],
+    ['stored with a folder', sent, a(stored(0, 1))],
+    ['stored with what was never offered', sent, a(stored(1, 2, 3))],
     ['stored and failed', [...sent, ...a(stored(1))], a(failed(1))],
     ['stored by the sender', sent, c(stored(1))],
     ['a small file that is longer', wanted, c(whole(1, 5))],
@@ -439,6 +489,20 @@ describe('a conversation that is not allowed, whoever says it', () => {
     ['a small file in the middle of another', [...wanted, ...c(chunk(1, 0, 1))], c(whole(2, 0))],
     ['a small file that is sent', [...wanted, ...c(whole(1, 4))], c(whole(1, 4))],
     ['a small file that was skipped over', [...wanted, ...c(whole(2, 0))], c(whole(1, 4))],
+    ['small files out of order', wanted, c(files(small(2, 0), small(1, 4)))],
+    ['one small file twice', wanted, c(files(small(1, 4), small(1, 4)))],
+    ['small files of which one is longer', wanted, c(files(small(1, 4), small(2, 1)))],
+    [
+      'small files of which one was sent',
+      [...wanted, ...c(whole(1, 4))],
+      c(files(small(1, 4), small(2, 0))),
+    ],
+    ['small files of which one was never offered', wanted, c(files(small(1, 4), small(3, 0)))],
+    [
+      'small files of which one is not wanted',
+      [...accepted, ...a({ ...want, skip: [{ entry: 2, reason: 'identical' }] })],
+      c(files(small(1, 4), small(2, 0))),
+    ],
     ['the end of a small file', [...wanted, ...c(whole(1, 4))], c(end(1))],
     ['a small file that is not decided', accepted, c(whole(1, 4))],
     [
@@ -522,6 +586,28 @@ describe('versions', () => {
     const young = { newest: 3, oldest: 2 };
     expect(() => agree(young, old)).toThrow(expect.objectContaining({ code: 'peer-older' }));
     expect(() => agree(old, young)).toThrow(expect.objectContaining({ code: 'peer-newer' }));
+  });
+
+  test.each([
+    [1, 2],
+    [2, 1],
+    [1, 1],
+  ])('where %i and %i meet, nobody says a message to be shown', (theirs, ours) => {
+    const { chooser, announcer } = play([
+      ['chooser', { ...hello, newest: theirs } as Message],
+      ['announcer', { ...known, newest: ours } as Message],
+      ['chooser', intro],
+      ['announcer', intro],
+      ['chooser', begin],
+      ['chooser', roots],
+    ]);
+    expect([chooser.version, announcer.version]).toEqual([1, 1]);
+    const text = { ...file('a', 1), text: true } as Entry;
+    const message: Message = { type: 'offer', entries: [text], files: 1, bytes: 1, final: true };
+    expect(() => chooser.say(message)).toThrow(expect.objectContaining({ code: 'protocol' }));
+    expect(() => [...announcer.hear(concat(...encode(message)))]).toThrow(
+      expect.objectContaining({ code: 'protocol' }),
+    );
   });
 
   test('a greeting of a newer version, which says more, is still understood', () => {

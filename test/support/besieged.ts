@@ -72,10 +72,11 @@ export class Besieged implements AsyncDisposable {
     return seen.sort();
   }
 
-  /** Everything that is Ana's and not in her inbox, as it is. */
+  /** Everything that is Ana's and not in her inbox, as it is; what is compiled is kept at the end. */
   around(): string[] {
     const ours = (path: string): boolean =>
-      !/^(Documents\/inbox[^/]*|state)(\/|$)/.test(path) || path === 'state/identity.pem';
+      !/^(Documents\/inbox[^/]*|state|\.cache\/drop)(\/|$)|^\.cache$/.test(path) ||
+      path === 'state/identity.pem';
     return list(this.home.path)
       .filter(ours)
       .map((path) => {

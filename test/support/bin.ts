@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import type { CheckEvent, DiscoverEvent, ReceiveEvent, SendEvent } from '../../src/events.ts';
 import type { Host } from '../lab/hosts.ts';
 import { Home } from './home.ts';
+import { eventOf, type JsonEvent } from './lines.ts';
 import { Changes, type Outcome, text } from './process.ts';
 import { Screen } from './screen.ts';
 
@@ -14,6 +14,16 @@ export interface DropOptions {
   /** Where relative paths begin; else in the home folder. */
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** Another build than the present one, e.g. of another version. */
+  readonly build?: Build;
+}
+
+/** A build of `drop` that can be run. */
+export interface Build {
+  /** Its `bin/drop.js`. */
+  readonly bin: string;
+  /** Whether its lines of `--json` may lack what came later. */
+  readonly older: boolean;
 }
 
 interface ProcessOptions extends DropOptions {
@@ -26,9 +36,6 @@ interface ProcessOptions extends DropOptions {
   /** Whom it talks to: a report of what went wrong says what that one said, too. */
   readonly peer?: Drop | undefined;
 }
-
-/** A line of `--json`. */
-export type JsonEvent = { readonly v: 1 } & (ReceiveEvent | SendEvent | DiscoverEvent | CheckEvent);
 
 type Named<Name extends JsonEvent['event']> = Extract<JsonEvent, { readonly event: Name }>;
 
@@ -50,8 +57,8 @@ export function dropOnScreen(
     readonly onOutput?: (data: string) => void;
   },
 ): Screen {
-  const { home, cwd = home.path, env, ...where } = options;
-  const [file, ...rest] = commandLine(args, options.host);
+  const { home, cwd = home.path, env, build, ...where } = options;
+  const [file, ...rest] = commandLine(args, options.host, build);
   return new Screen(file, rest, { ...where, cwd, env: { ...home.env, ...env } });
 }
 
@@ -62,6 +69,7 @@ export class Drop implements AsyncDisposable {
   readonly events: JsonEvent[] = [];
   readonly #given: Home | undefined;
   readonly #args: readonly string[];
+  readonly #build: Build;
   readonly #peer: Drop | undefined;
   readonly #child: ChildProcess;
   readonly #changes: Changes;
@@ -69,16 +77,19 @@ export class Drop implements AsyncDisposable {
   readonly #stderr: () => string;
   /** A line of stdout that has not ended yet. */
   #line = '';
+  /** What it printed that is no line of `--json`, and why not. */
+  #complaint: string | undefined;
   #outcome: Outcome | undefined;
 
   constructor(args: readonly string[], options: ProcessOptions) {
     this.#args = args;
+    this.#build = options.build ?? PRESENT;
     this.#peer = options.peer;
     this.#given = options.home;
     this.home = options.home ?? new Home();
     this.#changes = new Changes(options.patience);
     const { host, cwd = this.home.path, by = [], input } = options;
-    const [file = '', ...rest] = [...by, ...commandLine(args, host)];
+    const [file = '', ...rest] = [...by, ...commandLine(args, host, options.build)];
     const [program, ...all] = host?.on(file, rest) ?? [file, ...rest];
     const env = { ...this.home.env, ...options.env };
     this.#child = spawn(program, all, { cwd, env, stdio: ['pipe', 'pipe', 'pipe'] });
@@ -87,6 +98,7 @@ export class Drop implements AsyncDisposable {
     this.#stdout = text(this.#child.stdout, (piece) => this.#hear(piece));
     this.#stderr = text(this.#child.stderr, () => this.#changes.announce());
     this.#child.once('close', (code, signal) => {
+      if (code !== null && this.#line !== '') this.#complaint ??= 'The last line has no end.';
       this.#outcome = { code, signal, stdout: this.#stdout(), stderr: this.#stderr() };
       this.#changes.announce();
     });
@@ -115,6 +127,7 @@ export class Drop implements AsyncDisposable {
   until<T>(look: () => T | undefined, what: string): Promise<T> {
     return this.#changes.until(
       () => {
+        this.#check();
         const found = look();
         if (found === undefined && this.#outcome) throw new Error(this.#report(`no ${what}`));
         return found;
@@ -124,11 +137,10 @@ export class Drop implements AsyncDisposable {
   }
 
   /** How it ended, once it has. */
-  outcome(): Promise<Outcome> {
-    return this.#changes.until(
-      () => this.#outcome,
-      () => this.#report('still runs'),
-    );
+  async outcome(): Promise<Outcome> {
+    const outcome = await this.#end();
+    this.#check();
+    return outcome;
   }
 
   /** All events, each as it comes, until the process ends. */
@@ -155,17 +167,34 @@ export class Drop implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.kill('SIGKILL');
-    await this.outcome();
+    await this.#end();
     if (this.#given === undefined) await this.home[Symbol.asyncDispose]();
+    this.#check();
+  }
+
+  #end(): Promise<Outcome> {
+    return this.#changes.until(
+      () => this.#outcome,
+      () => this.#report('still runs'),
+    );
   }
 
   #hear(piece: string): void {
     if (this.#args.includes('--json')) {
       const lines = (this.#line + piece).split('\n');
       this.#line = lines.pop() ?? '';
-      for (const line of lines) this.events.push(JSON.parse(line));
+      try {
+        for (const line of lines) this.events.push(eventOf(line, this.#build));
+      } catch (error) {
+        this.#complaint ??= String(error);
+      }
     }
     this.#changes.announce();
+  }
+
+  /** Fails if it has printed anything but what docs/json.md says. */
+  #check(): void {
+    if (this.#complaint !== undefined) throw new Error(this.#report(this.#complaint));
   }
 
   #report(what: string): string {
@@ -179,14 +208,22 @@ export class Drop implements AsyncDisposable {
   }
 }
 
-const BIN = fileURLToPath(new URL('../../bin/drop.js', import.meta.url));
+/** The one that `npm run build` has made. */
+export const PRESENT: Build = {
+  bin: fileURLToPath(new URL('../../bin/drop.js', import.meta.url)),
+  older: false,
+};
 
 /** Characters of output in a report: enough for the last events, not for a whole transfer. */
 const SHOWN = 2000;
 
-function commandLine(args: readonly string[], host: Host | undefined): [string, ...string[]] {
+function commandLine(
+  args: readonly string[],
+  host: Host | undefined,
+  { bin } = PRESENT,
+): [string, ...string[]] {
   // As an argument and not as a variable: if it were not understood, nothing would be announced
   // on this machine's networks.
   const only = host === undefined && args.length > 0 ? ['--interface', 'lo'] : [];
-  return [process.execPath, BIN, ...only, ...args];
+  return [process.execPath, bin, ...only, ...args];
 }

@@ -152,7 +152,7 @@ export async function sendTo(said: Uint8Array): Promise<Outcome> {
   };
   const connections: Connection[] = [];
   const listener = await listenOn([0], await newIdentity(), {
-    card: { part: 'announcer', run: '1234567890abcdef', name: 'Eve' },
+    card: { part: 'announcer', way: 'send', run: '1234567890abcdef', name: 'Eve' },
     onConnection(connection) {
       connections.push(connection);
       connection.write(said).catch(() => {});

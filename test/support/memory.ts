@@ -5,13 +5,20 @@ import {
   type DataEntry,
   type Entry,
   type FileEntry,
+  type FolderEntry,
   hasData,
   parentOf,
   rootOf,
 } from '../../src/protocol/manifest.ts';
 import type { DigestName, Kept } from '../../src/protocol/message.ts';
 import type { Pipe } from '../../src/transfer/channel.ts';
-import type { Inbox, IncomingFile, Placement, Stored } from '../../src/transfer/inbox.ts';
+import type {
+  Inbox,
+  IncomingFile,
+  Placement,
+  Stored,
+  WholeFile,
+} from '../../src/transfer/inbox.ts';
 import type { Block, Outbox, Unsendable, Whole } from '../../src/transfer/outbox.ts';
 
 export function sha256(bytes: Uint8Array): Uint8Array {
@@ -123,6 +130,7 @@ export class MemoryOutbox implements Outbox {
   readonly #block: number;
   #digest: DigestName = 'sha256';
   readonly roots: string[];
+  readonly version = 1;
   readonly small = 5;
   readonly digests: readonly DigestName[];
 
@@ -217,6 +225,8 @@ export class MemoryInbox implements Inbox {
   /** Whether files of one size are taken for the same, or are compared. */
   compares = false;
   readonly fresh: boolean = true;
+  /** Folders that are only made for something in them. */
+  readonly #deferred = new Set<string>();
   /** What files are told by. */
   digest: DigestName = 'sha256';
 
@@ -233,8 +243,14 @@ export class MemoryInbox implements Inbox {
     return this.free;
   }
 
+  defer({ path }: FolderEntry): void {
+    this.#deferred.add(path);
+  }
+
   async place(entry: Entry, digest: () => Promise<Uint8Array | null>): Promise<Placement> {
     const parent = parentOf(entry.path);
+    for (let at = parent; at !== '' && this.#deferred.delete(at); at = parentOf(at))
+      this.stored[`${at}/`] ??= null;
     if (parent !== '' && this.stored[`${parent}/`] === undefined) throw new DropError('protocol');
     if (this.broken[entry.path]?.after === -1) throw new DropError('not-permitted');
     if (entry.kind === 'folder') this.stored[`${entry.path}/`] = null;
@@ -253,11 +269,20 @@ export class MemoryInbox implements Inbox {
     return { want: 'rest', size: part.length, digest: digestOf(this.digest, part) };
   }
 
-  async store(entry: FileEntry, bytes: Uint8Array, digest: Uint8Array): Promise<Stored> {
+  storeTogether(files: readonly WholeFile[]): Promise<(Stored | DropError)[]> {
+    return Promise.all(files.map((file) => this.#store(file)));
+  }
+
+  async #store({ entry, bytes, digest }: WholeFile): Promise<Stored | DropError> {
     const copy = new Uint8Array(bytes);
-    const file = await this.open(entry, 0);
-    await file.write(copy);
-    return file.commit(digest);
+    try {
+      const file = await this.open(entry, 0);
+      await file.write(copy);
+      return await file.commit(digest);
+    } catch (error) {
+      if (error instanceof DropError) return error;
+      throw error;
+    }
   }
 
   async open({ path }: DataEntry, from: number): Promise<IncomingFile> {

@@ -1,8 +1,15 @@
 import fc from 'fast-check';
 import { ERRORS, type ErrorCode, fromWire, toWire } from '../../src/errors.ts';
-import { MAX_CHUNK, MAX_CODECS, MAX_DIGEST_NAME, MAX_DIGESTS } from '../../src/limits.ts';
+import {
+  MAX_BATCH,
+  MAX_CHUNK,
+  MAX_CODECS,
+  MAX_DIGEST_NAME,
+  MAX_DIGESTS,
+  MAX_TEXT,
+} from '../../src/limits.ts';
 import type { Card } from '../../src/protocol/card.ts';
-import { type Entry, isPath, staysInside } from '../../src/protocol/manifest.ts';
+import { type Entry, isPath, nameOf, staysInside } from '../../src/protocol/manifest.ts';
 import type { Message } from '../../src/protocol/message.ts';
 import { deviceName } from '../../src/protocol/names.ts';
 
@@ -33,6 +40,13 @@ export const anyEntry: fc.Arbitrary<Entry> = fc.oneof(
     { kind: fc.constant('file' as const), path: anyPath, size, mtime: time, mode },
     { requiredKeys: ['kind', 'path', 'size', 'mtime'] },
   ),
+  fc.record({
+    kind: fc.constant('file' as const),
+    path: anyPath.map(nameOf),
+    size: fc.integer({ min: 1, max: MAX_TEXT }),
+    mtime: time,
+    text: fc.constant(true as const),
+  }),
   fc.record(
     { kind: fc.constant('stream' as const), path: anyPath, mode },
     { requiredKeys: ['kind', 'path'] },
@@ -48,6 +62,7 @@ export const anyEntry: fc.Arbitrary<Entry> = fc.oneof(
 
 export const anyCard: fc.Arbitrary<Card> = fc.record({
   part: fc.constantFrom('announcer' as const, 'chooser' as const),
+  way: fc.constantFrom('send' as const, 'get' as const),
   run: fc.stringMatching(/^[0-9a-f]{16}$/),
   name: fc.string({ unit: 'grapheme', maxLength: 80 }).map(deviceName),
 });
@@ -62,7 +77,7 @@ export const anyMessage: fc.Arbitrary<Message> = fc.oneof(
     type: fc.constant('hello' as const),
     newest: u8,
     oldest: u8,
-    intent: fc.constantFrom('look' as const, 'send' as const, 'get' as const),
+    intent: fc.constantFrom('look' as const, 'send' as const, 'get' as const, 'peek' as const),
     knows: fc.boolean(),
   }),
   fc.record({
@@ -86,7 +101,14 @@ export const anyMessage: fc.Arbitrary<Message> = fc.oneof(
     { type: 'moved' as const },
   ),
   fc.record({ type: fc.constant('complete' as const), missed: u32 }),
-  fc.record({ type: fc.constant('intro' as const), name: fc.string({ maxLength: 15 }) }),
+  fc.record(
+    {
+      type: fc.constant('intro' as const),
+      name: fc.string({ maxLength: 15 }),
+      continues: fc.stringMatching(/^[0-9a-f]{32}$/),
+    },
+    { requiredKeys: ['type', 'name'] },
+  ),
   fc.record({
     type: fc.constant('begin' as const),
     continues: fc.option(transfer),
@@ -126,6 +148,7 @@ export const anyMessage: fc.Arbitrary<Message> = fc.oneof(
           'identical' as const,
           'conflict' as const,
           'stored' as const,
+          'unwanted' as const,
         ),
       }),
       { maxLength: 3 },
@@ -149,13 +172,17 @@ export const anyMessage: fc.Arbitrary<Message> = fc.oneof(
   }),
   fc.record({ type: fc.constant('end' as const), entry: u32, digest }),
   fc.record({
-    type: fc.constant('file' as const),
-    entry: u32,
-    digest,
-    bytes: fc.uint8Array({ maxLength: 100 }),
+    type: fc.constant('files' as const),
+    files: fc.array(fc.record({ entry: u32, digest, bytes: fc.uint8Array({ maxLength: 100 }) }), {
+      minLength: 1,
+      maxLength: 6,
+    }),
   }),
   fc.record({ type: fc.constant('dial' as const), port: fc.integer({ min: 1024, max: 65535 }) }),
   fc.record({ type: fc.constant('arrived' as const), entry: u32, offset: size }),
-  fc.record({ type: fc.constant('stored' as const), entry: u32 }),
+  fc.record({
+    type: fc.constant('stored' as const),
+    entries: fc.array(u32, { minLength: 1, maxLength: MAX_BATCH }),
+  }),
   fc.record({ type: fc.constant('failed' as const), entry: u32, code }),
 );

@@ -4,7 +4,7 @@ import type { ChildProcess } from 'node:child_process';
  * ms. Longer than any single step of a test takes on a busy machine, and shorter than the time a
  * whole test has, so that what never happens is reported by the one who waits for it.
  */
-export const PATIENCE = 15_000;
+export const PATIENCE = 25_000;
 
 /** How a process ended: by its exit code or by a signal. */
 export interface Outcome {

@@ -106,7 +106,7 @@ export class Rogue implements AsyncDisposable {
   /** Waits for senders as a receiver. Returns her port. */
   async wait(onTalk: (talk: Talk) => Promise<void>, name = 'Eve'): Promise<number> {
     const { port, close } = await listen([0], this.#self.identity, {
-      card: { run: '1234567890abcdef', name: 'Eve', part: 'announcer' },
+      card: { run: '1234567890abcdef', name: 'Eve', part: 'announcer', way: 'send' },
       onConnection: async (connection) => {
         const talk = this.#keep(new Talk(connection));
         try {
@@ -258,6 +258,12 @@ export class Talk {
     this.say({ type: 'end', entry, digest: sha256(bytes) });
   }
 
+  /** Sends small files as a whole in one frame: all of them, or as this digest says something else. */
+  sendTogether(all: readonly (readonly [entry: number, bytes: Uint8Array, digest?: Uint8Array])[]) {
+    const files = all.map(([entry, bytes, digest = sha256(bytes)]) => ({ entry, digest, bytes }));
+    this.say({ type: 'files', files });
+  }
+
   /** Delivers like an honest device, one by one. Returns what became of each of them. */
   async deliver(things: readonly Thing[]): Promise<string[]> {
     const entries = things.map(({ entry }) => entry);
@@ -279,10 +285,12 @@ export class Talk {
     return this.#changes.until(
       () => {
         const fate = this.heard.find(
-          (one) => (one.type === 'stored' || one.type === 'failed') && one.entry === entry,
+          (one) =>
+            (one.type === 'stored' && one.entries.includes(entry)) ||
+            (one.type === 'failed' && one.entry === entry),
         );
         if (fate === undefined && this.ended) throw new Error(`It ended: ${this.ended}.`);
-        return fate && (fate.type === 'failed' ? fate.code : 'stored');
+        return fate && (fate.type === 'failed' ? fate.code : fate.type);
       },
       () => `Nothing became of ${entry}. ${this.#seen()}`,
     );
@@ -311,8 +319,9 @@ export class Talk {
           const message = decode(piece);
           if (message.type === 'cancel') this.ended = message.code;
           // What lies in a piece is overwritten by the next one.
-          if (message.type === 'chunk' || message.type === 'file')
-            this.heard.push({ ...message, bytes: Uint8Array.from(message.bytes) });
+          if (message.type === 'chunk') this.heard.push(withOwnBytes(message));
+          else if (message.type === 'files')
+            this.heard.push({ ...message, files: message.files.map(withOwnBytes) });
           else if (message.type !== 'alive') this.heard.push(message);
           this.#changes.announce();
         }
@@ -331,6 +340,10 @@ export class Talk {
     const last = this.heard.slice(-5).map((message) => JSON.stringify(message).slice(0, 300));
     return `Heard at last: ${last.join(' ')}`;
   }
+}
+
+function withOwnBytes<T extends { readonly bytes: Uint8Array }>(one: T): T {
+  return { ...one, bytes: Uint8Array.from(one.bytes) };
 }
 
 function rootsOf(entries: readonly Entry[]): string[] {

@@ -1,4 +1,4 @@
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { describe } from 'vitest';
 
@@ -16,6 +16,12 @@ export type Need =
 /** What it takes to make a lab. */
 export const LAB = ['root', 'ip', 'tc', 'nft', 'unshare', 'hostname', 'sysctl'] as const;
 
+/** What distributions complete command lines by; it is no command. */
+export const BASH_COMPLETION = '/usr/share/bash-completion/bash_completion';
+
+/** The browser of distributions, with which pages are tested. */
+export const CHROMIUM = '/usr/bin/chromium';
+
 /**
  * A suite that needs something that not every computer has. Without it, it is skipped and the
  * reason is printed; except where `CI` is set, as a lab that silently tests nothing is worse than none.
@@ -30,6 +36,7 @@ export function describeWith(needs: readonly Need[], name: string, suite: () => 
 
 function has(need: Need): boolean {
   if (need === 'root') return process.platform === 'linux' && process.getuid?.() === 0;
+  if (need === BASH_COMPLETION || need === CHROMIUM) return existsSync(need);
   // What belongs to administrators is not in everybody's PATH.
   const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin'];
   return folders.some((folder) => isExecutable(join(folder, need)));

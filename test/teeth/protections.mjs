@@ -21,10 +21,12 @@ const watch = test('net/watch');
 const guests = test('guests');
 const meet = test('meet');
 const visit = test('visit');
+const handOut = test('hand-out');
 const outreach = test('outreach');
 const porch = test('net/porch');
 const mdns = test('net/mdns');
 const prompts = test('cli/prompts');
+const main = test('cli/main');
 const transfers = test('transfers');
 const identity = test('disk/identity');
 const trust = test('disk/trust');
@@ -33,10 +35,33 @@ const inbox = test('disk/inbox');
 const outbox = test('disk/outbox');
 const resume = test('disk/resume');
 const mark = test('disk/mark');
+const whole = test('disk/whole');
 const faces = test('cli/faces');
 const doors = test('e2e/doors');
+const completing = test('cli/complete');
+const shells = test('e2e/shells');
 const awake = test('awake');
+const text = test('text');
+const sink = test('sink');
 const codecs = test('codecs');
+const deviceFolder = test('protocol/device-folder');
+const notices = test('cli/notices');
+const pastArrivals = test('disk/history');
+const arrivals = test('arrivals');
+const historyTable = test('cli/history');
+const link = test('web/link');
+const ui = test('web/ui');
+const opening = test('e2e/ui');
+const pace = test('pace');
+const hatch = test('hatch');
+const handing = test('web/handing');
+const downloads = test('web/downloads');
+const zip = test('web/zip');
+const shelf = test('disk/shelf');
+const lending = test('web/lending');
+const taking = test('web/taking');
+const guestPage = test('web/guest-page');
+const line = test('web/line');
 
 /** The code and the PIN. */
 const CODE = [
@@ -124,8 +149,8 @@ const GREETING = [
   {
     name: 'an answer for a code is none for a PIN',
     file: 'src/transfer/greeting.ts',
-    from: 'if (answer?.kind !== terms) return { needs: terms, epoch };',
-    to: 'if (answer === undefined) return { needs: terms, epoch };',
+    from: "if (answer?.kind !== terms || intent === 'peek') return { needs: terms, epoch };",
+    to: "if (answer === undefined || intent === 'peek') return { needs: terms, epoch };",
     test: greeting('cannot talk us out of the code'),
   },
   {
@@ -254,8 +279,8 @@ const DOORS = [
   {
     name: 'who is blocked is not known',
     file: 'src/visit.ts',
-    from: 'known !== undefined && !blocked && !needsPin',
-    to: 'known !== undefined && !needsPin',
+    from: 'known !== undefined && !blocked && !mustProve',
+    to: 'known !== undefined && !mustProve',
     test: visit('is let in by nothing'),
   },
   {
@@ -268,14 +293,14 @@ const DOORS = [
   {
     name: 'who is blocked is not everyone',
     file: 'src/visit.ts',
-    from: 'open: options.open !== undefined && !blocked,',
-    to: 'open: options.open !== undefined,',
+    from: 'open: open && !blocked,',
+    to: 'open,',
     test: visit('is let in by nothing'),
   },
   {
     name: 'where nobody can be asked, the PIN answers for a known device',
     file: 'src/visit.ts',
-    from: '!blocked && !needsPin)',
+    from: '!blocked && !mustProve)',
     to: '!blocked)',
     test: visit('a known device needs the PIN, and one that is trusted needs none'),
   },
@@ -287,6 +312,13 @@ const DOORS = [
     test: visit('is not locked out by the wrong PINs of others'),
   },
   {
+    name: 'a stranger of another version makes nothing appear',
+    file: 'src/visit.ts',
+    from: 'if (known && !blocked && isOfVersions(error))',
+    to: 'if (known && isOfVersions(error))',
+    test: visit('a device that speaks no version that we understand'),
+  },
+  {
     name: 'visits are counted',
     file: 'src/visit.ts',
     from: 'const leave = isStranger ? strangers.enter(remote) : guests.enter(id);',
@@ -296,7 +328,7 @@ const DOORS = [
   {
     name: 'a visit gets no files',
     file: 'src/visit.ts',
-    from: "if (channel.session.role !== 'receiver') throw new DropError('refused');",
+    from: "if ((channel.session.role === 'receiver') !== (way === 'send')) throw new DropError('refused');",
     to: '',
     test: visit('gets no files: what lies here is for nobody to fetch'),
   },
@@ -309,35 +341,35 @@ const DOORS = [
   },
   {
     name: 'a code is a yes, but not to risks',
-    file: 'src/visit.ts',
+    file: 'src/take-in.ts',
     from: '!(given && extent.risks.length === 0)',
     to: '!given',
     test: visit('who read out the code is asked about risks only'),
   },
   {
     name: 'who was asked too often is not even told',
-    file: 'src/visit.ts',
-    from: "if (asks && patience.isSpent(who, now())) return options.accept ? 'declined' : 'refused';",
+    file: 'src/take-in.ts',
+    from: "if (seeks && patience.isSpent(who, now())) return accept ? 'declined' : 'refused';",
     to: '',
     test: visit('who said no twice does not even see the next offer'),
   },
   {
     name: 'strangers do not get more questions by more keys',
-    file: 'src/visit.ts',
+    file: 'src/take-in.ts',
     from: 'const who = known ? id : current.connection.remote;',
     to: 'const who = id + current.connection.remote;',
     test: visit('is asked about everyone where anybody may come'),
   },
   {
     name: 'an open receiver has its limits',
-    file: 'src/visit.ts',
-    from: 'if (!capped) return true;',
-    to: 'if (capped) return true;',
+    file: 'src/take-in.ts',
+    from: "if (!capped) return 'yes';",
+    to: "if (capped) return 'yes';",
     test: visit('an open receiver takes a hundred files'),
   },
   {
     name: 'risks are a no where nobody is asked',
-    file: 'src/visit.ts',
+    file: 'src/take-in.ts',
     from: "if (accept === undefined) return request.risks.length > 0 ? 'risky' : 'refused';",
     to: "if (accept === undefined) return 'yes';",
     test: visit('nothing of a known device is taken'),
@@ -408,9 +440,31 @@ const DOORS = [
   {
     name: 'what was typed before a question is no answer to it',
     file: 'src/cli/typed.ts',
-    from: '    await drain(this.#stdin, signal);',
-    to: '',
+    from: `await drain(this.#stdin, signal);
+    this.#stderr.write(\`\${message} [y/N] \`);`,
+    to: 'this.#stderr.write(message);',
     test: prompts('that was typed before does not count'),
+  },
+  {
+    name: 'nobody gets the mark of a device that has gone',
+    file: 'src/cli/picker.ts',
+    from: 'if (lost.length > 0) return; // That is said already.',
+    to: '',
+    test: prompts('until the mark is taken away nobody gets anything'),
+  },
+  {
+    name: 'the code of one device is not tried with another',
+    file: 'src/cli/approach.ts',
+    from: "kind === 'code' && owner !== peer.id",
+    to: 'false',
+    test: main('is that of one device'),
+  },
+  {
+    name: 'all who are known are no others',
+    file: 'src/cli/everyone.ts',
+    from: "event.standing !== 'paired'",
+    to: "event.standing === 'blocked'",
+    test: main('is each known device that is here'),
   },
   {
     name: 'Enter alone is a no',
@@ -464,6 +518,13 @@ const PROTOCOL = [
     from: "ensure(this.#state.sender === 'done' && ledger.settled, 'complete too early');",
     to: '',
     test: session('complete before all is settled'),
+  },
+  {
+    name: 'who is sent to does not choose a part',
+    file: 'src/protocol/session.ts',
+    from: "this.#intent === 'get' || ",
+    to: "this.#intent !== 'look' || ",
+    test: session('wanting a part of what it did not choose'),
   },
   {
     name: 'an entry lies in an offered root',
@@ -696,7 +757,7 @@ const MOVES = [
   {
     name: 'a small file has the size that was offered',
     file: 'src/protocol/ledger.ts',
-    from: "ensure(row.entry.kind === 'file' && row.entry.size === bytes.length, 'a file of another size');",
+    from: "ensure(fits, 'a file of another size');",
     to: '',
     test: session('a small file that is longer'),
   },
@@ -708,11 +769,46 @@ const MOVES = [
     test: session('a small file that has begun'),
   },
   {
-    name: 'a small file is small',
+    name: 'small files are small together',
     file: 'src/protocol/frame.ts',
-    from: 'if (kind === FILE) return FILE_HEAD + MAX_WHOLE;',
-    to: 'if (kind === FILE) return FILE_HEAD + MAX_CHUNK;',
-    test: messages('a small file may have'),
+    from: 'if (kind === FILES) return FILES_COUNT + MAX_BATCH * FILE_HEAD + MAX_CHUNK;',
+    to: 'if (kind === FILES) return FILES_COUNT + MAX_BATCH * FILE_HEAD + 2 * MAX_CHUNK;',
+    test: messages('small files may have'),
+  },
+  {
+    name: 'each small file is small',
+    file: 'src/protocol/message.ts',
+    from: 'if (size > MAX_WHOLE) throw malformed();',
+    to: '',
+    test: messages('a small file that is not small'),
+  },
+  {
+    name: 'small files are so many at a time',
+    file: 'src/protocol/message.ts',
+    from: '  if (count < 1 || count > MAX_BATCH) throw malformed();',
+    to: '  if (count < 1) throw malformed();',
+    test: messages('more small files than are offered at once'),
+  },
+  {
+    name: 'small files have all of their bytes, and no others',
+    file: 'src/protocol/message.ts',
+    from: "exactly(body, at);\n  return { type: 'files', files };",
+    to: "return { type: 'files', files };",
+    test: messages('small files with fewer bytes than they have'),
+  },
+  {
+    name: 'what is kept of small files is not overwritten',
+    file: 'src/protocol/message.ts',
+    from: 'new Uint8Array(atLeast(body, at).subarray(FILES_COUNT, at))',
+    to: 'atLeast(body, at).subarray(FILES_COUNT, at)',
+    test: messages('but for its bytes, a small file is kept'),
+  },
+  {
+    name: 'files are stored so many at a time',
+    file: 'src/protocol/message.ts',
+    from: 'if (!Number.isInteger(count) || count < 1 || count > MAX_BATCH) throw malformed();',
+    to: 'if (!Number.isInteger(count) || count < 1) throw malformed();',
+    test: messages('more stored than are offered at once'),
   },
   {
     name: 'nobody is dialled back before a yes',
@@ -779,7 +875,7 @@ const MOVES = [
   },
   {
     name: 'whom nobody vouches for chooses no port to dial',
-    file: 'src/visit.ts',
+    file: 'src/take-in.ts',
     from: 'if (!known || connection.dialled) return;',
     to: 'if (connection.dialled) return;',
     test: visit('that nobody vouches for is not dialled'),
@@ -1145,7 +1241,7 @@ const GUESTS = [
   },
   {
     name: 'nobody is shown out while a question about it stands',
-    file: 'src/visit.ts',
+    file: 'src/take-in.ts',
     from: '        idle?.pause();\n        const answer',
     to: '        const answer',
     test: visit('ends when nothing moves'),
@@ -1166,9 +1262,9 @@ const GUESTS = [
   },
   {
     name: 'a known device is as welcome as everyone',
-    file: 'src/visit.ts',
-    from: "options.open === 'capped' && !free && (!known || options.accept === undefined)",
-    to: "options.open === 'capped' && !known",
+    file: 'src/take-in.ts',
+    from: "open === 'capped' && !free && (!known || accept === undefined)",
+    to: "open === 'capped' && !known",
     test: visit('an open receiver takes a hundred files'),
   },
   {
@@ -1187,7 +1283,7 @@ const GUESTS = [
   },
   {
     name: 'what was meant for a question that is gone lets nobody in',
-    file: 'src/cli/receive.ts',
+    file: 'src/cli/entrance.ts',
     from: 'if (this.#unlocking) await this.#drain(stops.signal, AFTER_A_QUESTION).catch(() => {});',
     to: '',
     test: prompts('meant for a question that is gone'),
@@ -1201,15 +1297,15 @@ const GUESTS = [
   },
   {
     name: 'nothing is sent through a folder that became a link',
-    file: 'src/disk/outbox.ts',
-    from: 'if (lstatSync(this.#sourceOf(at)).isSymbolicLink()) throw changed({ path });',
+    file: 'src/disk/tree.ts',
+    from: 'if (lstatSync(this.sourceOf(at)).isSymbolicLink()) throw changed({ path });',
     to: ';',
     test: ['test/disk/outbox.test.ts', 'is not read through a link'],
   },
   {
     name: 'nor where many are read together',
     file: 'src/disk/outbox.ts',
-    from: 'if (folder !== inside) this.#ensureInside(entry.path);',
+    from: 'if (folder !== inside) this.#tree.ensureInside(entry.path);',
     to: '',
     test: ['test/disk/outbox.test.ts', 'are not read together through a link'],
   },
@@ -1549,6 +1645,34 @@ const DISK = [
     test: inbox('that is not what was sent is refused and leaves nothing'),
   },
   {
+    name: 'nor has a small one',
+    file: 'src/disk/whole.ts',
+    from: "    if (!equal(this.#pool.hashers.of(name, bytes), this.digest))\n      throw new DropError('corrupt', { path: this.entry.path });",
+    to: '',
+    test: whole('that are not what was sent leave nothing'),
+  },
+  {
+    name: 'small files of one folder are not stored outside of it',
+    file: 'src/disk/inbox.ts',
+    from: 'if (folder !== inside) base = checked(folder);',
+    to: 'if (folder !== inside) base = pathOf(folder);',
+    test: whole('go nowhere else where a folder is replaced by a link'),
+  },
+  {
+    name: 'a small file is not taken for one that has its name by right',
+    file: 'src/disk/inbox.ts',
+    from: '      this.#landing.claim(path, whole.entry);',
+    to: '',
+    test: whole('of one content keep apart where their names become one'),
+  },
+  {
+    name: 'small files that wait have bytes of their own',
+    file: 'src/disk/inbox.ts',
+    from: 'rest: files.slice(i).map(owned)',
+    to: 'rest: files.slice(i)',
+    test: whole('wait where no more may be open'),
+  },
+  {
     name: 'nothing that is there is overwritten',
     file: 'src/disk/folder.ts',
     from: '    linkSync(part, path);\n  } catch',
@@ -1605,6 +1729,13 @@ const DISK = [
     test: mark('is marked when it is whole'),
   },
   {
+    name: 'so is what came with others',
+    file: 'src/disk/inbox.ts',
+    from: 'if (mark) await forEach(all, ({ whole }) => mark(whole.path));',
+    to: '',
+    test: whole('are named as late as that, when they are whole'),
+  },
+  {
     name: 'a name to save under cannot lead elsewhere',
     file: 'src/disk/inbox.ts',
     from: 'if (as !== undefined && !(isName(as) && safeName(as, { platform, top: false }) === as))',
@@ -1613,21 +1744,21 @@ const DISK = [
   },
   {
     name: 'a sender offers no link that leads out',
-    file: 'src/disk/outbox.ts',
+    file: 'src/disk/tree.ts',
     from: 'if (target === undefined || !staysInside(path, target))',
     to: 'if (target === undefined)',
     test: outbox('offers links that stay inside, and no others'),
   },
   {
     name: 'a sender reads no file that became a link',
-    file: 'src/disk/outbox.ts',
-    from: 'const FLAGS = constants.O_RDONLY | NO_WAIT | NO_FOLLOW;',
-    to: 'const FLAGS = constants.O_RDONLY | NO_WAIT;',
+    file: 'src/disk/offered.ts',
+    from: 'export const READ_FLAGS = constants.O_RDONLY | NO_WAIT | NO_FOLLOW;',
+    to: 'export const READ_FLAGS = constants.O_RDONLY | NO_WAIT;',
     test: outbox('became a link'),
   },
   {
     name: 'a sender sends the file that it offered',
-    file: 'src/disk/outbox.ts',
+    file: 'src/disk/offered.ts',
     from: 'if (!found.isFile() || found.size !== entry.size || timeOf(found) !== entry.mtime)',
     to: 'if (!found.isFile())',
     test: outbox('was touched'),
@@ -1786,16 +1917,72 @@ const MULTICAST = [
   {
     name: 'whom nobody called does not wait at the porch',
     file: 'src/net/porch.ts',
-    from: "if (card.part !== 'announcer' || !expected) return connection.destroy();",
-    to: "if (card.part !== 'announcer') return connection.destroy();",
+    from: 'if (!isWanted || !expected) return connection.destroy();',
+    to: 'if (!isWanted) return connection.destroy();',
     test: porch('and was not knocked at is sent away'),
   },
   {
     name: 'only who can be chosen waits there',
     file: 'src/net/porch.ts',
-    from: "if (card.part !== 'announcer' || !expected) return connection.destroy();",
+    from: 'if (!isWanted || !expected) return connection.destroy();',
     to: 'if (!expected) return connection.destroy();',
     test: porch('and only chooses, too, is sent away'),
+  },
+  {
+    name: 'who shares something does not wait for who sends',
+    file: 'src/net/porch.ts',
+    from: ' && card.way === this.#options.card.way;',
+    to: ';',
+    test: porch('and is there for something else is sent away'),
+  },
+  {
+    name: 'a known device fetches nothing without a question',
+    file: 'src/hand-out.ts',
+    from: '!before && !free && !freely && !admitted.has(id)',
+    to: 'peeks && !free && !freely && !admitted.has(id)',
+    test: handOut('only this code and those who are trusted get something'),
+  },
+  {
+    name: 'a list that is open somewhere asks nobody',
+    file: 'src/hand-out.ts',
+    from: "peeks ? 'refused' : await answerFor(",
+    to: 'await answerFor(',
+    test: handOut('is not asked because a list is open somewhere'),
+  },
+  {
+    name: 'who said no twice to a fetch is not even told',
+    file: 'src/hand-out.ts',
+    from: "if (patience.isSpent(id, now())) return accept ? 'declined' : 'refused';",
+    to: '',
+    test: handOut('who said no twice is not even told'),
+  },
+  {
+    name: 'a look takes nothing',
+    file: 'src/protocol/session.ts',
+    from: "ensure(this.#intent !== 'peek', 'an answer to what was only looked at');",
+    to: '',
+    test: session('a yes to what was only looked at'),
+  },
+  {
+    name: 'nothing is fetched from a device that nobody vouches for',
+    file: 'src/transfer/greeting.ts',
+    from: "if (intent !== 'send') throw new DropError('unproven');",
+    to: '',
+    test: greeting('gives nothing that nobody vouches for'),
+  },
+  {
+    name: 'only a chooser that gets goes on by a name',
+    file: 'src/protocol/session.ts',
+    from: "ensure(message.continues === undefined || this.#intent === 'get', 'nothing can go on');",
+    to: '',
+    test: session('a look that goes on'),
+  },
+  {
+    name: 'only who gets goes on by a name',
+    file: 'src/protocol/session.ts',
+    from: "ensure(message.continues === undefined || role === 'receiver', 'the sender goes on');",
+    to: '',
+    test: session('an announcer that goes on by its name'),
   },
   {
     name: 'few strangers wait there',
@@ -1820,6 +2007,678 @@ const MULTICAST = [
   },
 ];
 
+/** The names of devices, on a line that a shell will read. */
+const COMPLETION = [
+  {
+    name: 'bash gets quotes where there are none',
+    file: 'src/cli/shells.ts',
+    from: "if (quotes === 'none') return text.replace(",
+    to: "if (quotes === 'none') return text || text.replace(",
+    test: completing('is one word of bash, whatever it is'),
+  },
+  {
+    name: 'bash gets quotes behind a single one',
+    file: 'src/cli/shells.ts',
+    from: 'text.replaceAll("\'", "\'\\\\\'\'")',
+    to: 'text',
+    test: completing('is one word of bash, whatever it is'),
+  },
+  {
+    name: 'bash gets quotes behind a double one',
+    file: 'src/cli/shells.ts',
+    from: "text.replace(/[\"$`\\\\]/g, '\\\\$&')",
+    to: 'text',
+    test: completing('is one word of bash, whatever it is'),
+  },
+  {
+    name: 'zsh quotes what it inserts',
+    file: 'src/cli/shells.ts',
+    from: 'compadd -l -d shown',
+    to: 'compadd -Q -l -d shown',
+    test: shells('quotes a sign that means something where it stands first'),
+  },
+  {
+    name: 'fish is given no home folder of somebody',
+    file: 'src/cli/shells.ts',
+    from: "if (shell === 'fish') return !name.startsWith('~');",
+    to: '',
+    test: completing('that begins as a home folder does is offered to fish as its id'),
+  },
+  {
+    name: 'PowerShell is given nothing that cmd.exe obeys',
+    file: 'src/cli/shells.ts',
+    from: "return shell !== 'powershell' || ",
+    to: 'return shell.length > 0 || ',
+    test: completing('is offered by PowerShell only if cmd.exe finds nothing in it to obey'),
+  },
+  {
+    name: 'a completed name is no option',
+    file: 'src/cli/complete.ts',
+    from: "!name.startsWith('-') && ",
+    to: '',
+    test: completing('is offered as its id'),
+  },
+  {
+    name: 'a completed name is one line that steers nothing',
+    file: 'src/cli/complete.ts',
+    from: 'forTerminal(name) === name && ',
+    to: '',
+    test: completing('is offered as its id'),
+  },
+];
+
+/** What is remembered of what arrived, the folders of devices, and notices. */
+const ARRIVING = [
+  {
+    name: 'the name of a device is one folder',
+    file: 'src/protocol/device-folder.ts',
+    from: "safeName(name.replaceAll('/', '_'), {",
+    to: 'safeName(name, {',
+    test: deviceFolder('a folder is one safe name'),
+  },
+  {
+    name: 'a name of nobody’s is no folder of a known device',
+    file: 'src/protocol/device-folder.ts',
+    from: "if (proof === 'none') return UNPROVEN;",
+    to: '',
+    test: deviceFolder('what nobody proved, lies apart'),
+  },
+  {
+    name: 'a name that had to be changed is no other device’s',
+    file: 'src/protocol/device-folder.ts',
+    from: 'safe === name && !MARKED.test(name) && ',
+    to: 'safe === name && ',
+    test: deviceFolder('has the folder'),
+  },
+  {
+    name: 'a device is not called like the folder of this computer',
+    file: 'src/protocol/device-folder.ts',
+    from: ' && ![OURS, UNPROVEN].some(isCalled(name))',
+    to: '',
+    test: deviceFolder('has the folder'),
+  },
+  {
+    name: 'the history is bounded',
+    file: 'src/disk/history.ts',
+    from: '.slice(0, -MAX_ARRIVALS)',
+    to: '.slice(0, 0)',
+    test: pastArrivals('is remembered a thousand times'),
+  },
+  {
+    name: 'and so is what is remembered of one transfer',
+    file: 'src/arrivals.ts',
+    from: 'if (roots.size < MAX_ARRIVAL_ROOTS) roots.add(root);',
+    to: 'roots.add(root);',
+    test: arrivals('of a thousand roots ten'),
+  },
+  {
+    name: 'a past name steers no terminal',
+    file: 'src/cli/history.ts',
+    from: 'library.forTerminal(root, MAX_ROOT)',
+    to: 'root',
+    test: historyTable('names that cannot steer the terminal'),
+  },
+  {
+    name: 'a name is no markup in a notice',
+    file: 'src/cli/notices.ts',
+    from: ".replaceAll('<', '&lt;')",
+    to: '',
+    test: notices('on Linux takes a name as it is'),
+  },
+  {
+    name: 'not even after it was read as C',
+    file: 'src/cli/notices.ts',
+    from: "\n    .replaceAll('\\\\', '\\\\\\\\')",
+    to: '',
+    test: notices('on Linux takes a name as it is'),
+  },
+  {
+    name: 'programs that show notices learn no code',
+    file: 'src/cli/notices.ts',
+    from: 'env: { ...withoutOurs(process.env), ...program.env },',
+    to: 'env: { ...process.env, ...program.env },',
+    test: notices('says how much came from whom'),
+  },
+];
+
+/** Messages, sinks, and what is too large. */
+const PIPES = [
+  {
+    name: 'no line of a message can be taken for one of ours',
+    file: 'src/cli/words.ts',
+    from: 'rows.push(...fold(shown, Math.max(20, columns() - INDENT.length - 1)));',
+    to: 'rows.push(shown);',
+    test: faces('can be taken for nothing that we say'),
+  },
+  {
+    name: 'a message steers no terminal',
+    file: 'src/cli/words.ts',
+    from: "const shown = clean(line.replaceAll('\\t', '    '), line.length * 4 + 1);",
+    to: 'const shown = line;',
+    test: faces('steers nothing'),
+  },
+  {
+    name: 'a message pushes nothing off the screen',
+    file: 'src/cli/words.ts',
+    from: '\n        .slice(0, MESSAGE_ROWS)\n',
+    to: '\n',
+    also: [
+      ['of lines.slice(0, MESSAGE_ROWS)', 'of lines'],
+      ['if (rows.length > MESSAGE_ROWS) break;', ''],
+    ],
+    test: faces('of ten thousand lines is cut'),
+  },
+  {
+    name: 'a message is bounded',
+    file: 'src/protocol/manifest.ts',
+    from: 'isWithin(size, 1, MAX_TEXT)',
+    to: 'isWithin(size, 1)',
+    test: text('is an entry or not'),
+  },
+  {
+    name: 'a yes to a message reaches no file that takes its place',
+    file: 'src/transfer/receiver.ts',
+    from: 'reception.grant.renew(reception.newIn(shown), { exactly: onlyTexts() })',
+    to: 'reception.grant.renew(reception.newIn(shown))',
+    test: reception('covers, when the connection was cut'),
+  },
+  {
+    name: 'a message is another thing than a file',
+    file: 'src/transfer/reception.ts',
+    from: "entry.text ? 'text' : 'file'",
+    to: "entry.text ? 'file' : 'file'",
+    test: reception('covers, when the connection was cut'),
+  },
+  {
+    name: 'only one message of a known device is taken without a yes',
+    file: 'src/take-in.ts',
+    from: 'known && extent.texts === 1 && entries === 1',
+    to: 'extent.texts >= 1',
+    test: visit('of a known device needs no yes'),
+  },
+  {
+    name: 'whoever was refused twice shows no messages',
+    file: 'src/take-in.ts',
+    from: 'const seeks = asks || isMessage;',
+    to: 'const seeks = asks;',
+    test: visit('whoever was refused twice is not heard'),
+  },
+  {
+    name: 'what is larger than --max-size is refused',
+    file: 'src/saving.ts',
+    from: "if (bytes > maxSize) return 'too-large';",
+    to: 'void maxSize;',
+    test: visit('refuses what is too large'),
+  },
+  {
+    name: 'a stream is cut there',
+    file: 'src/transfer/receiver.ts',
+    from: "if (job.entry.kind === 'stream') ensureAdmitted(job.at + bytes.length);",
+    to: '',
+    test: reception('is cut where a stream becomes that'),
+  },
+  {
+    name: 'strangers who are refused by a rule fill no screen',
+    file: 'src/take-in.ts',
+    from: "if (!known) patience.noted(who, 'declined', now());",
+    to: '',
+    test: visit('who fill no screen by that'),
+  },
+  {
+    name: 'a sink takes one file of one transfer',
+    file: 'src/saving.ts',
+    from: "return roots.length > 1 || entries > 1 || files < entries ? 'one-file' : undefined;",
+    to: 'return undefined;',
+    test: visit('gives a sink to one file'),
+  },
+  {
+    name: 'what goes into a sink is verified',
+    file: 'src/sink.ts',
+    from: 'if (!equal(hash.soFar(), digest)) {',
+    to: 'if (hash.soFar().length === 0) {',
+    test: sink('what is not what was sent is said to be so'),
+  },
+  {
+    name: 'what goes on in a sink has the same start',
+    file: 'src/sink.ts',
+    from: 'if (from !== this.#written || this.#over)',
+    to: 'if (from > this.#written)',
+    test: sink('only after the same start'),
+  },
+];
+
+/** Links for browsers, and what is downloaded by them. */
+const WEB = [
+  {
+    name: 'a link answers nobody without its token',
+    file: 'src/web/link.ts',
+    from: 'if (!isSameSecret(given, token)) {',
+    to: 'if (given === token && !isSameSecret(given, token)) {',
+    test: link('answers whoever has its token'),
+  },
+  {
+    name: 'a link answers nobody who tries tokens',
+    file: 'src/web/link.ts',
+    from: 'if (guesses.areTooMany(call.remote, performance.now())) return TOO_MANY;',
+    to: '',
+    test: link('answers no more wrong tokens'),
+  },
+  {
+    name: 'whoever fills the room of a page takes it from nobody',
+    file: 'src/web/door.ts',
+    from: 'this.#all.get(one) === false',
+    to: 'this.#all.get(one) === undefined',
+    test: link('has room for whoever has it'),
+  },
+  {
+    name: 'whoever has a link gives way to none who has not',
+    file: 'src/web/link.ts',
+    from: 'call.welcome();',
+    to: '',
+    test: link('has room for whoever has it'),
+  },
+  {
+    name: 'one source does not take all connections to a page',
+    file: 'src/web/door.ts',
+    from: 'hers.length >= MAX_PAGE_CONNECTIONS_EACH;',
+    to: 'hers.length >= MAX_PAGE_CONNECTIONS;',
+    test: link('no more connections than so'),
+  },
+  {
+    name: 'a link is called by an address',
+    file: 'src/web/link.ts',
+    from: 'isOurs: isLiteral,',
+    to: 'isOurs: () => true,',
+    test: link('is ours'),
+  },
+  {
+    name: 'a link is at the named interfaces',
+    file: 'src/web/link.ts',
+    from: 'admits: (local) => isAmong(local, interfaces),',
+    to: 'admits: (local) => local !== interfaces?.join(),',
+    test: link('at the named interfaces only'),
+  },
+  {
+    name: 'a page of another site commands nothing',
+    file: 'src/web/door.ts',
+    from: '(origin !== undefined && origin !==',
+    to: "(origin === '' && origin !==",
+    test: link('a page of another site'),
+  },
+  {
+    name: 'a link with a PIN needs it',
+    file: 'src/web/link.ts',
+    from: 'return gate === undefined ? answer(past) : gate.pass(past, answer);',
+    to: 'return gate === undefined || !past.path ? answer(past) : answer(past);',
+    test: link('is asked for by a page'),
+  },
+  {
+    name: 'wrong PINs at a page are counted',
+    file: 'src/web/gate.ts',
+    from: 'for (const guard of guards) guard.wrong(now);',
+    to: '',
+    test: link('less and less often'),
+  },
+  {
+    name: 'wrong PINs at a page are counted for all together',
+    file: 'src/web/gate.ts',
+    from: 'const guards = [this.#guardOf(source), this.#all];',
+    to: 'const guards = [this.#guardOf(source)];',
+    test: link('all sources together'),
+  },
+  {
+    name: 'a form is no longer than a form',
+    file: 'src/web/door.ts',
+    from: "if (bytes > most) throw new DropError('usage', { message: 'That is too much at once.' });",
+    to: 'if (most < 0) break;',
+    test: link('more than a form'),
+  },
+  {
+    name: 'a name on a page is text',
+    file: 'src/web/html.ts',
+    from: '.replace(/[&<>"\']/g, (sign)',
+    to: '.replace(/[&]/g, (sign)',
+    test: handing('shows names as text'),
+  },
+  {
+    name: 'a name on a page hides nothing',
+    file: 'src/web/html.ts',
+    from: 'forTerminal(name, MAX_SHOWN)',
+    to: 'name.slice(0, MAX_SHOWN)',
+    test: handing('shows names as text'),
+  },
+  {
+    name: 'what is shared never runs in a page of ours',
+    file: 'src/web/handing.ts',
+    from: "const type = 'application/octet-stream';",
+    to: "const type = 'text/html';",
+    test: handing('shows names as text'),
+  },
+  {
+    name: 'what is downloaded is saved',
+    file: 'src/web/handing.ts',
+    from: 'return `attachment; filename=',
+    to: 'return `inline; filename=',
+    test: handing('shows names as text'),
+  },
+  {
+    name: 'one source does not take all places of those who download',
+    file: 'src/web/downloads.ts',
+    from: 'if (hers >= MAX_DOWNLOADS_EACH || all >= MAX_DOWNLOADS) return undefined;',
+    to: 'if (hers >= MAX_DOWNLOADS || all >= MAX_DOWNLOADS + MAX_DOWNLOADS_EACH) return undefined;',
+    test: downloads('so many for each source'),
+  },
+  {
+    name: 'what is left out is not found',
+    file: 'src/disk/tree.ts',
+    from: 'return isThere && !this.#isExcluded(entry) ? entry : undefined;',
+    to: 'return isThere ? entry : undefined;',
+    test: shelf('is nothing of what is left out'),
+  },
+  {
+    name: 'nothing is found through a link',
+    file: 'src/disk/tree.ts',
+    from: "if (above !== '' && (await this.find(above))?.kind !== 'folder') return undefined;",
+    to: '',
+    test: shelf('is nothing at'),
+  },
+  {
+    name: 'a file that changes is never downloaded whole',
+    file: 'src/shelf.ts',
+    from: 'if (at >= to) ensureOffered(entry, await file.stat());',
+    to: '',
+    test: shelf('never comes to its end'),
+  },
+  {
+    name: 'nothing is handed out through a link that comes and goes',
+    file: 'src/disk/tree.ts',
+    from: 'if (lstatSync(this.sourceOf(path)).ino !== opened.ino) throw changed({ path });',
+    to: '',
+    test: shelf('gone again'),
+  },
+  {
+    name: 'a zip of what has changed is never whole',
+    file: 'src/web/zip.ts',
+    from: "if (zip.version() !== measured.version) throw new DropError('changed');",
+    to: '',
+    test: zip('never comes to its end'),
+  },
+  {
+    name: 'a zip leads to no folder by a backslash',
+    file: 'src/web/zip.ts',
+    from: "entry.path.slice(above.length).replaceAll('\\\\', '_')",
+    to: 'entry.path.slice(above.length)',
+    test: zip('leads nowhere'),
+  },
+  {
+    name: 'a zip leads to no disk by its letter',
+    file: 'src/web/zip.ts',
+    from: ".replace(DRIVE, '$1_')",
+    to: '',
+    test: zip('leads nowhere'),
+  },
+  {
+    name: 'a zip is read for nobody who is gone',
+    file: 'src/web/handing.ts',
+    from: 'signal.throwIfAborted();\n      const wanted',
+    to: 'const wanted',
+    test: handing('is read for nobody who is gone'),
+  },
+  {
+    name: 'a zip leads nowhere by a link',
+    file: 'src/web/zip.ts',
+    from: "if (entry.kind === 'link' && !staysInside(path, entry.target)) return undefined;",
+    to: '',
+    test: zip('leads nowhere'),
+  },
+];
+
+/** The window, and what guests bring. */
+const WINDOW = [
+  {
+    name: 'a window does nothing for whoever has no token',
+    file: 'src/web/ui.ts',
+    from: "if (!isSameSecret(call.headers.authorization ?? '', bearer)) return { status: 401 };",
+    to: "if (bearer === '') return { status: 401 };",
+    test: ui('whoever has no token'),
+  },
+  {
+    name: 'a window is called by its own name only',
+    file: 'src/web/ui.ts',
+    from: 'isOurs: (host) => isOurs(host, door.port),',
+    to: 'isOurs: (host) => isOurs(host, door.port) || true,',
+    test: ui('a name of theirs leads here'),
+  },
+  {
+    name: 'whatever a page of another site asks of a window is refused',
+    file: 'src/web/door.ts',
+    from: "(site !== undefined && site !== 'same-origin' && site !== 'none')",
+    to: "(site === 'x' && site !== undefined)",
+    test: ui('pages of other sites'),
+  },
+  {
+    name: 'a command to a window is one of its commands',
+    file: 'src/web/ui.ts',
+    from: "if (!given.success)\n        return refused(new DropError('usage', { message: 'That is no such command.' }));",
+    to: "if (command === undefined) return refused(new DropError('usage'));",
+    test: ui('commands that are none'),
+  },
+  {
+    name: 'there are not more pages than there may be',
+    file: 'src/web/ui.ts',
+    from: 'this.#open.size >= MAX_PAGES',
+    to: 'this.#open.size < 0 * MAX_PAGES',
+    test: ui('more pages than there may be'),
+  },
+  {
+    name: 'what comes by a hatch is asked about, or within the limits for strangers',
+    file: 'src/receive.ts',
+    from: 'const unvouched = { ...intake, open: visitors, keeps: false, idle: VISITOR_IDLE };',
+    to: "const unvouched = { ...intake, open: visitors && 'ask', accept: async () => true, idle: VISITOR_IDLE } as const;",
+    test: hatch('within the limits for strangers'),
+  },
+  {
+    name: 'what is lent is as long as it was said to be',
+    file: 'src/lent.ts',
+    from: 'if (rest.length > 0) throw changed(file);',
+    to: '',
+    test: hatch('is not what was lent'),
+  },
+];
+
+/** What lies in browsers, and what they bring. */
+const UPLOADS = [
+  {
+    name: 'what pages lend is bounded for all together',
+    file: 'src/web/lending.ts',
+    from: 'if (entries > this.#entries || units > this.#units)',
+    to: 'if (entries > this.#entries + units)',
+    test: lending('is so many in all'),
+  },
+  {
+    name: 'the paths that pages lend are bounded',
+    file: 'src/web/lending.ts',
+    from: 'if (entries > this.#entries || units > this.#units)',
+    to: 'if (entries > this.#entries)',
+    test: lending('paths that are so long together'),
+  },
+  {
+    name: 'small files are held within a limit',
+    file: 'src/web/lending.ts',
+    from: 'if (held <= MAX_LENT_AHEAD && this.#ahead.size < BUNDLES) return true;',
+    to: 'if (held <= 2 * MAX_LENT_AHEAD && this.#ahead.size < BUNDLES) return true;',
+    test: lending('asked for lately'),
+  },
+  {
+    name: 'a page brings what it was asked for, once',
+    file: 'src/web/lending.ts',
+    from: 'if (batch?.loan.name !== loan || batch.isComing) return;',
+    to: 'if (batch?.loan.name !== loan) return;',
+    test: lending('what it was asked for, once'),
+  },
+  {
+    name: 'a page brings no more than it was asked for',
+    file: 'src/web/lending.ts',
+    from: 'if (!fits) break;',
+    to: '',
+    test: lending('less or more than was asked for'),
+  },
+  {
+    name: 'a page that fails for ever is given up',
+    file: 'src/web/lending.ts',
+    from: "if (failures > PAUSES.length) throw new DropError('unreadable');",
+    to: "if (failures > 1e6) throw new DropError('unreadable');",
+    test: lending('always is left in the end'),
+  },
+  {
+    name: 'a page is used by the browser that opened it',
+    file: 'src/web/taking.ts',
+    from: 'return page.visitor === visitorOf(call);',
+    to: "return page.visitor !== '' && visitorOf(call) !== '';",
+    test: taking('cannot be used by another browser'),
+  },
+  {
+    name: 'a page sends one thing at a time',
+    file: 'src/web/guest-page.ts',
+    from: "if (this.#stop) throw new DropError('busy', { message: 'One after the other.' });",
+    to: '',
+    test: taking('sends one thing at a time'),
+  },
+  {
+    name: 'one source does not take all places of those who upload',
+    file: 'src/web/taking.ts',
+    from: 'const crowd = hers.length >= MAX_GUEST_PAGES_EACH ? hers : all;',
+    to: 'const crowd = hers.length >= MAX_GUEST_PAGES ? hers : all;',
+    test: taking('gives way to others'),
+  },
+  {
+    name: 'a page parses no more than it says at once',
+    file: 'src/web/taking.ts',
+    from: 'readJson(call, MAX_GUEST_COMMAND)',
+    to: 'readJson(call, 8 * MAX_GUEST_COMMAND)',
+    test: taking('parses nothing that is too long'),
+  },
+  {
+    name: 'a page that is away is waited for no longer than so',
+    file: 'src/web/guest-page.ts',
+    from: 'const within = this.isBusy ? VISITOR_IDLE : 0;',
+    to: 'const within = this.isBusy ? 2 * VISITOR_IDLE : 0;',
+    test: guestPage('as long as something of it is sent'),
+  },
+  {
+    name: 'what is lent in vain is given back',
+    file: 'src/web/guest-page.ts',
+    from: 'this.#losing = setTimeout(() => this.#drop(), GUEST_LOAN_LIMIT);',
+    to: '',
+    test: guestPage('gets it back'),
+  },
+  {
+    name: 'a page that hears nothing is not told for ever',
+    file: 'src/web/line.ts',
+    from: 'if (this.#waiting.length > MAX_UNTOLD) this.cut();',
+    to: 'if (this.#waiting.length > 2 * MAX_UNTOLD) this.cut();',
+    test: line('or takes nothing'),
+  },
+  {
+    name: 'guests of one source leave room for others to lend something',
+    file: 'src/web/taking.ts',
+    from: 'const each = { entries: MAX_LENT_EACH, units: MAX_LENT_UNITS_EACH, within: this.#room };',
+    to: 'const each = { within: this.#room };',
+    test: taking('leaves room for others'),
+  },
+  {
+    name: 'all pages of one source have one room to lend something',
+    file: 'src/web/taking.ts',
+    from: 'room: hers[0]?.room ?? new Room(each),',
+    to: 'room: new Room(each),',
+    test: taking('leaves room for others'),
+  },
+  {
+    name: 'what visitors left is not kept for those who cannot come back',
+    file: 'src/receive.ts',
+    from: 'await saving.forget(visited);',
+    to: '',
+    test: taking('keeps nothing under its name'),
+  },
+  {
+    name: 'a file that comes by itself has a length',
+    file: 'src/web/taking.ts',
+    from: "if (!/^\\d{1,15}$/.test(length)) return textAnswer(411, 'Say how long it is.');",
+    to: '',
+    test: taking('that has a name and a length'),
+  },
+  {
+    name: 'what can be read once is not read to be told by its digest',
+    file: 'src/lent.ts',
+    from: "if (file.once) throw new DropError('unreadable', { path: file.path });",
+    to: '',
+    test: taking('and says how it ended'),
+  },
+  {
+    name: 'the link of a window is for the eyes of its owner',
+    file: 'src/web/ui.ts',
+    from: "{ mode: 0o600, flag: 'wx' }",
+    to: "{ mode: 0o644, flag: 'wx' }",
+    test: opening('a file that only its owner can read'),
+  },
+  {
+    name: 'the file that leads to a window is removed',
+    file: 'src/cli/ui.ts',
+    from: '  } finally {\n    await forget();\n  }',
+    to: '  } finally {\n    await Promise.resolve(forget);\n  }',
+    test: opening('removes it at the end'),
+  },
+  {
+    name: 'the link of a window is in no log',
+    file: 'src/cli/ui.ts',
+    from: 'if (opened || json || io.stderr.isTTY) return;',
+    to: 'if (opened || json || io.stderr) return;',
+    test: opening('and nowhere else'),
+  },
+  {
+    name: 'a page that is closed ends what it lends for a transfer',
+    file: 'src/web/transfers.ts',
+    from: "gone?.addEventListener('abort', left, { once: true });",
+    to: '',
+    test: ui('goes on with what a closed page had begun'),
+  },
+  {
+    name: 'a page that is closed ends what it shares',
+    file: 'src/web/sharings.ts',
+    from: "loan.gone.addEventListener('abort', end, { once: true });",
+    to: '',
+    test: ui('as long as that is open'),
+  },
+  {
+    name: 'who is paused sends nothing',
+    file: 'src/pace.ts',
+    from: 'while (this.#pause !== undefined) {',
+    to: 'while (this.#pause !== undefined && bytes < 0) {',
+    test: pace('lets nothing go while it is paused'),
+  },
+  {
+    name: 'a single transfer can be ended',
+    file: 'src/transfers.ts',
+    from: 'if (held?.use !== undefined) held.use.visit.channel.fail(stopped);',
+    to: 'if (held?.use !== undefined && !stopped) held.use.visit.channel.fail(stopped);',
+    test: hatch('can be ended while the others go on'),
+  },
+  {
+    name: 'what is lent goes on where it was',
+    file: 'src/lent.ts',
+    from: 'let offset = kept?.size ?? 0;',
+    to: 'let offset = 0 * (kept?.size ?? 0);',
+    test: hatch('goes on with what broke off'),
+  },
+  {
+    name: 'nobody else goes on with what a visitor began',
+    file: 'src/peer-id.ts',
+    from: 'export function visitorId(secret: string): PeerId {',
+    to: "export function visitorId(_: string, secret = ''): PeerId {",
+    test: hatch('nobody else goes on'),
+  },
+];
+
 export const PROTECTIONS = [
   ...CODE,
   ...GREETING,
@@ -1832,4 +2691,10 @@ export const PROTECTIONS = [
   ...NAMES,
   ...DISK,
   ...MULTICAST,
+  ...COMPLETION,
+  ...ARRIVING,
+  ...PIPES,
+  ...WEB,
+  ...WINDOW,
+  ...UPLOADS,
 ];

@@ -42,6 +42,12 @@ describe('a yes', () => {
     expect(taken(other, [...files(3), file('big', GIB), file('more', 1)])).toBe(4);
   });
 
+  test('that reaches exactly so far admits nothing more', () => {
+    const grant = new Grant('posix');
+    grant.renew({ entries: 1, bytes: 1 }, { exactly: true });
+    expect(taken(grant, [file('a'), file('b'), folder])).toBe(1);
+  });
+
   test('to three files admits no endless tree of folders and links either', () => {
     const grant = new Grant('posix');
     grant.renew({ entries: 3, bytes: 3 });

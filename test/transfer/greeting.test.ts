@@ -167,13 +167,20 @@ describe('a code', () => {
 
 describe('a false announcer', () => {
   async function choose(...lines: Parameters<Channel['say']>[0][]): Promise<unknown> {
+    return chooseTo('send', ...lines);
+  }
+
+  async function chooseTo(
+    intent: 'send' | 'get' | 'peek',
+    ...lines: Parameters<Channel['say']>[0][]
+  ): Promise<unknown> {
     const { left, right } = cable();
     const chooser = new Channel('chooser', left);
     const announcer = new Channel('announcer', right);
     const outcome = greetAsChooser(
       chooser,
       { me: ANA, peer: EVE, binding: HERE },
-      { intent: 'send', knows: false, answer: { kind: 'code', code: '493027', epoch: 1 } },
+      { intent, knows: false, answer: { kind: 'code', code: '493027', epoch: 1 } },
     ).catch((error: DropError) => error.code);
     const heard = ['hello', 'share', 'confirm'] as const;
     for (const [i, line] of lines.entries()) {
@@ -193,6 +200,12 @@ describe('a false announcer', () => {
     expect(await choose(terms('open'))).toEqual({ needs: 'leave' });
     // An answer for a code is no answer for a PIN.
     expect(await choose(terms('pin'))).toEqual({ needs: 'pin', epoch: 1 });
+  });
+
+  test('gives nothing that nobody vouches for, and no code is spent on a look', async () => {
+    expect(await chooseTo('get', terms('open'))).toBe('unproven');
+    expect(await chooseTo('peek', terms('open'))).toBe('unproven');
+    expect(await chooseTo('peek', terms('code'))).toEqual({ needs: 'code', epoch: 1 });
   });
 
   test('cannot confirm what it does not know', async () => {

@@ -47,11 +47,13 @@ class ReceivingProcess {
   readonly events: TransferEvent[] = [];
   readonly inbox: MemoryInbox;
   readonly digests: Digests;
+  readonly wants: Wants;
   questions = 0;
   #accepted: { readonly reception: Reception; readonly progress: Progress } | undefined;
 
-  constructor(disk: MemoryInbox, digests: Digests) {
+  constructor(disk: MemoryInbox, digests: Digests, wants: Wants) {
     this.digests = digests;
+    this.wants = wants;
     this.inbox = new MemoryInbox(disk);
     this.inbox.compares = true;
   }
@@ -59,7 +61,7 @@ class ReceivingProcess {
   async run(channel: Channel, crossroads?: Crossroads): Promise<void> {
     const name = randomBytes(16).toString('hex');
     let current = {
-      reception: new Reception(name, 'posix'),
+      reception: new Reception(name, 'posix', { wants: ({ path }) => this.wants(path) }),
       progress: new Progress(PEER, (event) => this.events.push(event), { transfer: name }),
     };
     const host = {
@@ -80,9 +82,8 @@ class ReceivingProcess {
       },
     };
     try {
-      await withGreeting(channel, (greeted) =>
-        runReceiver(greeted, host, (report) => current.progress.tell(report)),
-      );
+      const tell = (report: Report): void => current.progress.tell(report);
+      await withGreeting(channel, (greeted) => runReceiver(greeted, host, tell), 'get');
     } catch (error) {
       current.progress.lost('disconnected');
       throw error;
@@ -98,6 +99,9 @@ class ReceivingProcess {
 const PEER = { id: 'p' as PeerId, name: 'Peer' };
 
 type Digests = readonly DigestName[];
+
+/** Which paths the one that receives has chosen. */
+type Wants = (path: string) => boolean;
 
 interface Trouble {
   /** After so many bytes in both directions. */
@@ -123,9 +127,20 @@ const trees = fc
   .map(
     (files): Tree => ({
       'folder/': null,
-      ...Object.fromEntries(Object.entries(files).map(([name, at]) => [`folder/${name}`, at])),
+      'folder/inner/': null,
+      ...Object.fromEntries(
+        Object.entries(files).map(([name, at]) => [
+          name.length > 2 ? `folder/inner/${name}` : `folder/${name}`,
+          at,
+        ]),
+      ),
     }),
   );
+/** Who does not choose sends, and gets all; who chooses gets what it wants. */
+const choices: fc.Arbitrary<Wants | undefined> = fc.option(
+  fc.nat(3).map((bit) => (path: string) => ((path.charCodeAt(path.length - 1) >> bit) & 1) === 0),
+  { nil: undefined },
+);
 const digests = fc.constantFrom<Digests>(['sha256'], ['blake3', 'sha256']);
 const moves: fc.Arbitrary<Move> = fc.record({
   after: fc.nat(300),
@@ -153,16 +168,20 @@ const troubles: fc.Arbitrary<Trouble[]> = fc.array(
 async function connect(
   sender: SendingProcess,
   receiver: ReceivingProcess,
+  chosen: boolean,
   wire = cable(),
   crossroads?: Crossroads,
 ): Promise<ErrorCode | undefined> {
+  const [sending, receiving] = chosen
+    ? (['announcer', 'chooser'] as const)
+    : (['chooser', 'announcer'] as const);
   const pull = (): void => {
     wire.pull();
     crossroads?.second.pull();
   };
   const [sent] = await Promise.allSettled([
-    sender.run(new Channel('chooser', wire.left), crossroads).finally(pull),
-    receiver.run(new Channel('announcer', wire.right), crossroads).finally(pull),
+    sender.run(new Channel(sending, wire.left), crossroads).finally(pull),
+    receiver.run(new Channel(receiving, wire.right), crossroads).finally(pull),
   ]);
   if (sent.status === 'fulfilled') return undefined;
   if (!(sent.reason instanceof DropError)) throw sent.reason;
@@ -183,6 +202,7 @@ test('wherever cables are pulled, disks fail or processes die, the inbox ends up
     moved: 0,
     lostWhileTwo: 0,
     lostAfterIt: 0,
+    leftOut: 0,
   };
   await fc.assert(
     fc.asyncProperty(
@@ -191,11 +211,14 @@ test('wherever cables are pulled, disks fail or processes die, the inbox ends up
       fc.integer({ min: 1, max: 60 }),
       digests,
       fc.boolean(),
-      async (tree, all, slice, first, packs) => {
+      choices,
+      async (tree, all, slice, first, packs, choice) => {
         const disk = new MemoryInbox();
+        const wants = choice ?? (() => true);
+        const chosen = choice !== undefined;
         let known: Digests = first;
         let sender = new SendingProcess(tree, known, packs);
-        let receiver = new ReceivingProcess(disk, known);
+        let receiver = new ReceivingProcess(disk, known, wants);
         let used: DigestName | undefined;
         let deaths = 0;
         let unknown = 0;
@@ -210,7 +233,7 @@ test('wherever cables are pulled, disks fail or processes die, the inbox ends up
           const halves = disk.parts.size;
           const crossroads = move === null ? undefined : new Crossroads(move, slice);
           const first = cable({ cutAfter, slice });
-          const code = await connect(sender, receiver, first, crossroads);
+          const code = await connect(sender, receiver, chosen, first, crossroads);
           if (crossroads?.second.carried.there) visited.moved += 1;
           if (crossroads?.second.carried.there && code !== undefined)
             visited[crossroads.moved.sender ? 'lostAfterIt' : 'lostWhileTwo'] += 1;
@@ -237,24 +260,38 @@ test('wherever cables are pulled, disks fail or processes die, the inbox ends up
             sender.progress.lost('disconnected');
           }
           if (killed === 'sender') sender = new SendingProcess(tree, known, packs);
-          if (killed === 'receiver') receiver = new ReceivingProcess(disk, known);
+          if (killed === 'receiver') receiver = new ReceivingProcess(disk, known, wants);
           if (killed !== 'nobody') deaths += 1;
         }
 
         const before = sender.delivery.transfer;
-        expect(await connect(sender, receiver, cable({ slice }))).toBeUndefined();
+        expect(await connect(sender, receiver, chosen, cable({ slice }))).toBeUndefined();
         noHalves();
 
-        const files = Object.entries(tree).filter(([, content]) => content instanceof Uint8Array);
+        const files = filesOf(tree).filter(([path]) => wants(path));
+        const skipped = filesOf(tree).length - files.length;
         const bytes = files.reduce((sum, [, content]) => sum + (content?.length ?? 0), 0);
         const counted = { files: files.length, bytes, failed: expect.any(Number) };
         const failed = count(sender.events, 'error');
         if (failed === 0) {
-          expect(disk.stored).toEqual(tree);
+          expect(disk.stored).toEqual(partOf(tree, wants));
           expect(disk.parts.size).toBe(0);
+          visited.leftOut += skipped > 0 && files.length > 0 ? 1 : 0;
           const summary = sender.progress.end();
           expect(summary).toMatchObject({ ...counted, ok: true });
           expect(receiver.summary).toMatchObject({ ...counted, ok: true });
+          // Whatever was said to be all while it was still counted, in the end all of it is there.
+          for (const { events } of files.length > 0 ? [sender, receiver] : [])
+            expect(events.findLast(({ event }) => event === 'progress')).toMatchObject({
+              bytes,
+              total: bytes,
+              files: files.length,
+              ofFiles: files.length,
+            });
+          if (deaths === 0) {
+            expect(summary.skipped).toBe(skipped);
+            expect(receiver.summary?.skipped).toBe(skipped);
+          }
           if (deaths === 0 && summary.sent + summary.resumed < bytes) visited.packed += 1;
         }
         // Nobody is asked again as long as both of them live.
@@ -284,5 +321,20 @@ function count(events: readonly TransferEvent[], what: TransferEvent['event']): 
 }
 
 function filesIn(tree: Tree): number {
-  return Object.values(tree).filter((content) => content instanceof Uint8Array).length;
+  return filesOf(tree).length;
+}
+
+function filesOf(tree: Tree): [string, Uint8Array][] {
+  return Object.entries(tree).filter(
+    (one): one is [string, Uint8Array] => one[1] instanceof Uint8Array,
+  );
+}
+
+/** What is wanted of a tree, and the folders that it lies in. */
+function partOf(tree: Tree, wants: Wants): Tree {
+  const all = Object.keys(tree);
+  const wanted = all.filter((path) => wants(path.replace(/\/$/, '')));
+  const isNeeded = (path: string): boolean =>
+    wanted.some((one) => one === path || (path.endsWith('/') && one.startsWith(path)));
+  return Object.fromEntries(all.filter(isNeeded).map((path) => [path, tree[path] ?? null]));
 }

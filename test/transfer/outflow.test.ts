@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { DropError } from '../../src/errors.ts';
+import { Pace } from '../../src/pace.ts';
 import { concat } from '../../src/protocol/bytes.ts';
 import { encode, type Message } from '../../src/protocol/message.ts';
 import { Channel } from '../../src/transfer/channel.ts';
@@ -9,6 +10,7 @@ import { Outflow, type Pacing } from '../../src/transfer/outflow.ts';
 import { runReceiver } from '../../src/transfer/receiver.ts';
 import { Reception } from '../../src/transfer/reception.ts';
 import { runSender, type SenderOptions } from '../../src/transfer/sender.ts';
+import { SlowClock } from '../support/clock.ts';
 import { withGreeting } from '../support/greeted.ts';
 import { cable, MemoryInbox, MemoryOutbox, type Tree } from '../support/memory.ts';
 
@@ -123,6 +125,36 @@ describe('a pace', () => {
     const left = wire.carried.there - taken - counted;
     expect(left).toBeGreaterThan(0);
     expect(left).toBeLessThan(600);
+  });
+
+  test('that two transfers share holds them together, and neither is before the other', async () => {
+    const clock = new SlowClock();
+    const rate = 1_000_000;
+    const pace = new Pace(rate, clock);
+    const began = clock.now();
+    const all = [1, 2].map(() => transfer({ big: new Uint8Array(500_000) }, { pace }));
+    const carried = (): number[] => all.map(({ wire }) => wire.carried.there);
+    const apart: number[] = [];
+    const both = Promise.all(
+      all.map(({ wire, both }) => {
+        const { write } = wire.left;
+        wire.left.write = async (...parts) => {
+          await write(...parts);
+          const [one = 0, other = 0] = carried();
+          // Once one is done, the other has the rate for itself.
+          if (Math.max(one, other) < 490_000) apart.push(Math.abs(one - other));
+          expect(one + other).toBeLessThan(
+            (rate * (clock.now() - began + 100)) / 1_000 + 2 * pace.most,
+          );
+        };
+        return both;
+      }),
+    );
+    await clock.run(both, 20);
+    expect(carried().every((bytes) => bytes > 500_000)).toBe(true);
+    expect(apart.length).toBeGreaterThan(100);
+    expect(Math.max(...apart)).toBeLessThan(3 * pace.most);
+    expect(clock.now() - began).toBeLessThan(1_200);
   });
 
   test('holds up no sign of life', async () => {

@@ -20,6 +20,7 @@ import {
   type Kept,
   type Message,
 } from '../../src/protocol/message.ts';
+import { Received } from '../../src/take-in.ts';
 import { Channel, type Pipe } from '../../src/transfer/channel.ts';
 import { Delivery } from '../../src/transfer/delivery.ts';
 import { type Host, runReceiver } from '../../src/transfer/receiver.ts';
@@ -184,6 +185,62 @@ describe('a reception', () => {
     for (const [what, times] of Object.entries(visited)) expect(times, what).toBeGreaterThan(50);
   });
 
+  test('neither counts what is not wanted nor takes it from the yes', () => {
+    const wants = ({ path }: Entry): boolean => path.endsWith('.jpg');
+    const reception = new Reception(TRANSFER, 'posix', { wants });
+    const offered = ['a.jpg', 'run.sh', 'b.jpg', 'c.exe'].map((path) => file(path, 10));
+    accept(reception, offered);
+    expect(reception).toMatchObject({ entries: 2, files: 2, bytes: 20 });
+    expect(reception.risks.list).toEqual([]);
+    expect(offered.map((_, i) => reception.wants(i))).toEqual([true, false, true, false]);
+    expect(offered.filter((entry, i) => reception.covers(i, entry))).toEqual(offered);
+    for (const [i, entry] of offered.entries())
+      if (!reception.wants(i)) reception.settle(i, entry, { skipped: 'unwanted' });
+    // What was not settled is covered still, and what is not wanted is known.
+    expect(coveredOf(reception, offered)).toEqual(offered);
+    expect(reception).toMatchObject({ entries: 2, files: 2, bytes: 20 });
+    expect(offered.map((entry, i) => reception.outcomeOf(i, entry))).toEqual([
+      undefined,
+      { skipped: 'unwanted' },
+      undefined,
+      { skipped: 'unwanted' },
+    ]);
+  });
+
+  test('that is narrowed is as if no more had been wanted from the start', () => {
+    const wants = ({ path }: Entry): boolean => path.endsWith('.jpg');
+    const offered = ['a.jpg', 'run.sh', 'b.jpg', 'c.exe'].map((path) => file(path, 10));
+    const reception = new Reception(TRANSFER, 'posix');
+    reception.connected();
+    reception.hearOffer(offered);
+    reception.narrow(wants);
+    expect(reception).toMatchObject({ entries: 2, files: 2, bytes: 20 });
+    expect(reception.risks.list).toEqual([]);
+    reception.grant.renew(reception.newIn(offered));
+    reception.hearOffer([file('d.exe')]);
+    expect([0, 1, 2, 3, 4].map((n) => reception.wants(n))).toEqual([
+      true,
+      false,
+      true,
+      false,
+      false,
+    ]);
+    // Also over the next connection.
+    expect(coveredOf(reception, offered)).toEqual(offered);
+    expect(reception).toMatchObject({ entries: 2, files: 2, bytes: 20 });
+  });
+
+  test('a yes reaches no further for what nobody wanted beside it', () => {
+    const wants = ({ path }: Entry): boolean => !path.endsWith('.txt');
+    const reception = new Reception(TRANSFER, 'posix', { wants });
+    const offered = ['a.jpg', 'b.txt', 'c.txt'].map((path) => file(path));
+    accept(reception, offered);
+    for (const [i, entry] of offered.entries()) expect(reception.covers(i, entry)).toBe(true);
+    const runs = file('run.sh');
+    reception.hearOffer([runs]);
+    expect(reception.covers(3, runs)).toBe(false);
+  });
+
   /** A connection in which all of this is offered, and a yes is said to it. */
   function accept(reception: Reception, offered: readonly Entry[]): void {
     reception.connected();
@@ -281,6 +338,7 @@ class Receiving {
   answer: 'yes' | 'declined' = 'yes';
   readonly asked: Extent[] = [];
   digests: readonly DigestName[] = ['sha256'];
+  admits: NonNullable<Host['admits']> = () => 'yes';
   reception = new Reception(TRANSFER, 'posix');
 
   async run(pipe: Pipe): Promise<void> {
@@ -292,6 +350,7 @@ class Receiving {
         return this.reception;
       },
       open: async () => this.inbox,
+      admits: (offered) => this.admits(offered),
       ask: async (extent) => {
         this.asked.push(extent);
         return this.answer;
@@ -376,7 +435,7 @@ class Line {
   }
 }
 
-const HELLO: Message = { type: 'hello', newest: 1, oldest: 1, intent: 'send', knows: true };
+const HELLO: Message = { type: 'hello', newest: 2, oldest: 1, intent: 'send', knows: true };
 const WELCOME: Message = { type: 'welcome', newest: 1, oldest: 1, terms: 'known', epoch: 0 };
 const INTRO: Message = { type: 'intro', name: 'x' };
 const BEGIN: Message = { type: 'begin', continues: null, checksum: false, digests: ['sha256'] };
@@ -586,6 +645,72 @@ describe('a sender that goes on', () => {
     const { heard } = await visit(receiver, AGAIN, names, ...offer(...all));
     expect(filesWanted(heard)).toBe(2);
     expect(receiver.asked).toHaveLength(1);
+  });
+});
+
+describe('a yes to a message', () => {
+  const message: Entry = { kind: 'file', path: 'a', size: 1, mtime: 1, text: true };
+
+  test.each<[string, Entry[], number]>([
+    ['it, again', [message], 1],
+    ['a file in its place', [file('a')], 0],
+    ['it, and a file of its name', [message, file('a')], 1],
+    ['it, and it once more', [message, message], 1],
+    ['a tree in its place', [{ kind: 'folder', path: 'a', mtime: 0 }, file('a/b')], 0],
+  ])('covers, when the connection was cut: %s', async (_, entries, wanted) => {
+    const receiver = new Receiving();
+    await visit(receiver, BEGIN, roots('a'), ...offer(message));
+    receiver.answer = 'declined';
+    const { heard } = await visit(receiver, AGAIN, roots('a'), ...offer(...entries));
+    expect(filesWanted(heard)).toBe(wanted);
+    const declined = wanted < entries.length;
+    expect(heard.at(-1)?.type).toBe(declined ? 'cancel' : 'want');
+  });
+});
+
+describe('more than is admitted', () => {
+  const stream = (path: string): Entry => ({ kind: 'stream', path });
+
+  test('is refused before anybody is asked', async () => {
+    const receiver = new Receiving();
+    receiver.admits = ({ bytes }) => (bytes > 10 ? 'too-large' : 'yes');
+    const { heard } = await visit(receiver, BEGIN, roots('a'), ...offer(file('a', 11)));
+    expect(heard.at(-1)).toEqual({ type: 'cancel', code: 'too-large' });
+    expect(receiver.asked).toEqual([]);
+    expect(receiver.inbox.stored).toEqual({});
+  });
+
+  test('is cut where a stream becomes that, whatever came before in whichever connection', async () => {
+    const receiver = new Receiving();
+    const seen: number[] = [];
+    receiver.admits = ({ bytes }) => {
+      seen.push(bytes);
+      return bytes > 30 ? 'too-large' : 'yes';
+    };
+    const all = [stream('a'), file('b', 5), stream('c')];
+    const names = roots('a', 'b', 'c');
+    const a = bytes(12);
+    const end = (entry: number, part: Uint8Array): Message => ({
+      type: 'end',
+      entry,
+      digest: sha256(part),
+    });
+    await visit(receiver, BEGIN, names, ...offer(...all), chunk(0, 0, a), end(0, a));
+    expect(Object.keys(receiver.inbox.stored)).toEqual(['a']);
+    const { heard } = await visit(
+      receiver,
+      AGAIN,
+      names,
+      ...offer(...all.slice(1)),
+      chunk(0, 0, bytes(5)),
+      end(0, bytes(5)),
+      chunk(1, 0, bytes(13)),
+      chunk(1, 13, bytes(1)),
+    );
+    expect(seen.slice(-2)).toEqual([30, 31]);
+    expect(heard).toContainEqual({ type: 'failed', entry: 1, code: 'too-large' });
+    expect(Object.keys(receiver.inbox.stored)).toEqual(['a', 'b']);
+    expect([...receiver.inbox.parts.keys()]).toEqual([]);
   });
 });
 
@@ -806,7 +931,7 @@ describe('two connections of one transfer', () => {
   /** A program whose accepted transfers wait for the peer that they are from. */
   class House {
     readonly inbox = new MemoryInbox();
-    readonly transfers = new Transfers();
+    readonly transfers = new Transfers<Received>();
     questions = 0;
 
     visitor(id: string): { run(pipe: Pipe): Promise<void> } {
@@ -816,8 +941,8 @@ describe('two connections of one transfer', () => {
     async #host(id: PeerId, pipe: Pipe): Promise<void> {
       const channel = new Channel('announcer', pipe);
       const visit = { channel, connection: { silence: 0 } };
-      const peer = { id, name: id };
-      let transfer = this.transfers.begin(id, true, () => new Progress(peer, () => {}));
+      const peer = { id, name: id, known: true, paired: false, free: false };
+      let transfer = new Received(peer, () => new Progress(peer, () => {}));
       const host: Host = {
         freely: false,
         digests: ['sha256'],

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { DropError, type ErrorCode } from '../../src/errors.ts';
-import type { PeerId } from '../../src/events.ts';
+import type { Extent, PeerId } from '../../src/events.ts';
 import { MAX_OPEN_ENTRIES } from '../../src/limits.ts';
 import { concat } from '../../src/protocol/bytes.ts';
 import { type DataEntry, type Entry, type FileEntry, sizeOf } from '../../src/protocol/manifest.ts';
@@ -178,6 +178,94 @@ test('who is told that all is done finds the inbox closed', async () => {
       runReceiver(channel, { ...newcomer(inbox), ask: async () => 'yes' }, () => {}),
     ),
   ]);
+});
+
+describe('a part that was chosen', () => {
+  /** One transfer in which the receiver has chosen the sender, and what it wants. */
+  async function get(
+    tree: Tree,
+    wants: (entry: Entry) => boolean,
+    inbox = new MemoryInbox(),
+  ): Promise<Outcome & { asked: Extent[]; inbox: MemoryInbox }> {
+    const wire = cable();
+    const asked: Extent[] = [];
+    const sent: Report[] = [];
+    const received: Report[] = [];
+    const host: Host = {
+      ...newcomer(inbox),
+      reception: async () => new Reception(TRANSFER, 'posix', { wants }),
+      ask: async (extent) => {
+        asked.push(extent);
+        return 'yes';
+      },
+    };
+    const [sender, receiver] = await Promise.allSettled([
+      withGreeting(new Channel('announcer', wire.left), (channel) =>
+        runSender(channel, new Delivery(new MemoryOutbox(tree)), (report) => sent.push(report)),
+      ),
+      withGreeting(
+        new Channel('chooser', wire.right),
+        (channel) => runReceiver(channel, host, (report) => received.push(report)),
+        'get',
+      ),
+    ]);
+    return {
+      asked,
+      inbox,
+      sender: { reports: sent, ...errorOf(sender) },
+      receiver: { reports: received, ...errorOf(receiver) },
+    };
+  }
+
+  test('comes with the folders that it lies in, and both sides count that only', async () => {
+    const { asked, inbox, sender, receiver } = await get(TREE, ({ path }) => /one|none/.test(path));
+    expect([sender.error, receiver.error]).toEqual([undefined, undefined]);
+    expect(inbox.stored).toEqual({
+      'photos/': null,
+      'photos/none/': null,
+      'photos/one.jpg': TREE['photos/one.jpg'],
+    });
+    expect(asked).toMatchObject([{ files: 1, bytes: 100 }]);
+    for (const { reports } of [sender, receiver]) {
+      expect(reports.findLast(({ type }) => type === 'offered')).toEqual({
+        type: 'offered',
+        files: 1,
+        bytes: 100,
+        sized: true,
+        final: true,
+      });
+      const skipped = reports.flatMap((one) =>
+        one.type === 'skipped' ? [[one.entry.path, one.reason]] : [],
+      );
+      expect(skipped).toEqual(
+        ['a.txt', 'empty', 'photos/two.jpg'].map((path) => [path, 'unwanted']),
+      );
+      expect(failures(reports)).toEqual([]);
+    }
+  });
+
+  test('needs no more room than it takes', async () => {
+    const tree = { large: bytes(3000), small: bytes(10) };
+    const inbox = new MemoryInbox();
+    inbox.free = 100;
+    const { receiver } = await get(tree, ({ path }) => path === 'small', inbox);
+    expect(receiver.error).toBeUndefined();
+  });
+
+  test('may be nothing, and of very many', async () => {
+    const many = Object.fromEntries(
+      Array.from({ length: MAX_OPEN_ENTRIES + 1000 }, (_, i) => [`d/${i}`, bytes(1)]),
+    );
+    const { asked, inbox, sender, receiver } = await get({ 'd/': null, ...many }, () => false);
+    expect([sender.error, receiver.error]).toEqual([undefined, undefined]);
+    expect(inbox.stored).toEqual({});
+    // However much is offered, there is nothing to ask again about.
+    expect(asked).toHaveLength(1);
+    expect(sender.reports.findLast(({ type }) => type === 'offered')).toMatchObject({
+      files: 0,
+      bytes: 0,
+    });
+  });
 });
 
 test('nothing at all is a transfer too', async () => {

@@ -47,8 +47,9 @@ const r = (...all: Message[]): Said[] => all.map((message) => ({ by: 'receiver',
 const wants = (count: number, some: object = {}): Message =>
   ({ type: 'want', count, skip: [], kept: [], failed: [], ...some }) as Message;
 
-function whole(entry: number, bytes: Uint8Array): Message {
-  return { type: 'file', entry, digest: sha256(bytes), bytes };
+function whole(...all: (readonly [entry: number, bytes: Uint8Array])[]): Message {
+  const files = all.map(([entry, bytes]) => ({ entry, digest: sha256(bytes), bytes }));
+  return { type: 'files', files };
 }
 
 /** What is said until both know what is wanted. */
@@ -82,20 +83,19 @@ const WHOLE: readonly Said[] = [
     { type: 'packed', entry: 1, offset: 0, size: 2, codec: 0, bytes: packed },
     { type: 'end', entry: 1, digest: sha256(content) },
   ),
-  ...r({ type: 'stored', entry: 1 }),
-  ...s(
-    { type: 'chunk', entry: 2, offset: 0, bytes: content.slice(0, 1) },
-    { type: 'chunk', entry: 2, offset: 1, bytes: content.slice(1) },
-    { type: 'end', entry: 2, digest: sha256(content) },
-    whole(3, new Uint8Array(0)),
-    { type: 'chunk', entry: 4, offset: 0, bytes: content.slice(0, 1) },
-  ),
-  ...r({ type: 'arrived', entry: 4, offset: 1 }, { type: 'stored', entry: 2 }),
+  ...r({ type: 'stored', entries: [1] }),
+  ...s(whole([2, content], [3, new Uint8Array(0)]), {
+    type: 'chunk',
+    entry: 4,
+    offset: 0,
+    bytes: content.slice(0, 1),
+  }),
+  ...r({ type: 'arrived', entry: 4, offset: 1 }, { type: 'stored', entries: [2, 3] }),
   ...s(
     { type: 'chunk', entry: 4, offset: 1, bytes: content.slice(1) },
     { type: 'end', entry: 4, digest: sha256(content) },
   ),
-  ...r({ type: 'stored', entry: 3 }, { type: 'stored', entry: 4 }),
+  ...r({ type: 'stored', entries: [4] }),
   ...s({ type: 'done' }),
   ...r({ type: 'complete', missed: 0 }),
 ];
@@ -104,23 +104,23 @@ const MOVING: readonly Said[] = [
   ...beginning(null, wants(3), wants(2)),
   ...s(
     { type: 'dial', port: 40_001 },
-    whole(1, content),
+    whole([1, content]),
     { type: 'chunk', entry: 2, offset: 0, bytes: content.slice(0, 1) },
     { type: 'moved' },
     { type: 'chunk', entry: 2, offset: 1, bytes: content.slice(1) },
   ),
-  ...r({ type: 'stored', entry: 1 }, { type: 'moved' }),
+  ...r({ type: 'stored', entries: [1] }, { type: 'moved' }),
   ...s(
     { type: 'end', entry: 2, digest: sha256(content) },
-    whole(3, new Uint8Array(0)),
+    whole([3, new Uint8Array(0)]),
     { type: 'chunk', entry: 4, offset: 0, bytes: content },
     { type: 'end', entry: 4, digest: sha256(content) },
     { type: 'done' },
   ),
   ...r(
-    { type: 'stored', entry: 2 },
-    { type: 'stored', entry: 3 },
-    { type: 'stored', entry: 4 },
+    { type: 'stored', entries: [2] },
+    { type: 'stored', entries: [3] },
+    { type: 'stored', entries: [4] },
     { type: 'complete', missed: 0 },
   ),
 ];
@@ -139,7 +139,7 @@ const REST: readonly Said[] = [
     { type: 'chunk', entry: 4, offset: 0, bytes: content },
     { type: 'end', entry: 4, digest: sha256(content) },
   ),
-  ...r({ type: 'stored', entry: 4 }, { type: 'stored', entry: 2 }),
+  ...r({ type: 'stored', entries: [4] }, { type: 'stored', entries: [2] }),
   ...s({ type: 'done' }),
   ...r({ type: 'complete', missed: 0 }),
 ];
@@ -185,11 +185,25 @@ function changed(
     | { readonly what: 'offset'; readonly offset: number }
     | { readonly what: 'path'; readonly path: string },
 ): Message {
-  if (change.what === 'number' && 'entry' in message) return { ...message, entry: change.entry };
+  if (change.what === 'number') return renumbered(message, change.entry);
   if (change.what === 'offset' && 'offset' in message) return { ...message, offset: change.offset };
   if (change.what !== 'path' || message.type !== 'offer') return message;
   const entries = message.entries.map((entry) => ({ ...entry, path: change.path }));
   return { ...message, entries };
+}
+
+/** About another entry; of several, the last of them. */
+function renumbered(message: Message, entry: number): Message {
+  if (message.type === 'stored')
+    return { ...message, entries: [...message.entries.slice(0, -1), entry] };
+  if (message.type === 'files')
+    return {
+      ...message,
+      files: message.files.map((one, i) =>
+        i < message.files.length - 1 ? one : { ...one, entry },
+      ),
+    };
+  return 'entry' in message ? { ...message, entry } : message;
 }
 
 /** A few connections of one transfer; most break in the middle. */

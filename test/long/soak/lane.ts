@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { readFile, rm } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Disk } from '../../lab/disk.ts';
@@ -50,9 +50,13 @@ export class Lane implements AsyncDisposable {
     const round = plan(this.#seed, this.#name, number);
     this.#log = [];
     this.#began = performance.now();
-    using onlooker = new Onlooker(this.#disk.folder, LOOK_EVERY);
     try {
-      if (this.#receiving === undefined) await this.#receive();
+      if (this.#receiving === undefined) {
+        await this.#receive();
+        await this.#pair();
+      }
+      // Not before: what came with the pairing was removed again.
+      using onlooker = new Onlooker(this.#disk.folder, LOOK_EVERY);
       this.#hosts.sender.limit('lan', `${round.mbit}mbit`);
       const freight = new Freight(round.cargo, `round ${number}`, this.#bob.path);
       await freight.make();
@@ -220,6 +224,20 @@ export class Lane implements AsyncDisposable {
     const identity = await readFile(join(this.#ana.state, 'identity.pem'), 'utf8');
     this.#identity ||= identity;
     if (this.#identity !== identity) throw new Error('the receiver has another identity');
+  }
+
+  /** Before anything strikes: a receiver that starts anew has another code. */
+  async #pair(): Promise<void> {
+    await writeFile(join(this.#bob.path, 'first'), '');
+    await using sending = drop(['send', '--to', this.#name, 'first'], {
+      host: this.#hosts.sender,
+      home: this.#bob,
+      env: { DROP_CODE: this.#code },
+      patience: PATIENCE,
+    });
+    const { code, stderr } = await sending.outcome();
+    if (code !== 0) throw new Error(`they did not pair: ${code}: ${stderr}`);
+    await rm(join(this.#disk.folder, 'first'));
   }
 
   /** Somebody who knows no code, and gets nowhere. */

@@ -1,0 +1,70 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Context } from './context.ts';
+import { type UiOrder, UsageError } from './orders.ts';
+import { failureOf } from './outcome.ts';
+import { readVersion } from './version.ts';
+
+/** `drop ui`: opens the window, and works behind it until Ctrl-C. */
+export async function ui(order: UiOrder, context: Context): Promise<number> {
+  const { face, common, library } = context;
+  const { json, name, into, port } = order;
+  const unopened = new AbortController();
+  const signal = AbortSignal.any([common.signal, unopened.signal]);
+  let link = '';
+  let showing: Promise<void> = Promise.resolve();
+  ensureReader(order, context, order.open);
+  const { runUi } = await import('../web/ui.ts');
+  try {
+    await runUi({
+      ...common,
+      ...{ signal, name, into, port },
+      version: readVersion(),
+      tell: json
+        ? (event) => face.show(event.event === 'ready' ? { ...event, url: link } : event)
+        : undefined,
+      onReady(url) {
+        link = url;
+        showing = show(url, order, context).catch((error) => unopened.abort(error));
+      },
+      onClosed: (error) => face.fail(failureOf(error, library)),
+      onBug: (error) => face.fail(failureOf(error, library)),
+    });
+  } finally {
+    await showing;
+  }
+  return 0;
+}
+
+/** Opens a browser, or has the person do so; and clears away what was needed for it. */
+async function show(url: string, order: UiOrder, context: Context): Promise<void> {
+  const { face, common } = context;
+  const { openLink } = await import('../web/ui.ts');
+  const { opened, forget } = order.open ? await openLink(url) : NOT_OPENED;
+  try {
+    ensureReader(order, context, opened);
+    if (opened) face.say('The window opens in your browser. If it does not:');
+    else face.say('Open this in a browser on this computer:');
+    if (context.io.stderr.isTTY) face.say(url);
+    face.busy('The window is there. Ctrl-C ends it.');
+    if (opened) await sleep(READ_BY_THEN, undefined, { signal: common.signal }).catch(() => {});
+  } finally {
+    await forget();
+  }
+}
+
+/**
+ * Whoever has the link can do all that we can: it is for the eyes of a person, or for the program that
+ * started us, and for no log. Throws a `UsageError` if nobody could open the window.
+ */
+function ensureReader({ json }: UiOrder, { io }: Context, opened: boolean): void {
+  if (opened || json || io.stderr.isTTY) return;
+  throw new UsageError(
+    'There is no terminal to show the link of the window on.',
+    'Run it in a terminal, or with --json.',
+  );
+}
+
+const NOT_OPENED = { opened: false, forget: async () => {} };
+
+/** Milliseconds until a browser that is just being started has surely read where the window is. */
+const READ_BY_THEN = 60_000;

@@ -1,0 +1,244 @@
+import { Awake } from './awake.ts';
+import { type Choice, chosenBy, type Part, partsOf } from './choice.ts';
+import { builtInCodecs } from './codecs.ts';
+import { Contact, type OnRetry } from './contact.ts';
+import { DropError, type ErrorCode } from './errors.ts';
+import type { Device, Extent, GetEvent, Peer, SilentPeer, Summary } from './events.ts';
+import { SHOWN_ROOTS } from './limits.ts';
+import type { Meeting, Trusting } from './meet.ts';
+import { dialForData } from './net/data.ts';
+import { Progress } from './progress.ts';
+import type { Entry } from './protocol/manifest.ts';
+import type { Target } from './reach.ts';
+import { Saving, type SavingOptions } from './saving.ts';
+import { type LookOptions, openSelf, type Self } from './self.ts';
+import { newReception } from './take-in.ts';
+import { follow } from './transfer/follow.ts';
+import { type Host, runReceiver } from './transfer/receiver.ts';
+import type { Reception } from './transfer/reception.ts';
+import type { Report } from './transfer/report.ts';
+
+/** What is shared, for whoever is asked whether to take it. */
+export interface Offer extends Extent {
+  readonly from: Device;
+  /** Of what it consists, once all of it is known: what was picked, or what lies in the one folder. */
+  readonly parts: readonly Part[];
+}
+
+export interface GetOptions extends LookOptions, SavingOptions, Pick<Trusting, 'code' | 'confirm'> {
+  /** A peer from `discover` that shares something, or a name, an id, its first digits, or HOST[:PORT]. */
+  readonly from: Peer | SilentPeer | string;
+  /** This device, as others see it. */
+  readonly name?: string | undefined;
+  /** How long the device may take to answer at first, in milliseconds; 10 s by default. */
+  readonly wait?: number | undefined;
+  /** How long it may be gone after the connection is lost; 120 s by default. */
+  readonly waitAgain?: number | undefined;
+  /**
+   * The part that is wanted: patterns as in a `.gitignore` at the top of what is shared, or paths of
+   * it, each with all that it holds; without any, everything. One that matches nothing is told as
+   * an `error` in the end.
+   */
+  readonly only?: readonly string[] | undefined;
+  /**
+   * Asked whether to take what is shared, or which paths of it, once it is known what that is; and
+   * again if it proves to be much more. Without it, all is taken: whoever calls this has asked for it.
+   */
+  readonly accept?:
+    | ((offer: Offer, signal: AbortSignal) => Promise<boolean | readonly string[]>)
+    | undefined;
+}
+
+/**
+ * Fetches what one peer shares. When the connection is lost, it finds the peer again and goes on.
+ * Ends when all of it is verified on the disk and the other side was told so, with the summary. What
+ * did not come was told as `error` events and the summary is not `ok`; it throws a `DropError` if the
+ * transfer as a whole did not come to its end.
+ */
+export function get(options: GetOptions): AsyncGenerator<GetEvent, Summary> {
+  return follow((emit, signal) => getAll(options, emit, signal), options.signal);
+}
+
+async function getAll(
+  options: GetOptions,
+  tell: (event: GetEvent) => void,
+  signal: AbortSignal,
+): Promise<Summary> {
+  const { from, only = [], wait = 10_000, waitAgain = 120_000 } = options;
+  const choice = await chosenBy(only);
+  const self = await openSelf(options);
+  const saving = await Saving.prepare(self, options);
+  const emit = saving.recording(tell);
+  const { makePorch } = await import('./look.ts');
+  const porch = makePorch(self, 'get', options);
+  let fetching: Fetching | undefined;
+  try {
+    const contact = new Contact(
+      self,
+      porch,
+      {
+        ...options,
+        to: from,
+        way: 'get',
+        continues: () => fetching?.accepted,
+        onKnock: ({ name }: Target) => emit({ event: 'knocking', name }),
+      },
+      signal,
+    );
+    // Thirty may want it at once.
+    const meeting = await contact.first(wait, waitAgain);
+    const { peer, paired } = meeting;
+    if (paired) emit({ event: 'paired', ...peer, via: paired });
+    emit({ event: 'waiting', ...peer });
+
+    fetching = new Fetching({ self, saving, peer, choice, accept: options.accept, emit });
+    const { sums } = fetching;
+    try {
+      const onRetry: OnRetry = (reason, next) => sums.lost(reason, next);
+      const { fetch } = fetching;
+      await contact.carry(meeting, { wait: waitAgain, onRetry }, (now) =>
+        fetch(now, (report) => {
+          if (/moved|stored|skipped/.test(report.type)) contact.held();
+        }),
+      );
+      for (const path of choice.unmatched)
+        sums.fail(
+          new DropError('incomplete', { message: 'Nothing of this name is shared.', path }),
+        );
+      return sums.end();
+    } catch (error) {
+      if (signal.aborted) throw signal.reason;
+      if (error instanceof DropError) sums.giveUp(error);
+      throw error;
+    }
+  } finally {
+    await Promise.all([porch.close(), fetching?.close()]);
+    await saving.close();
+  }
+}
+
+/** What is fetched from one peer, over all connections that it takes. */
+class Fetching {
+  readonly sums: Progress;
+  readonly #self: Self;
+  readonly #saving: Saving;
+  readonly #peer: Device;
+  #wants: (entry: Entry) => boolean;
+  readonly #accept: GetOptions['accept'];
+  readonly #emit: (event: GetEvent) => void;
+  readonly #awake = new Awake();
+  #reception: Reception;
+
+  constructor({
+    self,
+    saving,
+    peer,
+    choice,
+    accept,
+    emit,
+  }: {
+    readonly self: Self;
+    readonly saving: Saving;
+    readonly peer: Device;
+    readonly choice: Choice;
+    readonly accept: GetOptions['accept'];
+    readonly emit: (event: GetEvent) => void;
+  }) {
+    this.#self = self;
+    this.#saving = saving;
+    this.#peer = peer;
+    this.#wants = choice.wants;
+    this.#reception = newReception(choice.wants);
+    this.#accept = accept;
+    this.#emit = emit;
+    this.sums = new Progress(peer, emit, { keeps: saving.keeps });
+  }
+
+  /** The transfer that can go on, if one was begun. */
+  get accepted(): string | undefined {
+    const { roots, transfer } = this.#reception;
+    return roots === undefined ? undefined : transfer;
+  }
+
+  /** Receives what one connection can carry. */
+  readonly fetch = async (meeting: Meeting, heard: (report: Report) => void): Promise<void> => {
+    const over = new AbortController();
+    let rest: (() => void) | undefined;
+    try {
+      await runReceiver(meeting.channel, this.#host(meeting, over.signal), (report) => {
+        if (report.type === 'moved') rest ??= this.#awake.hold();
+        heard(report);
+        this.sums.tell(report);
+      });
+    } finally {
+      over.abort();
+      rest?.();
+    }
+  };
+
+  /** What came of a file that is not whole is kept for the next time. */
+  async close(): Promise<void> {
+    await this.#reception.inbox?.close();
+  }
+
+  #host({ channel, connection }: Meeting, over: AbortSignal): Host {
+    return {
+      freely: this.#accept === undefined,
+      digests: this.#saving.hashers.names,
+      codecs: builtInCodecs(),
+      reception: async (continues) => {
+        if (this.accepted !== undefined && continues !== this.accepted) await this.#restart();
+        return this.#reception;
+      },
+      admits: (offered) => {
+        const opened = this.#reception.inbox !== undefined;
+        const refused = this.#saving.refuses(offered, { opened });
+        // Nobody declined it: it is what we were told to do.
+        if (refused !== undefined) throw new DropError(refused);
+        return 'yes';
+      },
+      ask: ({ entries: _, ...extent }, gone, entries) => this.#ask(extent, gone, entries),
+      dial: (port) => {
+        // What we dialled needs no other.
+        if (!connection.dialled)
+          void channel.expect(dialForData(connection, port, this.#self.identity, over));
+      },
+      open: (incoming) => {
+        const { transfer } = this.#reception;
+        return this.#saving.open({ transfer, peer: this.#peer, known: true, ...incoming });
+      },
+    };
+  }
+
+  /** The other side was started anew, or has forgotten us: what is on the disk answers the rest. */
+  async #restart(): Promise<void> {
+    await this.close();
+    this.#reception = newReception(this.#wants);
+    this.sums.tell({ type: 'restarted' });
+  }
+
+  async #ask(
+    extent: Extent,
+    gone: AbortSignal,
+    entries: readonly Entry[],
+  ): Promise<'yes' | ErrorCode> {
+    const peer = this.#peer;
+    const offer = { ...extent, roots: extent.roots.slice(0, SHOWN_ROOTS) };
+    this.#emit({ event: 'offer', transfer: this.#reception.transfer, peer, ...offer });
+    if (this.#accept === undefined) return 'yes';
+    const wanted = entries.filter(this.#wants);
+    const parts = extent.final && this.accepted === undefined ? partsOf(wanted) : [];
+    const answer = await this.#accept({ ...offer, from: peer, parts }, gone);
+    if (answer === false) throw new DropError('declined', { message: 'You did not want it.' });
+    if (answer !== true) await this.#narrow(answer);
+    return 'yes';
+  }
+
+  /** Takes only these paths of it. */
+  async #narrow(paths: readonly string[]): Promise<void> {
+    const { wants } = await chosenBy(paths);
+    const before = this.#wants;
+    this.#wants = (entry) => before(entry) && wants(entry);
+    this.#reception.narrow(wants);
+  }
+}

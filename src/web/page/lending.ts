@@ -1,0 +1,252 @@
+import type { Commands, PageEvent } from '../model.ts';
+
+/** Something that a person picked, or that lies in a folder which was picked. */
+export interface Dropped {
+  /** Names with `/` between. */
+  readonly path: string;
+  /** None of a folder, which is named only if it is empty. */
+  readonly file: File | undefined;
+}
+
+export interface Server {
+  post<Name extends 'lend' | 'lend-failed'>(
+    name: Name,
+    body: Commands[Name]['takes'],
+  ): Promise<Commands[Name]['gives']>;
+  /** Brings a batch; fails if the server did not take it. */
+  put(loan: string, batch: string, body: Blob, signal: AbortSignal): Promise<void>;
+}
+
+type Want = Extract<PageEvent, { readonly event: 'want' }>;
+
+/** Lends files of this page to the server, which asks for their bytes when it wants them. */
+export class Lender {
+  readonly #server: Server;
+  readonly #loans = new Map<string, { page: string; files: readonly (File | undefined)[] }>();
+  /** What is wanted and was not brought, by loan and batch. */
+  readonly #wanted = new Map<string, AbortController>();
+  readonly #waiting: (() => Promise<void>)[] = [];
+  #running = 0;
+
+  constructor(server: Server) {
+    this.#server = server;
+  }
+
+  /** Offers all of it to the server. Returns the name of the loan. */
+  async lend(dropped: readonly Dropped[], page: string): Promise<string> {
+    const named = distinct(dropped);
+    let loan: string | undefined;
+    for (let at = 0; loan === undefined || at < named.length; ) {
+      const part = partOf(named, at);
+      at += part.length;
+      const given = await this.#server.post('lend', {
+        page,
+        ...(loan === undefined ? {} : { loan }),
+        entries: part.map(({ path, file }) =>
+          file === undefined ? { path } : { path, size: file.size, mtime: file.lastModified },
+        ),
+        ready: at >= named.length,
+      });
+      loan = given.loan;
+      this.#loans.set(loan, { page, files: named.map(({ file }) => file) });
+    }
+    return loan;
+  }
+
+  /** The server wants these bytes. */
+  want(event: Want): void {
+    const key = `${event.loan}/${event.batch}`;
+    const aborter = new AbortController();
+    this.#wanted.set(key, aborter);
+    this.#waiting.push(async () => {
+      if (!aborter.signal.aborted) await this.#bring(event, aborter.signal);
+      this.#wanted.delete(key);
+    });
+    this.#next();
+  }
+
+  unwanted({ loan, batch }: Pick<Want, 'loan' | 'batch'>): void {
+    this.#wanted.get(`${loan}/${batch}`)?.abort();
+  }
+
+  /** Nobody asks for it any more. */
+  forget(loan: string): void {
+    this.#loans.delete(loan);
+  }
+
+  /** The server has forgotten this page: nothing is lent any more. */
+  forgetAll(): void {
+    for (const aborter of this.#wanted.values()) aborter.abort();
+    this.#loans.clear();
+  }
+
+  #next(): void {
+    while (this.#running < AT_ONCE) {
+      const bring = this.#waiting.shift();
+      if (bring === undefined) return;
+      this.#running += 1;
+      void bring().finally(() => {
+        this.#running -= 1;
+        this.#next();
+      });
+    }
+  }
+
+  async #bring({ loan, batch, files }: Want, signal: AbortSignal): Promise<void> {
+    const { page, files: lent } = this.#loans.get(loan) ?? { page: '', files: [] };
+    const parts = files.flatMap(({ file, from, bytes }) => {
+      const blob = lent[file]?.slice(from, from + bytes);
+      return blob === undefined ? [] : [{ file, blob }];
+    });
+    try {
+      await this.#server.put(loan, batch, new Blob(parts.map(({ blob }) => blob)), signal);
+    } catch {
+      // Why, nobody says: the connection, or a file that has changed. The server asks again, so it
+      // should know of which that is of no use.
+      for (const { file, blob } of parts) {
+        if (signal.aborted) return;
+        if (!(await isReadable(blob)))
+          await this.#server.post('lend-failed', { page, loan, file }).catch(() => {});
+      }
+    }
+  }
+}
+
+/** What is offered in one request: servers take so many, and paths of so many letters together. */
+function partOf(named: readonly Dropped[], at: number): readonly Dropped[] {
+  let end = at;
+  for (let letters = 0; end < named.length && end < at + MAX_PART; end++) {
+    letters += named[end]?.path.length ?? 0;
+    if (end > at && letters > MAX_LETTERS) break;
+  }
+  return named.slice(at, end);
+}
+
+const MAX_PART = 1000;
+const MAX_LETTERS = 100_000;
+
+/** A browser has six connections to one server; others are for what happens and what is done. */
+const AT_ONCE = 3;
+
+async function isReadable(blob: Blob): Promise<boolean> {
+  try {
+    await blob.slice(0, 1).arrayBuffer();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** What is dropped, as far as we need it: what browsers call `DataTransfer`. */
+export interface Drop {
+  readonly items: Iterable<{
+    readonly kind: string;
+    webkitGetAsEntry(): Entry | null;
+    getAsFile(): File | null;
+  }>;
+}
+
+/** A `FileSystemEntry`, which may have one of these. */
+export interface Entry {
+  readonly name: string;
+  file?(done: (file: File) => void, failed: (error: unknown) => void): void;
+  createReader?(): {
+    readEntries(done: (entries: Entry[]) => void, failed: (error: unknown) => void): void;
+  };
+}
+
+/**
+ * What was dropped, folders with all that is in them. To be called in the event itself, after which
+ * a browser does not tell it any more. `unreadable` hears of what cannot be read, and is left out.
+ */
+export function droppedOf(
+  { items }: Drop,
+  unreadable: (path: string) => void = () => {},
+): Promise<Dropped[]> {
+  const names = new Set<string>();
+  const found: (Dropped | { path: string; entry: Entry })[] = [];
+  for (const item of items) {
+    if (item.kind !== 'file') continue;
+    const entry = item.webkitGetAsEntry();
+    const file = entry === null ? item.getAsFile() : null;
+    if (entry !== null) found.push({ path: freeName(names, entry.name), entry });
+    else if (file !== null) found.push({ path: freeName(names, file.name), file });
+  }
+  return walk(found, unreadable);
+}
+
+/** What was chosen in a dialogue, for files or for a folder. */
+export function droppedOfInput(files: Iterable<File>): Dropped[] {
+  return Array.from(files, (file) => {
+    const inFolder = 'webkitRelativePath' in file ? String(file.webkitRelativePath) : '';
+    return { path: inFolder || file.name, file };
+  });
+}
+
+async function walk(
+  found: readonly (Dropped | { path: string; entry: Entry })[],
+  unreadable: (path: string) => void,
+): Promise<Dropped[]> {
+  const dropped: Dropped[] = [];
+  /** What is still to be looked at, the next at the end: so all of a folder stays together. */
+  const ahead = found.toReversed();
+  for (let next = ahead.pop(); next !== undefined; next = ahead.pop()) {
+    if ('file' in next) {
+      dropped.push(next);
+      continue;
+    }
+    const { path, entry } = next;
+    try {
+      if (entry.createReader === undefined) {
+        dropped.push({ path, file: await fileOf(entry) });
+        continue;
+      }
+      const inside = await childrenOf(entry);
+      if (inside.length === 0) dropped.push({ path, file: undefined });
+      for (const child of inside.toReversed())
+        ahead.push({ path: `${path}/${child.name}`, entry: child });
+    } catch {
+      unreadable(path);
+    }
+  }
+  return dropped;
+}
+
+function fileOf(entry: Entry): Promise<File> {
+  return new Promise((resolve, reject) => {
+    if (entry.file === undefined) reject(new Error('That is no file.'));
+    else entry.file(resolve, reject);
+  });
+}
+
+/** All that lies in a folder, sorted; a browser tells a hundred at a time. */
+async function childrenOf(folder: Entry): Promise<Entry[]> {
+  const reader = folder.createReader?.();
+  const all: Entry[] = [];
+  for (;;) {
+    const some = await new Promise<Entry[]>((resolve, reject) => {
+      if (reader === undefined) resolve([]);
+      else reader.readEntries(resolve, reject);
+    });
+    if (some.length === 0) break;
+    for (const entry of some) all.push(entry);
+  }
+  return all.sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/** The same, but with a name of its own for each. */
+function distinct(dropped: readonly Dropped[]): Dropped[] {
+  const paths = new Set<string>();
+  return dropped.map(({ path, file }) => ({ path: freeName(paths, path), file }));
+}
+
+/** The path, or where it is taken the next that is not: `report.pdf`, `report (1).pdf`. */
+function freeName(taken: Set<string>, path: string): string {
+  const name = path.slice(path.lastIndexOf('/') + 1);
+  const extension = /[^.\s](?<end>(?:\.tar)?\.[^.\s]+)$/i.exec(name)?.groups?.end ?? '';
+  const stem = path.slice(0, path.length - extension.length);
+  let free = path;
+  for (let n = 1; taken.has(free); n++) free = `${stem} (${n})${extension}`;
+  taken.add(free);
+  return free;
+}

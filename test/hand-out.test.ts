@@ -1,0 +1,284 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { Awake } from '../src/awake.ts';
+import { openOutbox } from '../src/disk/outbox.ts';
+import type { DropError } from '../src/errors.ts';
+import type { PeerId, ShareEvent } from '../src/events.ts';
+import { Guests, Patience } from '../src/guests.ts';
+import { type AcceptFetch, type Given, handOut } from '../src/hand-out.ts';
+import type { Connection } from '../src/net/tls.ts';
+import { CodeGuard } from '../src/protocol/code.ts';
+import type { Intent } from '../src/protocol/message.ts';
+import { openSelf } from '../src/self.ts';
+import { newReception } from '../src/take-in.ts';
+import { Channel } from '../src/transfer/channel.ts';
+import { type Answer, greetAsChooser, introduce } from '../src/transfer/greeting.ts';
+import { runReceiver } from '../src/transfer/receiver.ts';
+import { Transfers } from '../src/transfers.ts';
+import { type House, host } from '../src/visit.ts';
+import { Home } from './support/home.ts';
+import { cable, MemoryInbox } from './support/memory.ts';
+
+const BOB = 'bb'.repeat(32) as PeerId;
+const CODE = '493027';
+const HERE = new Uint8Array(32).fill(7);
+
+let home: Home;
+let house: House;
+let events: ShareEvent[];
+let counter: { transfers: Transfers<Given> };
+beforeEach(async () => {
+  home = new Home();
+  await mkdir(join(home.path, 'photos'));
+  for (const name of ['a', 'b']) await writeFile(join(home.path, 'photos', name), name);
+});
+afterEach(async () => {
+  await counter.transfers.close();
+  await home[Symbol.asyncDispose]();
+});
+
+interface Manner {
+  readonly accept?: AcceptFetch;
+  readonly freely?: boolean;
+  readonly pin?: boolean;
+}
+
+/** Ana's, where photos are shared in this manner. */
+async function open({ accept, freely = false, pin = false }: Manner = {}): Promise<void> {
+  events = [];
+  const self = await openSelf({ home: home.state, name: 'Ana' });
+  const emit = (event: ShareEvent): void => void events.push(event);
+  const admitted = new Set<PeerId>();
+  const all = {
+    self,
+    open: () => openOutbox([join(home.path, 'photos')]),
+    compress: 'never' as const,
+    pace: undefined,
+    freely,
+    accept,
+    admitted,
+    transfers: new Transfers<Given>(),
+    patience: new Patience(),
+    awake: new Awake(),
+    emit,
+    finished: () => {},
+  };
+  counter = all;
+  house = {
+    self,
+    way: 'get',
+    guard: new CodeGuard(() => (pin ? 'correct horse' : CODE), undefined, pin ? 'pin' : 'code'),
+    guardsApart: new Map(),
+    guests: new Guests(),
+    strangers: new Guests(),
+    open: false,
+    needsPin: (peer, trust) => trust !== 'auto' && !freely && !admitted.has(peer),
+    emit,
+    showGuard: () => {},
+    serve: (caller, guest, begun) => handOut(all, caller, guest, begun),
+    enough: new AbortController().signal,
+  };
+}
+
+/** Bob comes, and what he gets: files, what is said instead, or what he needs. */
+async function come({
+  intent = 'get',
+  knows = true,
+  answer,
+  continues,
+  pull,
+}: {
+  readonly intent?: Intent;
+  readonly knows?: boolean;
+  readonly answer?: Answer;
+  readonly continues?: string;
+  readonly pull?: number;
+} = {}) {
+  const { left, right } = cable({ cutAfter: pull });
+  let leave = (): void => {};
+  const connection: Connection = {
+    ...right,
+    peer: BOB,
+    remote: '192.0.2.7',
+    dialled: false,
+    binding: HERE,
+    silence: 0,
+    unheard: 0,
+    over: new Promise((resolve) => {
+      leave = resolve;
+    }),
+    greeting: () => {},
+    greeted: () => {},
+    destroy: () => {},
+  };
+  const channel = new Channel('chooser', left);
+  const over = host(house, connection, new AbortController().signal);
+  const ends = { me: BOB, peer: house.self.identity.id, binding: HERE };
+  const inbox = new MemoryInbox();
+  const reception = newReception();
+  const get = async (): Promise<string> => {
+    try {
+      const greeted = await greetAsChooser(channel, ends, { intent, knows, answer });
+      if (typeof greeted === 'object') return greeted.needs;
+      await introduce(channel, 'Bob', continues);
+      await runReceiver(
+        channel,
+        {
+          freely: true,
+          digests: ['sha256'],
+          reception: async () => reception,
+          ask: async () => 'yes',
+          open: async () => inbox,
+        },
+        () => {},
+      );
+      return 'got it';
+    } catch (error) {
+      return (error as DropError).code;
+    } finally {
+      await channel.end();
+    }
+  };
+  return { get, inbox, leave, over, reception };
+}
+
+async function gets(chosen: Parameters<typeof come>[0] = {}): Promise<string> {
+  const { get, over } = await come(chosen);
+  const got = await get();
+  await over;
+  return got;
+}
+
+const code = { kind: 'code', code: CODE, epoch: 1 } as const;
+
+describe('where nobody can be asked', () => {
+  test('only this code and those who are trusted get something', async () => {
+    await open();
+    expect(await gets({ knows: false })).toBe('code');
+    expect(await gets({ knows: false, answer: { ...code, code: '000000' } })).toBe('wrong-code');
+    await house.self.trust.add({ id: BOB, name: 'Bob' });
+    expect(await gets()).toBe('refused');
+    expect(events.map(({ event }) => event)).toEqual(['fetch', 'declined']);
+    await house.self.trust.setTrust(BOB, 'auto');
+    expect(await gets()).toBe('got it');
+  });
+
+  test('whoever gave the code gets it, and may come again in this run', async () => {
+    await open();
+    expect(await gets({ knows: false, answer: code })).toBe('got it');
+    expect(await gets()).toBe('got it');
+    expect(events.filter(({ event }) => event === 'fetch')).toEqual([]);
+  });
+
+  test('whoever is known gets it, if all known ones may', async () => {
+    await open({ freely: true });
+    await house.self.trust.add({ id: BOB, name: 'Bob' });
+    expect(await gets()).toBe('got it');
+  });
+
+  test('a PIN is for those who are known, too', async () => {
+    await open({ pin: true });
+    await house.self.trust.add({ id: BOB, name: 'Bob' });
+    expect(await gets()).toBe('pin');
+    const answer = { kind: 'pin', code: 'correct horse', epoch: 1 } as const;
+    expect(await gets({ answer })).toBe('got it');
+    expect(await gets()).toBe('got it');
+  });
+});
+
+describe('a person', () => {
+  let asked: number;
+  let answer: boolean | 'no-answer';
+  beforeEach(async () => {
+    asked = 0;
+    answer = true;
+    await open({
+      accept: async () => {
+        asked += 1;
+        return answer;
+      },
+    });
+    await house.self.trust.add({ id: BOB, name: 'Bob' });
+  });
+
+  test('who said yes is not asked again about the same device', async () => {
+    for (let n = 0; n < 3; n++) expect(await gets()).toBe('got it');
+    expect(asked).toBe(1);
+  });
+
+  test('who said no twice is not even told', async () => {
+    answer = false;
+    for (let n = 0; n < 4; n++) expect(await gets()).toBe('declined');
+    expect(asked).toBe(2);
+    expect(events.filter(({ event }) => event === 'fetch')).toHaveLength(2);
+  });
+
+  test('is not asked because a list is open somewhere, which learns nothing', async () => {
+    expect(await gets({ intent: 'peek' })).toBe('refused');
+    expect(asked).toBe(0);
+    expect(events).toEqual([]);
+  });
+
+  test('learns that whoever asked has gone', async () => {
+    let gone: AbortSignal | undefined;
+    await open({
+      accept: async (_, signal) => {
+        gone = signal;
+        return new Promise(() => {});
+      },
+    });
+    await house.self.trust.add({ id: BOB, name: 'Bob' });
+    const { get, leave, over } = await come();
+    const got = get();
+    await expect.poll(() => gone).toBeDefined();
+    leave();
+    await over;
+    expect(gone?.aborted).toBe(true);
+    expect(await got).toBe('no-answer');
+  });
+});
+
+describe('whoever only looks', () => {
+  test('cannot take anything', async () => {
+    await open({ freely: true });
+    await house.self.trust.add({ id: BOB, name: 'Bob' });
+    // The session of an honest program does not even say it.
+    expect(await gets({ intent: 'peek' })).toBe('protocol');
+    expect(events).toEqual([]);
+  });
+});
+
+describe('a connection that is lost', () => {
+  test('is followed by another, which goes on under the same yes', async () => {
+    let asked = 0;
+    await open({ accept: async () => ++asked === 1 });
+    await house.self.trust.add({ id: BOB, name: 'Bob' });
+    let lost = 0;
+    for (let pull = 200; ; pull += 20) {
+      const first = await come({ pull });
+      const got = await first.get();
+      await first.over;
+      if (got === 'got it') break;
+      const [transfer] = events.flatMap((event) =>
+        event.event === 'reconnecting' && event.transfer !== '' ? [event.transfer] : [],
+      );
+      events = [];
+      if (transfer === undefined) continue;
+      lost += 1;
+      expect(transfer).toBe(first.reception.transfer);
+      const again = await come({ continues: transfer });
+      expect(await again.get()).toBe('got it');
+      await again.over;
+    }
+    expect(lost).toBeGreaterThan(3);
+    expect(asked).toBe(1);
+  });
+
+  test('is not gone on with by somebody else', async () => {
+    await open({ freely: true });
+    await house.self.trust.add({ id: BOB, name: 'Bob' });
+    const continues = '0'.repeat(32);
+    expect(await gets({ continues })).toBe('got it');
+  });
+});

@@ -1,0 +1,115 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import {
+  DropError,
+  type Hatch,
+  type LentEntry,
+  type SendEvent,
+  type Summary,
+} from '../../src/index.ts';
+import { GUEST_LOAN_LIMIT, VISITOR_IDLE } from '../../src/limits.ts';
+import type { GuestEvent } from '../../src/web/guest-model.ts';
+import { GuestPage } from '../../src/web/guest-page.ts';
+import { Room } from '../../src/web/lending.ts';
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+/** A page whose uploads end when they are stopped, and what has become of them. */
+function begin() {
+  const ended: unknown[] = [];
+  const gone: GuestPage[] = [];
+  const hatch: Pick<Hatch, 'bring'> = {
+    async *bring(_: readonly LentEntry[], __, { signal } = {}): AsyncGenerator<SendEvent, Summary> {
+      await new Promise((resolve) => signal?.addEventListener('abort', resolve));
+      ended.push(signal?.reason);
+      throw signal?.reason;
+    },
+  };
+  const page = new GuestPage({
+    hatch,
+    room: new Room(),
+    source: '192.0.2.7',
+    visitor: undefined,
+    onGone: (left) => gone.push(left),
+    onBug: (error) => ended.push(error),
+  });
+  return { page, ended, gone };
+}
+
+/** What a page hears from now on, until `leave` is called. */
+function listen(page: GuestPage) {
+  const left = new AbortController();
+  const events: GuestEvent[] = [];
+  const over = (async () => {
+    for await (const lines of page.listen(left.signal))
+      for (const line of Buffer.from(lines).toString().trim().split('\n'))
+        events.push(JSON.parse(line));
+  })();
+  return { events, leave: () => left.abort(), over };
+}
+
+const PART = { page: '', entries: [{ path: 'a', size: 1 }], ready: true };
+
+test('that is away is waited for as long as something of it is sent, and no longer', async () => {
+  const { page, ended, gone } = begin();
+  const first = listen(page);
+  const { loan } = page.lend(PART);
+  await page.bring(loan, '192.0.2.7');
+  first.leave();
+  await first.over;
+  await vi.advanceTimersByTimeAsync(VISITOR_IDLE - 1);
+  const second = listen(page);
+  await vi.advanceTimersByTimeAsync(VISITOR_IDLE);
+  expect(gone).toEqual([]);
+  second.leave();
+  await second.over;
+  await vi.advanceTimersByTimeAsync(VISITOR_IDLE);
+  expect(gone).toEqual([page]);
+  expect(ended).toEqual([expect.objectContaining({ code: 'disconnected' })]);
+  expect(page.lending.gone.aborted).toBe(true);
+});
+
+test('that is away and sends nothing is forgotten', async () => {
+  const { page, gone } = begin();
+  const { leave, over } = listen(page);
+  await vi.advanceTimersByTimeAsync(0);
+  leave();
+  await over;
+  await vi.advanceTimersByTimeAsync(0);
+  expect(gone).toEqual([page]);
+});
+
+test('that lends something and does not send it gets it back', async () => {
+  const { page } = begin();
+  const { loan } = page.lend({ ...PART, ready: false });
+  await vi.advanceTimersByTimeAsync(GUEST_LOAN_LIMIT - 1);
+  page.lend({ ...PART, loan });
+  await vi.advanceTimersByTimeAsync(GUEST_LOAN_LIMIT - 1);
+  expect(page.isBusy).toBe(true);
+  await vi.advanceTimersByTimeAsync(1);
+  expect(page.isBusy).toBe(false);
+  await expect(page.bring(loan, '192.0.2.7')).rejects.toThrow(DropError);
+  const one = page.lend(PART).loan;
+  const other = page.lend(PART).loan;
+  expect([page.lending.has(one), page.lending.has(other)]).toEqual([false, true]);
+});
+
+test('hears how it stands when it comes back', async () => {
+  const { page } = begin();
+  const { loan } = page.lend(PART);
+  await page.bring(loan, '192.0.2.7');
+  page.cancel();
+  await vi.advanceTimersByTimeAsync(0);
+  const { events, leave, over } = listen(page);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(events).toEqual([
+    { event: 'hello', page: page.name },
+    expect.objectContaining({ event: 'upload', loan, state: 'stopped' }),
+  ]);
+  leave();
+  await over;
+});

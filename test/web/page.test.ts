@@ -1,0 +1,574 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import axe from 'axe-core';
+import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { View } from '../../src/web/model.ts';
+import { PageServer, SCENES, SENDING } from '../support/page-server.ts';
+import { CHROMIUM, describeWith } from '../support/skip.ts';
+
+/** A folder into which the page is drawn at its moments, for somebody to look at. */
+const SCREENSHOTS = process.env.SCREENSHOTS;
+
+const WIDE = { width: 1280, height: 900 };
+const LOOKS = {
+  light: { colorScheme: 'light', viewport: WIDE },
+  dark: { colorScheme: 'dark', viewport: WIDE },
+  narrow: { colorScheme: 'light', viewport: { width: 360, height: 800 } },
+} as const satisfies Readonly<Record<string, BrowserContextOptions>>;
+
+const scenes: readonly [string, Partial<View>][] = Object.entries(SCENES);
+
+/** What has to be read at each moment. */
+const READ: Readonly<Record<keyof typeof SCENES, readonly string[]>> = {
+  nobody: ['and no drop among them', 'Others may not find this computer'],
+  devices: [
+    '493 027',
+    '~/Downloads',
+    'bob-desktop',
+    'NOT the “Ana’s laptop” you know',
+    'Blocked by you',
+  ],
+  transfers: [
+    '734.0 MB of 1.9 GB',
+    '96.4 MB/s',
+    '0:12 left',
+    '12 of 48 files',
+    'Sending 38 %, 0:12 left',
+    'Connection lost',
+    'Fetched 2 times.',
+    'Drop the same files on bob-desktop again',
+    'There is not enough room',
+    'The meeting is at three.',
+    'bob-desktop was refused',
+  ],
+  locked: ['Ten wrong codes'],
+  closed: ['the folder cannot be written to', 'drop ui --into FOLDER'],
+  accept: [
+    'Ana’s laptop wants to send you setup.exe and 2 more',
+    '3 files, 1.2 GB',
+    'It can do anything when it is opened: setup.exe.',
+  ],
+  stranger: ['bob-desktop wants to send you report.pdf', 'It has not proven who it is'],
+  code: ['Code shown on bob-desktop', 'That code did not match'],
+  pin: ['PIN of bob-desktop'],
+  doubt: ['What calls itself “Mallory”'],
+  fetch: ['Ana’s laptop wants to fetch map.pdf'],
+  call: ['Call back 192.168.1.90?'],
+  offer: ['What do you want from Studio Mac?', '31 files, 9.1 MB'],
+};
+
+describeWith([CHROMIUM], 'the page', () => {
+  let browser: Browser;
+
+  beforeAll(async () => {
+    browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox'] });
+  });
+
+  afterAll(async () => {
+    await browser.close();
+  });
+
+  test.each(['light', 'dark'] as const)(
+    'shows each moment, for everyone: %s',
+    async (look) => {
+      await using visit = await Visit.begin(
+        browser,
+        {},
+        { ...LOOKS[look], reducedMotion: 'reduce' },
+      );
+      const { page, server } = visit;
+      for (const [scene, view] of scenes) {
+        server.show(view);
+        for (const text of READ[scene as keyof typeof SCENES])
+          await page.getByText(text).first().waitFor();
+        const found = await violationsOf(page);
+        expect(found, `${scene}, ${look}`).toEqual([]);
+      }
+    },
+    90_000,
+  );
+
+  test('needs no scrolling to the side, however narrow the window and long the names', async () => {
+    await using visit = await Visit.begin(browser, {}, { viewport: { width: 320, height: 700 } });
+    const { page, server } = visit;
+    for (const [scene, view] of [...scenes, ['hostile', hostile('w'.repeat(300))] as const]) {
+      server.show(view);
+      await page.waitForTimeout(50);
+      const [content, window] = await widthsOf(page);
+      expect(content, scene).toBeLessThanOrEqual(window);
+    }
+  });
+
+  test('shows what others have written, and lets none of it do anything', async () => {
+    const markup = '<img src=x onerror="document.title=1"><b>bold</b>';
+    await using visit = await Visit.begin(browser, hostile(`${markup}\u202egnp.exe`));
+    const { page } = visit;
+    await page.getByRole('dialog').getByText(markup).first().waitFor();
+    expect(await page.locator('#content b, dialog b, img[src=x]').count()).toBe(0);
+    expect(await page.locator('body').innerText()).not.toContain('\u202e');
+    expect(await page.title()).toContain(markup);
+    await visit.mayAnswer();
+    await page.keyboard.press('Escape');
+    await page.getByRole('heading', { name: 'Known devices' }).click();
+    await page.getByRole('heading', { name: 'Arrived before' }).click();
+    expect(await page.locator('main a, .more a').count()).toBe(0);
+  });
+
+  test('takes the token out of the address, keeps it for this tab, and says when it is wrong', async () => {
+    await using visit = await Visit.begin(browser, SCENES.devices);
+    const { page, server } = visit;
+    expect(page.url()).toBe(server.address);
+    await page.reload();
+    await page.getByRole('heading', { name: 'bob-desktop' }).waitFor();
+
+    const stranger = await browser.newPage();
+    await stranger.goto(server.address);
+    await stranger.getByRole('alert').getByText('This page is not let in').waitFor();
+    expect(await stranger.getByText('bob-desktop').count()).toBe(0);
+    await stranger.close();
+  });
+
+  test('sends a message and answers a question with the keyboard alone', async () => {
+    await using visit = await Visit.begin(browser, SCENES.devices);
+    const { page, server } = visit;
+    await visit.tabTo('Send a message to bob-desktop');
+    await page.keyboard.press('Enter');
+    await page.keyboard.type('Lunch?');
+    await page.keyboard.press('Control+Enter');
+    await visit.heard('send', { to: ['bob'], text: 'Lunch?' });
+    await page.getByRole('dialog').waitFor({ state: 'detached' });
+    expect(await visit.focused()).toBe('Send a message to bob-desktop');
+
+    server.change({ questions: SCENES.accept.questions });
+    await page.getByRole('dialog').waitFor();
+    expect(await visit.focused()).toBe('Decline');
+    await visit.mayAnswer();
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Enter');
+    await visit.heard('answer', { question: 'q1', answer: true });
+    await page.getByRole('dialog').waitFor({ state: 'detached' });
+  });
+
+  test('takes no key for an answer that was pressed before the question could be read', async () => {
+    await using visit = await Visit.begin(browser, SCENES.devices);
+    const { page, server } = visit;
+    await page.getByLabel('Not in the list?').focus();
+    // Nobody types, so it comes at once.
+    server.change({ questions: SCENES.accept.questions });
+    await page.getByRole('dialog').waitFor();
+    for (const key of ['Enter', 'Escape', ' ', 'Enter']) await page.keyboard.press(key);
+    expect(await page.getByRole('dialog').isVisible()).toBe(true);
+    expect(visit.answers()).toEqual([]);
+    await visit.mayAnswer();
+    await page.keyboard.press('Escape');
+    await visit.heard('answer', { question: 'q1', answer: false });
+  });
+
+  test('lets who types finish, and loses nothing of it', async () => {
+    await using visit = await Visit.begin(browser, SCENES.devices);
+    const { page, server } = visit;
+    await page.getByRole('button', { name: 'Send a message to bob-desktop' }).click();
+    await page.keyboard.type('It is ');
+    server.change({ questions: SCENES.accept.questions });
+    for (const [n, letter] of [...'a long message'].entries()) {
+      await page.keyboard.type(letter);
+      server.change({ transfers: running(n) });
+    }
+    expect(await page.getByText('wants to send you').count()).toBe(0);
+    expect(await page.title()).toContain('(1) Ana’s laptop wants to send you');
+    await page.getByText('wants to send you').waitFor();
+    await visit.mayAnswer();
+    await page.keyboard.press('Escape');
+    await visit.heard('answer', { question: 'q1', answer: false });
+    await page.getByText('wants to send you').waitFor({ state: 'detached' });
+    await page.keyboard.type('.');
+    expect(await page.getByLabel('Message', { exact: true }).inputValue()).toBe(
+      'It is a long message.',
+    );
+  });
+
+  test('keeps the focus where it is while all around it changes, and passes it on when that is gone', async () => {
+    await using visit = await Visit.begin(browser, { ...SCENES.devices, transfers: running(0) });
+    const { page, server } = visit;
+    await page.getByRole('button', { name: 'Pause' }).focus();
+    for (let n = 1; n <= 5; n++) server.change({ transfers: running(n) });
+    await page.getByText('5.0 MB of').waitFor();
+    expect(await visit.focused()).toBe('Pause holiday.mp4');
+    const [first] = running(6);
+    server.change({ transfers: [{ ...first!, id: 'new', what: ['other'] }, first!] });
+    await page.getByText('other', { exact: true }).waitFor();
+    expect(await visit.focused()).toBe('Pause holiday.mp4');
+    server.change({ transfers: [{ ...first!, state: 'done', can: ['dismiss'] }] });
+    await soon(() => visit.focused()).toBe('Dismiss: holiday.mp4');
+    server.change({ transfers: [] });
+    await soon(() => visit.focused()).toBe('Devices nearby');
+  });
+
+  test('takes a code however it was copied, and says what is none', async () => {
+    await using visit = await Visit.begin(browser, SCENES.code);
+    const { page } = visit;
+    await visit.mayAnswer();
+    expect(await visit.focused()).toBe('Code');
+    await page.keyboard.insertText('12 34');
+    await page.keyboard.press('Enter');
+    await page.getByText('A code has six digits.').waitFor();
+    await page.keyboard.insertText(' -56 ');
+    await page.keyboard.press('Enter');
+    await visit.heard('answer', { question: 'q3', answer: '123456' });
+  });
+
+  test('fetches only what is chosen', async () => {
+    await using visit = await Visit.begin(browser, SCENES.offer);
+    const { page } = visit;
+    await page.getByRole('checkbox', { name: 'All of it' }).uncheck();
+    expect(
+      await page
+        .getByRole('button', { name: 'Get' })
+        .and(page.getByRole('dialog').getByRole('button'))
+        .last()
+        .isDisabled(),
+    ).toBe(true);
+    await page.getByRole('checkbox', { name: 'notes.txt' }).check();
+    await page.getByRole('button', { name: 'Get 1 part (10.0 kB)' }).click();
+    await visit.heard('answer', { question: 'q7', answer: ['notes.txt'] });
+  });
+
+  test('lends what is dropped on a device, and brings what is wanted of it', async () => {
+    await using visit = await Visit.begin(browser, SCENES.devices);
+    const { page, server } = visit;
+    await visit.drop('li.device[data-key=bob]', { 'a.txt': 'first file', 'b.txt': 'second' });
+    await visit.heard('send', { to: ['bob'], loan: 'loan-1' });
+    const [lent] = server.said.filter(({ name }) => name === 'lend');
+    expect(lent?.body).toMatchObject({
+      page: 'page-1',
+      ready: true,
+      entries: [
+        { path: 'a.txt', size: 10 },
+        { path: 'b.txt', size: 6 },
+      ],
+    });
+    const files = [
+      { file: 0, from: 6, bytes: 4 },
+      { file: 1, from: 0, bytes: 6 },
+    ];
+    server.tell({ event: 'want', loan: 'loan-1', batch: '7', files });
+    await soon(() => server.brought.get('loan-1/7')?.toString()).toBe('filesecond');
+
+    // Where nothing can be sent, and where there is no device at all, they wait for one.
+    await visit.drop('li.device[data-key=old-pc]', { 'c.txt': 'third' });
+    await page.getByText('c.txt (1 file, 5 B) – choose a device').waitFor();
+    await page
+      .getByRole('button', { name: 'Send here: c.txt (1 file, 5 B), to Ana’s laptop' })
+      .first()
+      .click();
+    await visit.heard('send', { to: ['ana'], loan: 'loan-2' });
+  });
+
+  test('sends to several that are marked, and to an address that is typed', async () => {
+    await using visit = await Visit.begin(browser, SCENES.devices);
+    const { page } = visit;
+    await page.getByRole('checkbox', { name: 'Mark bob-desktop' }).check();
+    await page.getByRole('checkbox', { name: 'Mark printer-room' }).check();
+    expect(await violationsOf(page)).toEqual([]);
+    const chosen = page.waitForEvent('filechooser');
+    await page.locator('#tray').getByRole('button', { name: 'Send files' }).click();
+    const file = { name: 'x.bin', mimeType: 'application/octet-stream', buffer: Buffer.from('x') };
+    await (await chosen).setFiles([file]);
+    await visit.heard('send', { to: ['bob', 'printer-room'], loan: 'loan-1' });
+    await page.locator('#tray').waitFor({ state: 'hidden' });
+
+    await page.getByLabel('Not in the list?').fill('10.0.0.7:5050');
+    await page.keyboard.press('Enter');
+    await page.getByRole('button', { name: 'Get what 10.0.0.7:5050 shares' }).click();
+    await visit.heard('get', { from: '10.0.0.7:5050' });
+  });
+
+  test('says what the server refuses', async () => {
+    await using visit = await Visit.begin(browser, SCENES.devices);
+    const { page, server } = visit;
+    const body = JSON.stringify({ code: 'not-found', message: 'It is gone.', hint: 'Look again.' });
+    server.answers.set('get', { status: 404, type: 'application/json', body });
+    visit.expectedErrors.push(/404/);
+    await page.getByRole('button', { name: 'Get what Studio Mac shares' }).click();
+    await page.locator('#troubles').getByText('It is gone. Look again.').waitFor();
+    await page.getByRole('button', { name: 'Dismiss: It is gone.' }).click();
+    await page.locator('#troubles').waitFor({ state: 'hidden' });
+  });
+
+  test('finds its way back to the server, and says when there is none', async () => {
+    await using visit = await Visit.begin(browser, SCENES.devices);
+    const { page, server } = visit;
+    visit.expectedErrors.push(/ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED|ERR_EMPTY_RESPONSE/);
+    await page.getByLabel('Not in the list?').fill('half an addr');
+    server.cut();
+    await page.getByText('Connecting again…').waitFor();
+    await visit.connected();
+    await visit.drop('li.device[data-key=bob]', { 'a.txt': 'a' });
+    await visit.heard('send', { to: ['bob'], loan: 'loan-1' });
+    // It is the same page as before, as far as the server is concerned.
+    expect(server.said.find(({ name }) => name === 'lend')?.body).toMatchObject({ page: 'page-1' });
+
+    await server.stop();
+    await page.getByRole('alert').getByText('drop has ended').waitFor();
+    await page.getByRole('alert').getByText('Start it again: drop ui').waitFor();
+    await server.start();
+    await page.getByRole('alert').waitFor({ state: 'hidden' });
+    expect(await page.getByLabel('Not in the list?').inputValue()).toBe('half an addr');
+  });
+
+  test('warns who leaves while files of this page are on their way, and nobody else', async () => {
+    await using visit = await Visit.begin(browser, { ...SCENES.devices, transfers: running(1) });
+    const { page, server } = visit;
+    // A browser asks only for pages that were used.
+    await page.getByLabel('Not in the list?').click();
+    const warnings: string[] = [];
+    page.on('dialog', (dialog) => {
+      warnings.push(dialog.type());
+      void dialog.dismiss();
+    });
+    server.change({ transfers: running(2).map((one) => ({ ...one, page: 'page-1' })) });
+    await page.getByText('2.0 MB of').waitFor();
+    await page.close({ runBeforeUnload: true });
+    await soon(() => warnings).toEqual(['beforeunload']);
+    server.change({ transfers: running(3).map((one) => ({ ...one, page: 'another' })) });
+    await page.getByText('3.0 MB of').waitFor();
+    const closed = page.waitForEvent('close');
+    await page.close({ runBeforeUnload: true });
+    await closed;
+    expect(warnings).toEqual(['beforeunload']);
+  });
+
+  test('changes what is known only as it is told, and forgets nobody by accident', async () => {
+    await using visit = await Visit.begin(browser, SCENES.devices);
+    const { page, server } = visit;
+    const id = SCENES.devices.known?.[0]?.id;
+    await page.getByRole('heading', { name: 'Known devices' }).click();
+    await page.getByLabel('What Ana’s laptop may do').selectOption('Accept without asking');
+    await visit.heard('trust', { id, trust: 'auto' });
+    await page.getByRole('button', { name: 'Rename Ana’s laptop' }).click();
+    await page.keyboard.type('Ana');
+    await page.keyboard.press('Enter');
+    await visit.heard('rename', { id, name: 'Ana' });
+    expect(await violationsOf(page)).toEqual([]);
+    await page.getByRole('button', { name: 'Forget Ana’s laptop' }).click();
+    expect(await violationsOf(page)).toEqual([]);
+    await page.keyboard.press('Enter');
+    expect(server.said.filter(({ name }) => name === 'forget')).toEqual([]);
+    await page.getByRole('button', { name: 'Forget Ana’s laptop' }).click();
+    await page.getByRole('button', { name: 'Forget', exact: true }).click();
+    await visit.heard('forget', { id });
+  });
+
+  test('tells what doctor has found', async () => {
+    await using visit = await Visit.begin(browser, SCENES.devices);
+    const { page, server } = visit;
+    const checks = [
+      { name: 'network', ok: true, level: 'ok', message: 'There is a network.' },
+      {
+        name: 'firewall',
+        ok: false,
+        level: 'failed',
+        message: 'A firewall is shut.',
+        fix: 'sudo ufw allow 4040',
+      },
+    ];
+    server.answers.set('doctor', { status: 200, body: JSON.stringify({ checks }) });
+    await page.getByRole('heading', { name: 'Is all well here?' }).click();
+    await page.getByRole('button', { name: 'Check now' }).click();
+    await page.getByText('1 thing wrong.').waitFor();
+    await page.getByText('Wrong: A firewall is shut.').waitFor();
+    await page.getByText('sudo ufw allow 4040').waitFor();
+    expect(await violationsOf(page)).toEqual([]);
+  });
+
+  if (SCREENSHOTS !== undefined)
+    test.each(Object.entries(LOOKS))(
+      'is drawn: %s',
+      async (name, look) => {
+        mkdirSync(SCREENSHOTS, { recursive: true });
+        await using visit = await Visit.begin(browser, {}, look);
+        const { page, server } = visit;
+        for (const [scene, view] of scenes) {
+          server.show(view);
+          await page.waitForTimeout(900);
+          const isAsked = view.questions?.some(({ kind }) => kind !== 'unlock') === true;
+          const path = join(SCREENSHOTS, `${scene}-${name}.png`);
+          await page.screenshot({ path, fullPage: !isAsked });
+        }
+        const draw = (moment: string): Promise<Buffer> =>
+          page.screenshot({ path: join(SCREENSHOTS, `${moment}-${name}.png`) });
+        server.show(SCENES.devices);
+        for (const mark of ['Ana’s laptop', 'bob-desktop'])
+          await page
+            .getByRole('checkbox', { name: `Mark ${mark}` })
+            .first()
+            .check();
+        await draw('marked');
+        await page.locator('#tray').getByRole('button', { name: 'Send a message' }).click();
+        await page.keyboard.type('Lunch at one?');
+        await draw('message');
+        await page.keyboard.press('Escape');
+        await page.locator('#tray').getByRole('button', { name: 'Clear' }).click();
+        await visit.drop('main', { 'report.pdf': 'x'.repeat(210_000), 'plan.pdf': '' });
+        await draw('ready');
+        for (const folded of await page.locator('summary').all()) await folded.click();
+        await page.getByRole('heading', { name: 'Known devices' }).scrollIntoViewIfNeeded();
+        await draw('folded');
+        await server.stop();
+        visit.expectedErrors.push(/./);
+        await page.getByRole('alert').waitFor();
+        await draw('gone');
+      },
+      90_000,
+    );
+});
+
+/** A page that somebody has open, and its server. Whatever went wrong in it is told at the end. */
+class Visit implements AsyncDisposable {
+  readonly page: Page;
+  readonly server: PageServer;
+  readonly expectedErrors: RegExp[] = [];
+  readonly #wrong: string[] = [];
+
+  private constructor(page: Page, server: PageServer) {
+    this.page = page;
+    this.server = server;
+    page.on('console', (said) => {
+      if (said.type() === 'error' || said.type() === 'warning') this.#wrong.push(said.text());
+    });
+    page.on('pageerror', (error) => this.#wrong.push(String(error)));
+    page.on('request', (request) => {
+      if (!request.url().startsWith(server.address)) this.#wrong.push(`asked ${request.url()}`);
+    });
+  }
+
+  static async begin(
+    browser: Browser,
+    view: Partial<View>,
+    options: BrowserContextOptions = {},
+  ): Promise<Visit> {
+    const server = await PageServer.open(view);
+    const visit = new Visit(await (await browser.newContext(options)).newPage(), server);
+    await visit.page.goto(server.link);
+    await visit.connected();
+    return visit;
+  }
+
+  async connected(): Promise<void> {
+    await this.page.locator('#status[data-link=open]').waitFor();
+  }
+
+  /** A question takes an answer when it has stood there for a moment. */
+  async mayAnswer(): Promise<void> {
+    await this.page.locator('dialog.question .main:enabled').waitFor();
+  }
+
+  /** What a screen reader would call the element that has the focus. */
+  async focused(): Promise<string> {
+    return await this.page.evaluate<string>(
+      '(({ ariaLabel, labels, textContent }) => ariaLabel ?? labels?.[0]?.textContent ?? textContent)(document.activeElement)',
+    );
+  }
+
+  async tabTo(name: string): Promise<void> {
+    for (let n = 0; n < 60; n++) {
+      await this.page.keyboard.press('Tab');
+      if ((await this.focused()) === name) return;
+    }
+    throw new Error(`the Tab key does not lead to "${name}"`);
+  }
+
+  /** Drops files, given by their contents, as a hand does. */
+  async drop(selector: string, files: Readonly<Record<string, string>>): Promise<void> {
+    const dataTransfer = await this.page.evaluateHandle(
+      `(() => {
+        const dropped = new DataTransfer();
+        for (const [name, content] of Object.entries(${JSON.stringify(files)}))
+          dropped.items.add(new File([content], name));
+        return dropped;
+      })()`,
+    );
+    await this.page.dispatchEvent(selector, 'dragover', { dataTransfer });
+    await this.page.dispatchEvent(selector, 'drop', { dataTransfer });
+  }
+
+  async heard(name: string, body: object): Promise<void> {
+    await soon(() => this.server.said).toContainEqual({ name, body });
+  }
+
+  answers(): unknown[] {
+    return this.server.said.filter(({ name }) => name === 'answer');
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.page.context().close();
+    await this.server[Symbol.asyncDispose]();
+    const isExpected = (text: string): boolean => this.expectedErrors.some((one) => one.test(text));
+    expect(this.#wrong.filter((text) => !isExpected(text))).toEqual([]);
+  }
+}
+
+/** Waits longer than a busy computer takes for it. */
+function soon<Value>(look: () => Value | Promise<Value>) {
+  return expect.poll(look, { timeout: 10_000, interval: 20 });
+}
+
+async function violationsOf(page: Page): Promise<string[]> {
+  await page.evaluate(axe.source);
+  return await page.evaluate<string[]>(
+    `axe.run().then(({ violations }) =>
+      violations.flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => id + ': ' + html + failureSummary)))`,
+  );
+}
+
+/** How wide the content is, and the window. */
+async function widthsOf(page: Page): Promise<[number, number]> {
+  return await page.evaluate<[number, number]>(
+    `[Math.max(document.documentElement.scrollWidth, ...[...document.querySelectorAll('dialog')].map(({ scrollWidth, clientWidth }) => innerWidth + scrollWidth - clientWidth)), innerWidth]`,
+  );
+}
+
+/** A transfer that has come so many megabytes far. */
+function running(megabytes: number): View['transfers'] {
+  return [{ ...SENDING, what: ['holiday.mp4'], bytes: megabytes * 1_000_000 }];
+}
+
+/** Everything that can come from others, with the same text in it. */
+function hostile(text: string): Partial<View> {
+  const device = { name: text, id: '3f9a22c1' };
+  const said = { message: text, hint: text };
+  const { questions } = SCENES.accept;
+  return {
+    nearby: SCENES.devices.nearby?.map((one) => ({ ...one, name: text })) ?? [],
+    transfers: [
+      {
+        ...SENDING,
+        device,
+        what: [text, text],
+        file: text,
+        failure: { code: 'disk', ...said, path: text },
+      },
+    ],
+    messages: [{ id: 'm', from: device, text, at: 0 }],
+    known: [{ name: text, id: '3f9a22c1', trust: 'ask' }],
+    history: [
+      {
+        at: '2026-11-28T17:20:00.000Z',
+        ok: true,
+        from: text,
+        files: 1,
+        bytes: 1,
+        roots: [text],
+        into: text,
+      },
+    ],
+    troubles: [{ id: 'x', ...said }],
+    questions: questions.map((one) => ({
+      ...one,
+      device,
+      offer: { ...one.offer, roots: [text, text] },
+      risks: [{ risk: 'runs', entries: 1, example: text }],
+    })),
+  };
+}

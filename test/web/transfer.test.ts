@@ -1,0 +1,119 @@
+import { describe, expect, test } from 'vitest';
+import { DropError, type PeerId, type TransferEvent } from '../../src/index.ts';
+import { saidOf, TransferPicture } from '../../src/web/transfer.ts';
+
+const OF = { transfer: 'a'.repeat(32), peer: { name: 'Bob', id: 'b'.repeat(64) as PeerId } };
+const SUMMARY = {
+  ...OF,
+  ...({ event: 'summary' } as const),
+  ...{ files: 1, bytes: 10, sent: 10, resumed: 0, skipped: 0, failed: 0, ms: 5 },
+};
+
+function picture({ ours = true, direction = 'out' as 'in' | 'out' } = {}): TransferPicture {
+  const device = { name: 'Bob', id: 'bbbbbbbb' };
+  const clean = (text: string): string => text.replaceAll('\x1b', '?');
+  return new TransferPicture({ id: '1', direction, device, what: ['a'], ours, clean });
+}
+
+const progress = (bytes: number, rate: number, total: number | null = 100): TransferEvent => ({
+  ...OF,
+  ...{ event: 'progress', file: 'a\x1b', bytes, total, files: 0, ofFiles: 1, rate },
+});
+
+describe('the picture of a transfer', () => {
+  test('shows how far it is, and how long it will take, where that can be told', () => {
+    const one = picture();
+    one.hear({ ...OF, event: 'accepted' });
+    one.hear(progress(40, 30));
+    expect(one.now).toMatchObject({ state: 'running', bytes: 40, left: 2000, file: 'a?' });
+    one.hear(progress(40, 0));
+    expect(one.now.left).toBeNull();
+    one.hear(progress(40, 30, null));
+    expect(one.now.left).toBeNull();
+    one.hear({ ...OF, event: 'reconnecting', reason: 'disconnected' });
+    expect(one.now).toMatchObject({ state: 'lost', rate: 0, bytes: 40 });
+    one.hear({ ...OF, event: 'resuming', bytes: 30, total: 100 });
+    expect(one.now).toMatchObject({ state: 'running', resumed: 30 });
+  });
+
+  test('stays paused whatever happens meanwhile, until it is over', () => {
+    const one = picture();
+    one.hear(progress(1, 1));
+    expect(one.now.can).toEqual(['pause', 'cancel']);
+    one.pause();
+    one.hear(progress(2, 1));
+    expect(one.now).toMatchObject({ state: 'paused', bytes: 2, can: ['resume', 'cancel'] });
+    one.hear({ ...SUMMARY, ok: true });
+    expect(one.now).toMatchObject({ state: 'done', can: ['dismiss'] });
+  });
+
+  test.each([
+    [undefined, 'done'],
+    ['disconnected', 'interrupted'],
+    ['cancelled', 'cancelled'],
+    ['corrupt', 'failed'],
+  ] as const)('is over as its summary says: %s is %s', (code, state) => {
+    const one = picture({ direction: 'in' });
+    one.hear(progress(1, 1));
+    one.hear({ ...SUMMARY, ok: code === undefined, ...(code ? { code } : {}) });
+    expect(one.now.state).toBe(state);
+    // What is over stays as it is.
+    one.hear(progress(50, 1));
+    one.end(new DropError('internal'));
+    one.waits();
+    expect(one.now.state).toBe(state);
+    expect(one.now.can.includes('open')).toBe(state === 'done');
+  });
+
+  test.each([
+    ['declined', 'declined'],
+    ['no-answer', 'declined'],
+    ['disconnected', 'interrupted'],
+    ['unreachable', 'failed'],
+  ] as const)('that never began ends as %s: %s', (code, state) => {
+    const one = picture();
+    one.end(new DropError(code));
+    expect(one.now).toMatchObject({ state, failure: { code } });
+  });
+
+  test('of others can be ended, and not be let rest', () => {
+    const one = picture({ ours: false, direction: 'in' });
+    one.hear(progress(1, 1));
+    expect(one.now.can).toEqual(['cancel']);
+  });
+
+  test('shows the first failure, and counts those of files', () => {
+    const one = picture();
+    const failure = (path: string): TransferEvent => ({
+      ...OF,
+      ...{ event: 'error', code: 'changed', message: 'It has changed.', path },
+    });
+    one.hear(failure('x\x1b'));
+    one.hear(failure('y'));
+    expect(one.now).toMatchObject({ failed: 2, failure: { code: 'changed', path: 'x?' } });
+  });
+
+  test('says of what the browser cannot read that it has to be chosen again', () => {
+    const failure: TransferEvent = {
+      ...OF,
+      ...{ event: 'error', code: 'unreadable', message: 'It cannot be read.', path: 'a' },
+    };
+    const [sent, fetched] = [picture(), picture({ direction: 'in' })];
+    for (const one of [sent, fetched]) one.hear(failure);
+    expect(sent.now.failure?.hint).toContain('Choose it again');
+    expect(fetched.now.failure?.hint).toBeUndefined();
+  });
+
+  test.each([
+    ['disk-full', 'Make room and try again.'],
+    ['peer-full', 'Make room there and try again.'],
+    ['disconnected', undefined],
+    ['peer-disk', new DropError('peer-disk').hint],
+  ] as const)('says what to do about %s where nobody types commands', (code, hint) => {
+    const one = picture({ direction: 'in' });
+    one.end(new DropError(code));
+    expect(one.now.failure).toMatchObject({ code, hint });
+    expect(saidOf(new DropError(code)).hint).toBe(hint);
+    expect(saidOf(new DropError(code, { hint: 'Another one.' })).hint).toBe('Another one.');
+  });
+});

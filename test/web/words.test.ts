@@ -1,0 +1,92 @@
+import { describe, expect, test } from 'vitest';
+import type { Transfer, View } from '../../src/web/model.ts';
+import { clean } from '../../src/web/page/clean.ts';
+import {
+  adviceOf,
+  figuresOf,
+  NOTHING,
+  newsBetween,
+  progressOf,
+  stateOf,
+  windowTitle,
+} from '../../src/web/page/words.ts';
+import { SCENES, SENDING } from '../support/page-server.ts';
+
+const of = (changes: Partial<Transfer>): Transfer => ({ ...SENDING, ...changes });
+
+test.each([
+  ['report.pdf', 'report.pdf'],
+  ['two\nlines\tand a tab', 'two\nlines\tand a tab'],
+  ['gpj\u202egnp.exe', 'gpj\ufffdgnp.exe'],
+  ['a\u2066b\u200bc\u0007d\u009be', 'a\ufffdb\ufffdc\ufffdd\ufffde'],
+  // What joins the parts of one sign is part of what it means.
+  ['\u{1f469}\u200d\u{1f680}', '\u{1f469}\u200d\u{1f680}'],
+])('%j is shown as %j', (text, shown) => {
+  expect(clean(text)).toBe(shown);
+});
+
+describe('a transfer', () => {
+  test.each([
+    [{ state: 'calling' }, 'Calling Ana’s laptop…'],
+    [{ state: 'waiting' }, 'Waiting for Ana’s laptop to accept…'],
+    [{ state: 'running', direction: 'in' }, 'Receiving'],
+    [{ state: 'done' }, 'Sent'],
+    [{ state: 'done', failed: 2 }, 'Done, but 2 files failed'],
+    [{ state: 'declined' }, 'Ana’s laptop declined'],
+  ] as const)('that is %j is said to be "%s"', (changes, said) => {
+    expect(stateOf(of(changes))).toBe(said);
+  });
+
+  test('tells how far it has come, as far as anybody knows', () => {
+    expect(figuresOf(SENDING)).toEqual([
+      '734.0 MB of 1.9 GB',
+      '96.4 MB/s',
+      '0:12 left',
+      '12 of 48 files',
+    ]);
+    expect(figuresOf(of({ total: null, left: null, ofFiles: null }))).toEqual([
+      '734.0 MB',
+      '96.4 MB/s',
+    ]);
+    expect(figuresOf(of({ state: 'failed', bytes: 0, ofFiles: 1 }))).toEqual([]);
+    expect(progressOf(SENDING)).toBe('Sending 38 %, 0:12 left');
+    expect(progressOf(of({ bytes: 1_899_999_999, left: null }))).toBe('Sending 99 %');
+  });
+
+  test('that was interrupted says what goes on with it', () => {
+    expect(adviceOf(of({ state: 'interrupted' }))).toMatch(/^Drop the same files on Ana’s laptop/);
+    expect(adviceOf(of({ state: 'interrupted', direction: 'in' }))).toMatch(/^What came is kept/);
+    expect(adviceOf(SENDING)).toBe('');
+  });
+});
+
+describe('what is said where nobody looks', () => {
+  const calm: View = { ...NOTHING, device: { ...SCENES.locked.device, locked: false } };
+
+  test('the name of the window tells what is asked first, then how far all has come', () => {
+    const transfers = [SENDING, of({ id: 'u', bytes: 0, total: 100_000_000 })];
+    const { questions } = SCENES.stranger;
+    expect(windowTitle(calm)).toBe('drop – mint-box');
+    expect(windowTitle({ ...calm, transfers })).toBe('36 % – drop');
+    expect(windowTitle({ ...calm, transfers, questions })).toBe(
+      '(1) bob-desktop wants to send you report.pdf – drop',
+    );
+    // Strangers who guess codes do not get a word there.
+    expect(windowTitle({ ...calm, questions: SCENES.locked.questions })).toBe('drop – mint-box');
+  });
+
+  test('only what is new is read aloud', () => {
+    const nearby = SCENES.devices.nearby?.slice(0, 2) ?? [];
+    const { messages } = SCENES.transfers;
+    const busy = { ...calm, nearby, messages, transfers: [SENDING] };
+    expect(newsBetween(calm, busy)).toEqual([
+      'Ana’s laptop and bob-desktop can be reached.',
+      'holiday.mp4 and 2 more, to Ana’s laptop: Sending.',
+      'Message from Ana’s laptop.',
+    ]);
+    expect(newsBetween(busy, { ...busy, transfers: [of({ bytes: 999_000_000 })] })).toEqual([]);
+    expect(newsBetween(busy, { ...busy, nearby: nearby.slice(1) })).toEqual([
+      'Ana’s laptop is not there any more.',
+    ]);
+  });
+});
