@@ -1,6 +1,5 @@
 import { cpSync, lstatSync, readdirSync } from 'node:fs';
 import { mkdir, symlink, utimes, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { type Drop, drop } from '../support/bin.ts';
 import { content } from '../support/content.ts';
@@ -14,6 +13,7 @@ import {
   watched,
 } from '../support/crash.ts';
 import { Home, TempFolder } from '../support/home.ts';
+import { freePort } from '../support/ports.ts';
 import { treeDifferences } from '../support/tree.ts';
 
 /** Files and links by their paths, and folders, whose paths end with a slash. */
@@ -427,19 +427,4 @@ function says(process: Drop, name: 'ready' | 'summary'): Promise<boolean> {
     () => true,
     () => false,
   );
-}
-
-/** A port for us alone: neither one that `drop` takes by itself nor one that a client gets. */
-async function freePort(): Promise<number> {
-  for (;;) {
-    const port = 10_000 + Math.floor(10_000 * Math.random());
-    const server = createServer();
-    const taken = await new Promise((resolve) => {
-      server.once('error', resolve);
-      server.listen(port, '127.0.0.1', () => resolve(undefined));
-    });
-    if (taken !== undefined) continue;
-    await new Promise((resolve) => server.close(resolve));
-    return port;
-  }
 }

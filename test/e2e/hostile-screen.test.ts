@@ -1,7 +1,6 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { readdirSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
@@ -11,6 +10,7 @@ import { concat, utf8 } from '../../src/protocol/bytes.ts';
 import { forgedGoodbye, inventedPeer } from '../net/hostile.ts';
 import { drop, dropOnScreen } from '../support/bin.ts';
 import { Home } from '../support/home.ts';
+import { freePort } from '../support/ports.ts';
 import { file, KIND, Rogue, type Talk } from '../support/rogue-peer.ts';
 import type { Screen } from '../support/screen.ts';
 
@@ -218,12 +218,4 @@ class Mouth implements AsyncDisposable {
     await this.#saying;
     this.#socket.close();
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0);
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  return port;
 }

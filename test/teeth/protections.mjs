@@ -2074,7 +2074,7 @@ const ARRIVING = [
     file: 'src/protocol/device-folder.ts',
     from: "safeName(name.replaceAll('/', '_'), {",
     to: 'safeName(name, {',
-    test: deviceFolder('a folder is one safe name'),
+    test: deviceFolder('a known device called "../../x" has the folder'),
   },
   {
     name: 'a name of nobody’s is no folder of a known device',
