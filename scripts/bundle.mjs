@@ -12,6 +12,12 @@ const dist = join(project, 'dist');
 const APART =
   /src[\\/](?:cli[\\/](?:arguments|format|complete|shells|devices|rows|picker|face-terminal|peers|history|send-several|everyone)|doctor[\\/](?!doctor|check|limit)|web[\\/]|net[\\/](?:mdns|voices|guard)|protocol[\\/](?:cpace|knock))/;
 
+/** The pages, by their rooms and first files. */
+const PAGES = [
+  ['window', 'app'],
+  ['guests', 'upload'],
+];
+
 const modules = [
   // CommonJS, as Node 20 takes a tenth longer to start with modules.
   ...(await bundle('src/cli/main.ts', 'command', {
@@ -62,8 +68,8 @@ async function bundle(input, name, { format, extension, exports }) {
 async function writePages() {
   const [source, dir] = [join(project, 'src/web/page'), join(dist, 'page')];
   rmSync(dir, { recursive: true, force: true });
-  for (const name of ['app', 'upload']) {
-    const input = join(source, `${name}.ts`);
+  for (const [room, name] of PAGES) {
+    const input = join(source, room, `${name}.ts`);
     const built = await rolldown({ cwd: project, input, platform: 'browser' });
     await built.write({
       dir,
@@ -75,7 +81,7 @@ async function writePages() {
     await built.close();
   }
   for (const name of ['index.html', 'style.css', 'icon.svg'])
-    copyFileSync(join(source, name), join(dir, name));
+    copyFileSync(join(source, 'window', name), join(dir, name));
 }
 
 /** What the licences of the packages want to be told of them wherever their code is. */

@@ -7,7 +7,9 @@ import { expect, test } from 'vitest';
  * import the leaves, and what lies in the same part.
  */
 const PARTS: Readonly<Record<string, readonly string[]>> = {
-  cli: ['index', 'web'],
+  cli: ['index', 'window', 'guests'],
+  window: ['web', 'index', 'model'],
+  guests: ['web', 'index', 'model'],
   web: ['index', 'model'],
   page: ['model'],
   model: [],
@@ -120,9 +122,13 @@ test('the rules of this file recognise what they forbid', () => {
   expect(partOf('protocol/frame.ts')).toBe('protocol');
   expect(partOf('events.ts')).toBe('leaf');
   expect(partOf('send.ts')).toBe('root');
-  expect(partOf('web/page/app.ts')).toBe('page');
-  expect(isAbove('web/page/app.ts', '../door.ts')).toBe(true);
-  expect(isAbove('web/page/app.ts', '../model.ts')).toBe(false);
+  expect(partOf('web/page/window/app.ts')).toBe('page');
+  expect(isAbove('web/page/window/app.ts', '../../door.ts')).toBe(true);
+  expect(isAbove('web/page/window/app.ts', '../../window/desk.ts')).toBe(true);
+  expect(isAbove('web/page/window/app.ts', '../../window/model.ts')).toBe(false);
+  expect(isAbove('web/window/ui.ts', '../door.ts')).toBe(false);
+  expect(isAbove('web/door.ts', './window/ui.ts')).toBe(true);
+  expect(isAbove('web/window/ui.ts', '../guests/link.ts')).toBe(true);
 });
 
 /** `any` where a type stands. */
@@ -147,8 +153,9 @@ function relativeImports(text: string): string[] {
 function partOf(path: string): string {
   if (LEAVES.includes(path)) return 'leaf';
   if (path === 'index.ts') return 'index';
-  if (/^web\/(?:guest-)?model\.ts$/.test(path)) return 'model';
-  if (path.startsWith('web/page/')) return 'page';
+  if (/^web\/(?:loans|\w+\/model)\.ts$/.test(path)) return 'model';
+  const [, room] = /^web\/(page|window|guests)\//.exec(path) ?? [];
+  if (room !== undefined) return room;
   return path.includes('/') ? path.slice(0, path.indexOf('/')) : 'root';
 }
 

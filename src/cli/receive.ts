@@ -57,7 +57,7 @@ export async function receive(order: ReceiveOrder, context: Context): Promise<nu
 /** The page where browsers upload. */
 function webSideOf({ json }: ReceiveOrder, hatch: Hatch, context: Context): WebSide {
   return new WebSide(context, json, async (basics) => {
-    const { openTaking } = await import('../web/taking.ts');
+    const { openTaking } = await import('../web/guests/taking.ts');
     return openTaking({ ...basics, hatch });
   });
 }

@@ -47,7 +47,7 @@ function webSideOf(
   context: Context,
 ): WebSide {
   return new WebSide(context, json, async (basics) => {
-    const { openHanding } = await import('../web/handing.ts');
+    const { openHanding } = await import('../web/guests/handing.ts');
     const shelf = await context.library.openShelf(paths, { exclude });
     return openHanding({ ...basics, shelf, pace, tell: (event) => context.face.show(event) });
   });

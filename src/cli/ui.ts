@@ -13,7 +13,7 @@ export async function ui(order: UiOrder, context: Context): Promise<number> {
   let link = '';
   let showing: Promise<void> = Promise.resolve();
   ensureReader(order, context, order.open);
-  const { runUi } = await import('../web/ui.ts');
+  const { runUi } = await import('../web/window/ui.ts');
   try {
     await runUi({
       ...common,
@@ -38,7 +38,7 @@ export async function ui(order: UiOrder, context: Context): Promise<number> {
 /** Opens a browser, or has the person do so; and clears away what was needed for it. */
 async function show(url: string, order: UiOrder, context: Context): Promise<void> {
   const { face, common } = context;
-  const { openLink } = await import('../web/ui.ts');
+  const { openLink } = await import('../web/window/ui.ts');
   const { opened, forget } = order.open ? await openLink(url) : NOT_OPENED;
   try {
     ensureReader(order, context, opened);

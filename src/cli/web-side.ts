@@ -1,5 +1,5 @@
 import type { ReachableEvent, ReceiveEvent, ShareEvent } from '../index.ts';
-import type { WebLink, WebLinkOptions } from '../web/link.ts';
+import type { WebLink, WebLinkOptions } from '../web/guests/link.ts';
 import type { Context } from './context.ts';
 import { UsageError } from './orders.ts';
 import { failureOf } from './outcome.ts';
@@ -59,7 +59,7 @@ export class WebSide {
     const [web] = this.#link?.at(event.addresses) ?? [];
     if (web !== undefined && web !== this.#shown) {
       this.#shown = web;
-      const { qrLines } = await import('../web/qr.ts');
+      const { qrLines } = await import('../web/guests/qr.ts');
       // It is high: below it, link and PIN stay in sight.
       face.picture((room) => qrLines(web, room));
     }

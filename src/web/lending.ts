@@ -10,10 +10,7 @@ import {
   MAX_NAME,
   MAX_PATH,
 } from '../limits.ts';
-import type { PageEvent } from './model.ts';
-
-/** What is asked of a page. */
-export type Wish = Extract<PageEvent, { readonly event: 'want' | 'unwanted' }>;
+import type { Wish } from './loans.ts';
 
 /** Time as a parameter, so that what waits can be tested without waiting. Milliseconds. */
 export interface Clock {

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { request } from 'node:http';
-import type { GuestEvent, Upload } from '../../src/web/guest-model.ts';
+import type { GuestEvent, Upload } from '../../src/web/guests/model.ts';
 import { type Dropped, Lender } from '../../src/web/page/lending.ts';
 import { Changes } from './process.ts';
 

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Commands, PageEvent, Question, View } from '../../src/web/model.ts';
+import type { Commands, PageEvent, Question, View } from '../../src/web/window/model.ts';
 
 /** Files that a page has, by their paths. */
 export type PageFiles = Readonly<Record<string, Uint8Array>>;

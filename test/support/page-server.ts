@@ -8,8 +8,8 @@ import {
   openDoor,
   readJson,
 } from '../../src/web/door.ts';
-import type { PageEvent, View } from '../../src/web/model.ts';
-import { NOTHING } from '../../src/web/page/words.ts';
+import { NOTHING } from '../../src/web/page/window/words.ts';
+import type { PageEvent, View } from '../../src/web/window/model.ts';
 
 /** A command that the page has sent. */
 export interface Said {

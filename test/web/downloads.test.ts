@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { DownloadedEvent } from '../../src/events.ts';
 import { MAX_DOWNLOADS, MAX_DOWNLOADS_EACH, MAX_DOWNLOADS_TOLD } from '../../src/limits.ts';
-import { Downloads } from '../../src/web/downloads.ts';
+import { Downloads } from '../../src/web/guests/downloads.ts';
 
 const PAUSE = 30_000;
 

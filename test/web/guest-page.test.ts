@@ -7,8 +7,8 @@ import {
   type Summary,
 } from '../../src/index.ts';
 import { GUEST_LOAN_LIMIT, VISITOR_IDLE } from '../../src/limits.ts';
-import type { GuestEvent } from '../../src/web/guest-model.ts';
-import { GuestPage } from '../../src/web/guest-page.ts';
+import { GuestPage } from '../../src/web/guests/guest-page.ts';
+import type { GuestEvent } from '../../src/web/guests/model.ts';
 import { Room } from '../../src/web/lending.ts';
 
 beforeEach(() => {

@@ -3,7 +3,8 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { DropError, type LentEntry, type LentFile } from '../../src/index.ts';
 import { MAX_LENT, MAX_LENT_AHEAD, MAX_LENT_PART, MAX_LOANS } from '../../src/limits.ts';
-import { Lending, type Wish } from '../../src/web/lending.ts';
+import { Lending } from '../../src/web/lending.ts';
+import type { Wish } from '../../src/web/loans.ts';
 import {
   type Dropped,
   droppedOf,

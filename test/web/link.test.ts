@@ -7,7 +7,7 @@ import {
   MAX_WRONG_LINKS,
   MAX_WRONG_PAGE_PINS,
 } from '../../src/limits.ts';
-import { isLiteral } from '../../src/web/link.ts';
+import { isLiteral } from '../../src/web/guests/link.ts';
 import { ask, connectionOf, linkFor } from './support.ts';
 
 const PIN = 'Tulip-4711';

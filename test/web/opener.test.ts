@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { opener } from '../../src/web/opener.ts';
+import { opener } from '../../src/web/window/opener.ts';
 
 test.each([
   ['darwin', {}, ['/usr/bin/open']],

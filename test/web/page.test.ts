@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import axe from 'axe-core';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { View } from '../../src/web/model.ts';
+import type { View } from '../../src/web/window/model.ts';
 import { PageServer, SCENES, SENDING } from '../support/page-server.ts';
 import { CHROMIUM, describeWith } from '../support/skip.ts';
 

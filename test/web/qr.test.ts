@@ -1,7 +1,7 @@
 import { stripVTControlCharacters } from 'node:util';
 import { encode } from 'uqr';
 import { describe, expect, test } from 'vitest';
-import { qrLines } from '../../src/web/qr.ts';
+import { qrLines } from '../../src/web/guests/qr.ts';
 
 const LINK = `http://192.168.100.200:23777/${'x'.repeat(22)}/`;
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { lastModified, rangeOf } from '../../src/web/ranges.ts';
+import { lastModified, rangeOf } from '../../src/web/guests/ranges.ts';
 
 const HOUR = 3_600_000;
 const validators = { etag: '"a.b"', mtime: Date.now() - HOUR };

@@ -4,8 +4,8 @@ import { connect, type Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
 import type { DownloadedEvent } from '../../src/events.ts';
 import { openShelf } from '../../src/shelf.ts';
-import { type HandingOptions, openHanding } from '../../src/web/handing.ts';
-import { openWebLink, type WebLink, type WebLinkOptions } from '../../src/web/link.ts';
+import { type HandingOptions, openHanding } from '../../src/web/guests/handing.ts';
+import { openWebLink, type WebLink, type WebLinkOptions } from '../../src/web/guests/link.ts';
 
 /** What came back. */
 export interface Heard {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { GUEST_STYLE } from '../../src/web/guest-style.ts';
-import { TAKING_STYLE, takingPage } from '../../src/web/taking-page.ts';
+import { GUEST_STYLE } from '../../src/web/guests/style.ts';
+import { TAKING_STYLE, takingPage } from '../../src/web/guests/taking-page.ts';
 
 test('has the colours of all pages for guests', () => {
   const used = Array.from(TAKING_STYLE.matchAll(/var\((--[\w-]+)\)/g), ([, name = '']) => name);

@@ -11,8 +11,8 @@ import {
   MAX_LENT_PART,
   OPEN_ENTRIES,
 } from '../../src/limits.ts';
-import type { WebLink } from '../../src/web/link.ts';
-import { openTaking } from '../../src/web/taking.ts';
+import type { WebLink } from '../../src/web/guests/link.ts';
+import { openTaking } from '../../src/web/guests/taking.ts';
 import { GuestClient, picked } from '../support/guest-client.ts';
 import { TempFolder } from '../support/home.ts';
 

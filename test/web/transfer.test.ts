@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { DropError, type PeerId, type TransferEvent } from '../../src/index.ts';
-import { saidOf, TransferPicture } from '../../src/web/transfer.ts';
+import { saidOf, TransferPicture } from '../../src/web/window/transfer.ts';
 
 const OF = { transfer: 'a'.repeat(32), peer: { name: 'Bob', id: 'b'.repeat(64) as PeerId } };
 const SUMMARY = {

@@ -1,6 +1,6 @@
 import { afterEach, expect, test, vi } from 'vitest';
 import type { PeerId, TransferEvent } from '../../src/index.ts';
-import { Transfers } from '../../src/web/transfers.ts';
+import { Transfers } from '../../src/web/window/transfers.ts';
 
 afterEach(() => void vi.useRealTimers());
 

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { share } from '../../src/index.ts';
 import { MAX_PAGES } from '../../src/limits.ts';
-import { runUi } from '../../src/web/ui.ts';
+import { runUi } from '../../src/web/window/ui.ts';
 import { TempFolder } from '../support/home.ts';
 import { PageClient } from '../support/page-client.ts';
 

@@ -1,5 +1,4 @@
 import { describe, expect, test } from 'vitest';
-import type { Transfer, View } from '../../src/web/model.ts';
 import { clean } from '../../src/web/page/clean.ts';
 import {
   adviceOf,
@@ -9,7 +8,8 @@ import {
   progressOf,
   stateOf,
   windowTitle,
-} from '../../src/web/page/words.ts';
+} from '../../src/web/page/window/words.ts';
+import type { Transfer, View } from '../../src/web/window/model.ts';
 import { SCENES, SENDING } from '../support/page-server.ts';
 
 const of = (changes: Partial<Transfer>): Transfer => ({ ...SENDING, ...changes });

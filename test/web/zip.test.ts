@@ -15,7 +15,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { MAX_ZIP_ENTRIES } from '../../src/limits.ts';
 import { openShelf, type ShelfEntry } from '../../src/shelf.ts';
-import { measureZip, writeZip, type ZipSource } from '../../src/web/zip.ts';
+import { measureZip, writeZip, type ZipSource } from '../../src/web/guests/zip.ts';
 import { failureOf, newFolder, UNSTOPPED } from '../disk/support.ts';
 import { describeWith } from '../support/skip.ts';
 

@@ -1,4 +1,4 @@
-import type { Commands, PageEvent } from '../model.ts';
+import type { LoanCommands, Wish } from '../loans.ts';
 
 /** Something that a person picked, or that lies in a folder which was picked. */
 export interface Dropped {
@@ -9,15 +9,15 @@ export interface Dropped {
 }
 
 export interface Server {
-  post<Name extends 'lend' | 'lend-failed'>(
+  post<Name extends keyof LoanCommands>(
     name: Name,
-    body: Commands[Name]['takes'],
-  ): Promise<Commands[Name]['gives']>;
+    body: LoanCommands[Name]['takes'],
+  ): Promise<LoanCommands[Name]['gives']>;
   /** Brings a batch; fails if the server did not take it. */
   put(loan: string, batch: string, body: Blob, signal: AbortSignal): Promise<void>;
 }
 
-type Want = Extract<PageEvent, { readonly event: 'want' }>;
+type Want = Extract<Wish, { readonly event: 'want' }>;
 
 /** Lends files of this page to the server, which asks for their bytes when it wants them. */
 export class Lender {

@@ -1,0 +1,318 @@
+import { formatBytes, formatClock, formatCount, formatFirst } from '../../../figures.ts';
+import type { GuestEvent, Upload } from '../../guests/model.ts';
+import { clean } from '../clean.ts';
+import { byId, make, setText, show } from '../dom.ts';
+import { Failure } from '../hearing.ts';
+import { type Dropped, droppedOf, droppedOfInput, Lender } from '../lending.ts';
+import { GuestConnection, type GuestLink } from './connection.ts';
+
+/** The page at which guests send files to a computer that runs `drop receive --web`. */
+
+/** What was picked at once. They are sent one after the other. */
+class Pick {
+  readonly dropped: readonly Dropped[];
+  readonly row: Row;
+  /** `queued`: its turn comes; `begun`: it is offered, or sent; `over`: nothing more happens. */
+  stage: 'queued' | 'begun' | 'over' = 'queued';
+  loan: string | undefined;
+
+  constructor(dropped: readonly Dropped[], actions: RowActions) {
+    this.dropped = dropped;
+    this.row = new Row(dropped, actions);
+  }
+}
+
+interface RowActions {
+  readonly stop: () => void;
+  readonly again: () => void;
+}
+
+/** One pick, as it is shown. */
+class Row {
+  readonly node: HTMLElement;
+  readonly #name: string;
+  readonly #text = make('p');
+  readonly #bar = make('progress', { max: '1' });
+  readonly #numbers = make('p', { class: 'numbers quiet' });
+  readonly #failures = make('ul');
+  readonly #stop: HTMLButtonElement;
+  readonly #again: HTMLButtonElement;
+  #state = '';
+
+  constructor(dropped: readonly Dropped[], { stop, again }: RowActions) {
+    const roots = [...new Set(dropped.map(({ path }) => path.split('/')[0] ?? ''))];
+    this.#name = formatFirst(roots, clean);
+    this.#stop = make('button', { type: 'button', class: 'plain' }, 'Stop');
+    this.#again = make('button', { type: 'button' }, 'Send again');
+    this.#stop.addEventListener('click', stop);
+    this.#again.addEventListener('click', again);
+    this.#bar.setAttribute('aria-label', `How much of ${this.#name} is there`);
+    const title = make('h2', {}, make('bdi', {}, this.#name));
+    const buttons = make('p', { class: 'buttons' }, this.#stop, this.#again);
+    const parts = [title, this.#text, this.#bar, this.#numbers, this.#failures, buttons];
+    this.node = make('li', {}, ...parts);
+    this.say('Waits for its turn.', 'queued');
+  }
+
+  /** Something that is not from the server. */
+  say(text: string, state: 'queued' | 'preparing' | 'lost' | 'failed'): void {
+    setText(this.#text, text);
+    show(this.#bar, state === 'lost');
+    show(this.#numbers, state === 'lost');
+    show(this.#failures, false);
+    show(this.#stop, state !== 'failed');
+    show(this.#again, state === 'failed');
+    this.#announce(state, text);
+  }
+
+  update(upload: Upload): void {
+    const { state, bytes, total } = upload;
+    const text = textOf(upload);
+    setText(this.#text, text);
+    const isOn = state === 'waiting' || state === 'running';
+    show(this.#bar, state === 'running');
+    if (total === null) this.#bar.removeAttribute('value');
+    else this.#bar.value = total === 0 ? 1 : bytes / total;
+    show(this.#numbers, state === 'running');
+    setText(this.#numbers, numbersOf(upload));
+    this.#failures.replaceChildren(
+      ...upload.failures.map(({ path, message }) =>
+        make('li', {}, make('bdi', {}, clean(path)), `: ${message}`),
+      ),
+    );
+    show(this.#failures, upload.failures.length > 0);
+    show(this.#stop, isOn);
+    show(this.#again, state === 'stopped' || state === 'failed');
+    this.#announce(state, text);
+  }
+
+  /** For those who do not see the page: only what is another state, not each number. */
+  #announce(state: string, text: string): void {
+    if (this.#state === state) return;
+    this.#state = state;
+    if (state !== 'queued') setText(byId('said'), `${this.#name}: ${text}`);
+  }
+}
+
+function textOf({ state, message, files, same, resumed, failed, total }: Upload): string {
+  switch (state) {
+    case 'waiting':
+      return 'Waiting for somebody there to agree. Keep this page open.';
+    case 'running':
+      return resumed > 0
+        ? `On its way; ${formatBytes(resumed)} was there already. Keep this page open.`
+        : 'On its way. Keep this page open.';
+    case 'done': {
+      const what = `${formatCount(files, 'file')}, ${formatBytes(total ?? 0)}`;
+      return `Delivered: ${what}${same > 0 ? `, of which ${same} there already` : ''}.`;
+    }
+    case 'declined':
+      return message;
+    case 'stopped':
+      return `${message} What has come is kept: send the same again, and it goes on.`;
+    case 'failed':
+      return failed > 0 ? `${message} ${formatCount(failed, 'file')} did not arrive:` : message;
+  }
+}
+
+function numbersOf({ bytes, total, files, ofFiles, rate, left, file }: Upload): string {
+  const parts = [
+    total === null ? formatBytes(bytes) : `${formatBytes(bytes)} of ${formatBytes(total)}`,
+    ...(ofFiles !== null && ofFiles > 1 ? [`${files} of ${formatCount(ofFiles, 'file')}`] : []),
+    ...(rate > 0 ? [`${formatBytes(rate)}/s`] : []),
+    ...(left === null ? [] : [`${formatClock(left / 1000)} left`]),
+    ...(file === '' ? [] : [file]),
+  ];
+  return parts.join(' · ');
+}
+
+/** All picks, and whose turn it is. */
+class Uploads {
+  readonly #connection: GuestConnection;
+  readonly #lender: Lender;
+  #picks: Pick[] = [];
+  #page: string | undefined;
+
+  constructor() {
+    this.#connection = new GuestConnection({
+      onEvent: (event) => this.#hear(event),
+      onLink: (link) => this.#linked(link),
+    });
+    this.#lender = new Lender(this.#connection);
+  }
+
+  /** Whether something is on its way, or is to be. */
+  get isBusy(): boolean {
+    return this.#picks.some(({ stage }) => stage !== 'over');
+  }
+
+  async run(): Promise<void> {
+    await this.#connection.run();
+  }
+
+  add(dropped: readonly Dropped[]): void {
+    const pick = new Pick(dropped, {
+      stop: () => void this.#stop(pick),
+      again: () => this.#again(pick),
+    });
+    this.#picks.push(pick);
+    byId('uploads').append(pick.row.node);
+    this.#next();
+  }
+
+  #next(): void {
+    const pick = this.#picks.find(({ stage }) => stage !== 'over');
+    const { page, isOpen } = this.#connection;
+    if (pick?.stage === 'queued' && page !== undefined && isOpen) void this.#begin(pick, page);
+  }
+
+  async #begin(pick: Pick, page: string): Promise<void> {
+    pick.stage = 'begun';
+    pick.row.say('Getting ready…', 'preparing');
+    try {
+      const before = pick.loan;
+      const loan = before ?? (await this.#lender.lend(pick.dropped, page));
+      if (pick.stage !== 'begun') return;
+      pick.loan = loan;
+      const bringing = this.#connection.post('bring', { page, loan });
+      // What was lent before the connection was lost may be given back by now.
+      await (before === undefined ? bringing : bringing.catch(() => this.#again(pick)));
+    } catch (error) {
+      if (pick.stage !== 'begun') return;
+      if (error instanceof Failure) this.#end(pick, error.message);
+      else this.#wait(pick);
+    }
+  }
+
+  /** The server was not there; it is tried again when it is. */
+  #wait(pick: Pick): void {
+    pick.stage = 'queued';
+    pick.row.say(LOST, 'lost');
+    setTimeout(() => this.#next(), RETRY);
+  }
+
+  #end(pick: Pick, failure?: string): void {
+    pick.stage = 'over';
+    if (failure !== undefined) pick.row.say(failure, 'failed');
+    if (pick.loan !== undefined) this.#lender.forget(pick.loan);
+    this.#next();
+  }
+
+  async #stop(pick: Pick): Promise<void> {
+    const { page } = this.#connection;
+    if (pick.loan !== undefined && page !== undefined && pick.stage === 'begun')
+      // It says itself that it was stopped, once it is.
+      return void this.#connection.post('cancel', { page }).catch(() => {});
+    this.#end(pick, 'It was stopped.');
+  }
+
+  #again(pick: Pick): void {
+    this.#picks = [...this.#picks.filter((other) => other !== pick), pick];
+    pick.stage = 'queued';
+    pick.loan = undefined;
+    pick.row.say('Waits for its turn.', 'queued');
+    this.#next();
+  }
+
+  #hear(event: GuestEvent): void {
+    switch (event.event) {
+      case 'hello':
+        if (this.#page !== undefined && this.#page !== event.page) this.#forgotten();
+        this.#page = event.page;
+        this.#next();
+        break;
+      case 'want':
+        this.#lender.want(event);
+        break;
+      case 'unwanted':
+        this.#lender.unwanted(event);
+        break;
+      case 'upload': {
+        const pick = this.#picks.find(({ loan }) => loan === event.loan);
+        if (pick === undefined || pick.stage === 'over') return;
+        pick.row.update(event);
+        if (event.state !== 'waiting' && event.state !== 'running') this.#end(pick);
+        break;
+      }
+      case 'bye':
+        for (const pick of this.#picks)
+          if (pick.stage !== 'over') this.#end(pick, 'It was not sent.');
+    }
+  }
+
+  /** It was away for too long: what it lent is not known there any more, but what came is kept. */
+  #forgotten(): void {
+    this.#lender.forgetAll();
+    for (const pick of this.#picks)
+      if (pick.stage === 'begun') {
+        pick.stage = 'queued';
+        pick.loan = undefined;
+      }
+  }
+
+  #linked(link: GuestLink): void {
+    setText(byId('link'), LINKS[link]);
+    if (link === 'over' || link === 'shut') show(byId('drop'), false);
+    if (link !== 'lost') return;
+    for (const pick of this.#picks) if (pick.stage === 'begun') pick.row.say(LOST, 'lost');
+  }
+}
+
+const LINKS: Readonly<Record<GuestLink, string>> = {
+  open: '',
+  lost: 'The connection is lost. Trying again…',
+  over: 'This link is over: drop has ended there. Ask for a new one.',
+  shut: 'This page is not connected any more. Load it again to go on.',
+};
+
+const LOST = 'The connection is lost. Trying again… What has come is kept.';
+
+/** Milliseconds. */
+const RETRY = 1_000;
+
+const uploads = new Uploads();
+
+function add(dropped: readonly Dropped[], unreadable = 0): void {
+  if (dropped.length > 0) uploads.add(dropped);
+  const missing = unreadable > 0 ? `${formatCount(unreadable, 'thing')} could not be read.` : '';
+  const nothing = dropped.length === 0 && unreadable === 0 ? 'There is nothing in it.' : '';
+  setText(byId('link'), missing || nothing);
+}
+
+function choosing(button: HTMLElement, input: HTMLElement): void {
+  if (!(input instanceof HTMLInputElement)) return;
+  button.addEventListener('click', () => input.click());
+  input.addEventListener('change', () => {
+    add(droppedOfInput(input.files ?? []));
+    input.value = '';
+  });
+}
+
+const drop = byId('drop');
+show(drop, true);
+show(byId('choose-folder'), 'webkitdirectory' in HTMLInputElement.prototype);
+choosing(byId('choose-files'), byId('files'));
+choosing(byId('choose-folder'), byId('folder'));
+
+addEventListener('dragover', (event) => {
+  event.preventDefault();
+  drop.classList.add('over');
+});
+addEventListener('dragleave', (event) => {
+  if (event.relatedTarget === null) drop.classList.remove('over');
+});
+addEventListener('drop', (event) => {
+  event.preventDefault();
+  drop.classList.remove('over');
+  if (event.dataTransfer === null) return;
+  let unreadable = 0;
+  const dropped = droppedOf(event.dataTransfer, () => {
+    unreadable += 1;
+  });
+  void dropped.then((all) => add(all, unreadable));
+});
+addEventListener('beforeunload', (event) => {
+  if (uploads.isBusy) event.preventDefault();
+});
+
+void uploads.run();

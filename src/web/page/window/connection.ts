@@ -1,0 +1,114 @@
+import type { Commands, PageEvent } from '../../window/model.ts';
+import { Failure, failureOf, hear } from '../hearing.ts';
+
+/**
+ * How it stands with the server: `broken` is a moment's loss, `gone` is that nobody answers there,
+ * `refused` that this page has no token that is right.
+ */
+export type Link = 'connecting' | 'open' | 'broken' | 'gone' | 'refused';
+
+export interface ConnectionOptions {
+  readonly token: string;
+  readonly onEvent: (event: PageEvent) => void;
+  readonly onLink: (link: Link) => void;
+}
+
+/** Asks the server for things, and hears what it has to say, for as long as the page is there. */
+export class Connection {
+  readonly #options: ConnectionOptions;
+  /** What the server calls this page. */
+  #page: string | undefined;
+  #link: Link = 'connecting';
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options;
+  }
+
+  /** Throws where there was no connection yet. */
+  get page(): string {
+    if (this.#page === undefined) throw new Failure('drop is not there yet.', 'Try again.');
+    return this.#page;
+  }
+
+  /** Hears what happens, and again after each break. Ends when the page is refused. */
+  async run(): Promise<void> {
+    let pause = FIRST_PAUSE;
+    while (!this.#isRefused()) {
+      if (await this.#listen()) pause = FIRST_PAUSE;
+      await new Promise((resolve) => setTimeout(resolve, pause));
+      pause = Math.min(2 * pause, LAST_PAUSE);
+    }
+  }
+
+  /** Throws `Failure`. */
+  async post<Name extends keyof Commands>(
+    name: Name,
+    body: Commands[Name]['takes'],
+  ): Promise<Commands[Name]['gives']> {
+    const response = await this.#fetch(`api/${name}`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify(body),
+    });
+    return await response.json();
+  }
+
+  /** Throws `Failure`. */
+  async put(loan: string, batch: string, body: Blob, signal: AbortSignal): Promise<void> {
+    const path = `api/lend/${encodeURIComponent(loan)}/${encodeURIComponent(batch)}`;
+    await this.#fetch(path, { method: 'PUT', body, signal });
+  }
+
+  /** Returns whether anything was heard. */
+  async #listen(): Promise<boolean> {
+    const query = this.#page === undefined ? '' : `?page=${encodeURIComponent(this.#page)}`;
+    const isHeard = await hear<PageEvent>(
+      (signal) => this.#fetch(`api/events${query}`, { signal }),
+      MAX_SILENCE,
+      (news) => this.#hear(news),
+    );
+    if (isHeard) this.#become('broken');
+    return isHeard;
+  }
+
+  #hear(news: PageEvent): void {
+    if (news.event === 'hello') {
+      this.#page = news.page;
+      this.#become('open');
+    }
+    this.#options.onEvent(news);
+  }
+
+  async #fetch(path: string, init: RequestInit): Promise<Response> {
+    const headers = new Headers(init.headers);
+    headers.set('Authorization', `Bearer ${this.#options.token}`);
+    let response: Response;
+    try {
+      response = await fetch(path, { ...init, headers, cache: 'no-store' });
+    } catch (error) {
+      if (init.signal?.aborted) throw error;
+      if (init.method === undefined) this.#become('gone');
+      throw new Failure('drop does not answer.', 'If it has ended, start it again: drop ui');
+    }
+    if (response.status === 401) this.#become('refused');
+    if (!response.ok) throw await failureOf(response);
+    return response;
+  }
+
+  #isRefused(): boolean {
+    return this.#link === 'refused';
+  }
+
+  #become(link: Link): void {
+    if (this.#link === link || this.#isRefused()) return;
+    this.#link = link;
+    this.#options.onLink(link);
+  }
+}
+
+/** Milliseconds before it is tried again. */
+const FIRST_PAUSE = 1_000;
+const LAST_PAUSE = 5_000;
+
+/** The server says something every few seconds; after so many milliseconds it is not there any more. */
+const MAX_SILENCE = 30_000;

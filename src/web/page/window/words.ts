@@ -1,0 +1,225 @@
+import {
+  formatBytes,
+  formatClock,
+  formatCount,
+  formatFirst,
+  formatNames,
+  formatOffer,
+  formatRoots,
+} from '../../../figures.ts';
+import type { Nearby, Question, Transfer, View } from '../../window/model.ts';
+import { clean } from '../clean.ts';
+
+/** What the page says of things, in sentences. */
+
+/** How it stands with a device, for the person who may choose it. */
+export function standingOf({ standing, name, shares }: Nearby): string {
+  switch (standing) {
+    case 'self':
+      return 'This computer: another drop runs on it';
+    case 'paired':
+      return 'Known';
+    case 'new':
+      return shares ? 'New: it may ask for a code' : 'New: you will type the code that it shows';
+    case 'namesake':
+      return `NOT the “${clean(name)}” you know: another device with that name`;
+    case 'blocked':
+      return 'Blocked by you';
+    case 'clone':
+      return 'A copy of this computer, with the same key: nothing can be shared with it';
+    case 'silent':
+      return 'Does not answer: a firewall, often. It is asked to call back';
+  }
+}
+
+/** Whether anything can be done with a device. */
+export function isOpen({ standing }: Nearby): boolean {
+  return standing !== 'blocked' && standing !== 'clone';
+}
+
+export function sharingOf({ offer }: Nearby): string {
+  return `Shares ${offer === undefined ? 'something' : formatOffer(offer, clean)}`;
+}
+
+/** `report.pdf and 2 more`. */
+export function whatOf({ what, direction }: Transfer): string {
+  if (what.length > 0) return formatFirst(what, clean);
+  return direction === 'out' ? 'What you send' : 'What comes';
+}
+
+export function isLive({ state }: Transfer): boolean {
+  return LIVE.has(state);
+}
+
+const LIVE: ReadonlySet<Transfer['state']> = new Set([
+  'calling',
+  'waiting',
+  'running',
+  'paused',
+  'lost',
+]);
+
+/** How it stands with a transfer. */
+export function stateOf({ state, direction, device, failed }: Transfer): string {
+  const name = clean(device.name);
+  const isOut = direction === 'out';
+  switch (state) {
+    case 'calling':
+      return `Calling ${name}…`;
+    case 'waiting':
+      return `Waiting for ${name} to ${isOut ? 'accept' : 'agree'}…`;
+    case 'running':
+      return isOut ? 'Sending' : 'Receiving';
+    case 'paused':
+      return 'Paused';
+    case 'lost':
+      return 'Connection lost, trying again…';
+    case 'done':
+      if (failed > 0) return `Done, but ${formatCount(failed, 'file')} failed`;
+      return isOut ? 'Sent' : 'Received';
+    case 'declined':
+      return isOut ? `${name} declined` : 'Declined';
+    case 'interrupted':
+      return 'Interrupted';
+    case 'cancelled':
+      return 'Cancelled';
+    case 'failed':
+      return 'Failed';
+  }
+}
+
+/** What to do about it, where there is something. */
+export function adviceOf({ state, direction, device }: Transfer): string {
+  const name = clean(device.name);
+  if (state !== 'interrupted') return '';
+  return direction === 'out'
+    ? `Drop the same files on ${name} again: it goes on where it was.`
+    : `What came is kept: it goes on when ${name} sends the same again.`;
+}
+
+/** `45.2 MB of 100.0 MB`, the rate, the time left, and which file. */
+export function figuresOf(transfer: Transfer): readonly string[] {
+  const { bytes, total, rate, left, files, ofFiles, resumed, state } = transfer;
+  const isRunning = state === 'running';
+  const amount =
+    total === null || !isLive(transfer)
+      ? formatBytes(bytes)
+      : `${formatBytes(bytes)} of ${formatBytes(total)}`;
+  return [
+    ...(state === 'calling' || (bytes === 0 && state !== 'running') ? [] : [amount]),
+    ...(isRunning ? [`${formatBytes(Math.round(rate))}/s`] : []),
+    ...(isRunning && left !== null ? [`${formatClock(left / 1000)} left`] : []),
+    ...(ofFiles !== null && ofFiles > 1 ? [`${files} of ${formatCount(ofFiles, 'file')}`] : []),
+    ...(resumed > 0 ? [`${formatBytes(resumed)} were there already`] : []),
+  ];
+}
+
+/** How far a transfer has come, in a few words. */
+export function progressOf(transfer: Transfer): string {
+  const { state, bytes, total, left } = transfer;
+  if (state !== 'running') return stateOf(transfer);
+  const percent = total === null ? '' : ` ${percentOf(bytes, total)} %`;
+  const clock = left === null ? '' : `, ${formatClock(left / 1000)} left`;
+  return `${stateOf(transfer)}${percent}${clock}`;
+}
+
+/** Whole percent, never 100 before the end. */
+function percentOf(bytes: number, total: number): number {
+  return total === 0 ? 100 : Math.floor((100 * bytes) / total);
+}
+
+/** How far that is on a bar of a thousand; null where nobody can tell. */
+export function shareOf({ state, bytes, total }: Transfer): string | null {
+  if (total === null || state === 'calling' || state === 'waiting') return null;
+  return String(total === 0 ? 1000 : Math.floor((1000 * bytes) / total));
+}
+
+/** What is asked, in one line. */
+export function titleOf(question: Question): string {
+  const name = clean(question.device.name);
+  switch (question.kind) {
+    case 'accept':
+      return `${name} wants to send you ${formatRoots(question.offer, clean)}`;
+    case 'code':
+      return question.needs === 'pin' ? `PIN of ${name}` : `Code shown on ${name}`;
+    case 'doubt':
+      return question.doubt === 'unverified'
+        ? `Anyone could call itself ${name}`
+        : `“${clean(question.claimed)}” is your ${name}`;
+    case 'call':
+      return `Call back ${name}?`;
+    case 'fetch':
+      return `${name} wants to fetch ${formatFirst(question.what, clean)}`;
+    case 'offer':
+      return `What do you want from ${name}?`;
+    case 'unlock':
+      return 'New devices are locked out';
+  }
+}
+
+/** What can be seen of it all where only the name of the window is seen. */
+export function windowTitle({ device, questions, transfers }: View): string {
+  const asked = questions.filter(({ kind }) => kind !== 'unlock');
+  const [first] = asked;
+  if (first !== undefined) return `(${asked.length}) ${titleOf(first)} – drop`;
+  const running = transfers.filter(({ state }) => state === 'running');
+  const total = sum(running.map((one) => one.total ?? 0));
+  if (total > 0) {
+    const bytes = sum(running.map((one) => (one.total === null ? 0 : one.bytes)));
+    return `${percentOf(bytes, total)} % – drop`;
+  }
+  return running.length > 0 ? 'Under way – drop' : `drop – ${clean(device.name)}`;
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((all, one) => all + one, 0);
+}
+
+/** What has come to pass between two views, for those who do not see it. */
+export function newsBetween(before: View, after: View): readonly string[] {
+  const names = (list: readonly Nearby[], other: readonly Nearby[]): string[] => {
+    const there = new Set(other.map(({ key }) => key));
+    return list.filter(({ key }) => !there.has(key)).map(({ name }) => clean(name));
+  };
+  const come = names(after.nearby, before.nearby);
+  const gone = names(before.nearby, after.nearby);
+  const states = new Map(before.transfers.map(({ id, state }) => [id, state]));
+  const ids = new Set([...before.messages, ...before.troubles].map(({ id }) => id));
+  return [
+    ...(come.length > 0 ? [`${formatNames(come)} can be reached.`] : []),
+    ...(gone.length > 0 ? [`${formatNames(gone)} is not there any more.`] : []),
+    ...after.transfers
+      .filter(({ id, state }) => states.get(id) !== state)
+      .map(
+        (one) =>
+          `${whatOf(one)}, ${one.direction === 'out' ? 'to' : 'from'} ${clean(one.device.name)}: ${stateOf(one)}.`,
+      ),
+    ...after.messages
+      .filter(({ id }) => !ids.has(id))
+      .map(({ from }) => `Message from ${clean(from.name)}.`),
+    ...after.troubles.filter(({ id }) => !ids.has(id)).map(({ message }) => clean(message)),
+  ];
+}
+
+/** Before the first view. */
+export const NOTHING: View = {
+  device: {
+    name: '',
+    id: '',
+    into: '',
+    code: null,
+    locked: false,
+    hidden: null,
+    addresses: [],
+    closed: null,
+  },
+  nearby: [],
+  nobody: null,
+  questions: [],
+  sharings: [],
+  transfers: [],
+  messages: [],
+  known: [],
+  history: [],
+  troubles: [],
+};

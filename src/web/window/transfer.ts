@@ -1,0 +1,229 @@
+import {
+  DropError,
+  ERRORS,
+  type ErrorCode,
+  type Summary,
+  type TransferEvent,
+} from '../../index.ts';
+import type { Said, Transfer, TransferState } from './model.ts';
+
+/** What a transfer begins with. */
+export interface Beginning {
+  readonly id: string;
+  readonly direction: Transfer['direction'];
+  readonly device: Transfer['device'];
+  readonly what: readonly string[];
+  readonly page?: string | undefined;
+  /** Whether we began it, and can let it rest. */
+  readonly ours: boolean;
+  /** Makes a text of others fit to be shown. */
+  readonly clean: (text: string) => string;
+}
+
+/** One transfer as the page shows it: hears what happens, and tells it in a picture. */
+export class TransferPicture {
+  #now: Transfer;
+  readonly #ours: boolean;
+  readonly #clean: (text: string) => string;
+  #isPaused = false;
+  /** It is nothing but messages. */
+  isMessage = false;
+
+  constructor({ id, direction, device, what, page, ours, clean }: Beginning) {
+    this.#ours = ours;
+    this.#clean = clean;
+    this.#now = {
+      ...{ id, direction, device, what, state: 'calling' },
+      ...{ bytes: 0, total: null, files: 0, ofFiles: null, file: '', rate: 0, left: null },
+      ...{ resumed: 0, can: [], failure: null, failed: 0, saved: [] },
+      ...(page === undefined ? {} : { page }),
+    };
+  }
+
+  get now(): Transfer {
+    return { ...this.#now, can: this.#can() };
+  }
+
+  get isOver(): boolean {
+    return OVER.has(this.#now.state);
+  }
+
+  get isPaused(): boolean {
+    return this.#isPaused;
+  }
+
+  /** What it is called, and how much it is, once that is known. */
+  describe(about: Partial<Pick<Transfer, 'device' | 'what' | 'total' | 'ofFiles'>>): void {
+    this.#set(about);
+  }
+
+  /** It waits for the other side to accept. */
+  waits(): void {
+    this.#to('waiting');
+  }
+
+  pause(): void {
+    this.#isPaused = true;
+    this.#set({ rate: 0, left: null, state: 'paused' });
+  }
+
+  resume(): void {
+    this.#isPaused = false;
+    this.#to('running');
+  }
+
+  /** Nothing moves at the moment, and nobody knows how long. */
+  still(): void {
+    if (!this.isOver) this.#set({ rate: 0, left: null });
+  }
+
+  hear(event: TransferEvent): void {
+    switch (event.event) {
+      case 'accepted':
+        this.#to('running');
+        break;
+      case 'resuming':
+        this.#set({ resumed: event.bytes, bytes: event.bytes });
+        this.#to('running');
+        break;
+      case 'reconnecting':
+        this.#set({ state: 'lost', rate: 0, left: null });
+        break;
+      case 'progress': {
+        const { bytes, total, files, ofFiles, rate } = event;
+        const left =
+          rate > 0 && total !== null ? Math.round((1000 * (total - bytes)) / rate) : null;
+        this.#set({ bytes, total, files, ofFiles, rate, left, file: this.#clean(event.file) });
+        this.#to('running');
+        break;
+      }
+      case 'saved': {
+        const saved = [...this.#now.saved, this.#clean(event.path)].slice(-SAVED);
+        this.#set(this.#now.direction === 'in' ? { saved } : {});
+        break;
+      }
+      case 'error': {
+        if (event.path !== undefined) this.#set({ failed: this.#now.failed + 1 });
+        const { code, message, hint, path } = event;
+        const failure = {
+          ...{ code, message: this.#clean(message), hint: this.#hintOf(code, hint) },
+          path: path === undefined ? undefined : this.#clean(path),
+        };
+        this.#set({ failure: this.#now.failure ?? failure });
+        break;
+      }
+      case 'summary':
+        this.#summarize(event);
+        break;
+      default:
+        return;
+    }
+  }
+
+  /** It is over, as `error` says if no summary has said so. */
+  end(error?: unknown): void {
+    if (this.isOver) return;
+    if (error === undefined) {
+      this.#over('done');
+      return;
+    }
+    const { code, message, hint, path, exit } = asDropError(error);
+    this.#set({
+      failure: this.#now.failure ?? {
+        ...{ code, message: this.#clean(message), hint: this.#hintOf(code, hint), path },
+      },
+    });
+    this.#over(exit === 4 ? 'declined' : failedAs(code));
+  }
+
+  /** Somebody here ended it, or the page that lent its files is gone. */
+  stop(state: 'cancelled' | 'interrupted'): void {
+    this.#set({ failure: null });
+    this.#over(state);
+  }
+
+  #summarize({ ok, files, bytes, failed, code }: Summary): void {
+    if (this.isOver) return;
+    this.#set({ files, bytes: ok ? bytes : this.#now.bytes, failed });
+    this.#over(ok ? 'done' : failedAs(code));
+  }
+
+  #over(state: TransferState): void {
+    this.#isPaused = false;
+    this.#set({ state, rate: 0, left: null, file: '' });
+  }
+
+  #to(state: TransferState): void {
+    if (!this.isOver) this.#set({ state: this.#isPaused ? 'paused' : state });
+  }
+
+  #set(change: Partial<Transfer>): void {
+    this.#now = { ...this.#now, ...change };
+  }
+
+  /** What to do about it here, where nobody types commands. */
+  #hintOf(code: ErrorCode, hint: string | undefined): string | undefined {
+    const isLent = this.#now.direction === 'out' && (code === 'unreadable' || code === 'changed');
+    return isLent ? CHOOSE_AGAIN : hintHere(code, hint);
+  }
+
+  #can(): Transfer['can'] {
+    const { state, direction } = this.#now;
+    if (OVER.has(state))
+      return state === 'done' && direction === 'in' ? ['open', 'dismiss'] : ['dismiss'];
+    if (!this.#ours) return ['cancel'];
+    if (state === 'paused') return ['resume', 'cancel'];
+    return state === 'running' ? ['pause', 'cancel'] : ['cancel'];
+  }
+}
+
+/** How a transfer is over that was not whole. */
+function failedAs(code: ErrorCode | undefined): TransferState {
+  if (code === 'cancelled') return 'cancelled';
+  return code === 'disconnected' ? 'interrupted' : 'failed';
+}
+
+/** What went wrong, in words for a person. */
+export function saidOf(error: unknown): Said & Pick<DropError, 'code'> {
+  const { code, message, hint } = asDropError(error);
+  return { code, message, hint: hintHere(code, hint) };
+}
+
+function asDropError(error: unknown): DropError {
+  if (error instanceof DropError) return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  return new DropError('internal', {
+    message: `${ERRORS.internal.message} ${reason}`,
+    cause: error,
+  });
+}
+
+const OVER: ReadonlySet<TransferState> = new Set([
+  'done',
+  'declined',
+  'interrupted',
+  'cancelled',
+  'failed',
+] satisfies TransferState[]);
+
+/** In place of hints that speak of the command line. What was interrupted is advised about anyway. */
+const HINTS: { readonly [Code in ErrorCode]?: string | undefined } = {
+  internal: 'This is a bug in drop; please report it with what you did.',
+  disconnected: undefined,
+  'peer-full': 'Make room there and try again.',
+  'disk-full': 'Make room and try again.',
+  corrupt: 'Try again.',
+  changed: 'Try again when nothing writes to it.',
+  'wrong-peer': 'If it was set up anew, forget the old one among the known devices.',
+};
+
+function hintHere(code: ErrorCode, hint: string | undefined): string | undefined {
+  return hint === new DropError(code).hint && code in HINTS ? HINTS[code] : hint;
+}
+
+/** What a browser says of a file that is not as it was chosen: only that it cannot be read. */
+const CHOOSE_AGAIN =
+  'It may have been changed, moved or deleted since it was chosen. Choose it again.';
+
+/** How many of what arrived are named. */
+const SAVED = 5;

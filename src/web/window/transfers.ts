@@ -1,0 +1,194 @@
+import type { GetEvent, SendEvent, TransferEvent } from '../../index.ts';
+import type { Transfer } from './model.ts';
+import { clean } from './shown.ts';
+import { type Beginning, TransferPicture } from './transfer.ts';
+
+/** A transfer, and what can be done with it now. */
+export interface Running {
+  readonly picture: TransferPicture;
+  stop?: ((why: Stop) => void) | undefined;
+  pause?: () => void;
+  resume?: () => void;
+  /** Waits until nothing has moved for a while. */
+  stillness?: NodeJS.Timeout;
+}
+
+/** Why it stops before its end. */
+type Stop = 'cancelled' | 'paused' | 'interrupted';
+
+/** What runs one of ours: `send` or `get`. */
+export type Begin = (
+  signal: AbortSignal,
+) => AsyncGenerator<SendEvent | GetEvent, unknown, undefined>;
+
+type About = Omit<Beginning, 'id' | 'ours' | 'clean'>;
+
+/** All transfers that are shown, ours and those that others have begun. */
+export class Transfers {
+  /** In the order in which they began. */
+  readonly #all = new Map<string, Running>();
+  /** What others want, and nobody has agreed to yet. */
+  readonly #asked = new Map<string, Running>();
+  readonly #tasks = new Set<Promise<void>>();
+  readonly #signal: AbortSignal;
+  readonly #changed: () => void;
+  #names = 0;
+
+  constructor(signal: AbortSignal, changed: () => void) {
+    this.#signal = signal;
+    this.#changed = changed;
+  }
+
+  /** The latest first. */
+  get all(): Transfer[] {
+    return Array.from(this.#all.values(), ({ picture }) => picture.now).reverse();
+  }
+
+  /** One that we begin. */
+  begin(about: About): Running {
+    const id = `ours-${++this.#names}`;
+    const running = { picture: new TransferPicture({ ...about, id, ours: true, clean }) };
+    this.#all.set(id, running);
+    this.#changed();
+    return running;
+  }
+
+  /** Runs one of ours to its end, however it ends; or until what it needs is `gone`. */
+  carry(
+    running: Running,
+    begin: Begin,
+    hear: (event: SendEvent | GetEvent) => void,
+    gone?: AbortSignal,
+  ): Promise<void> {
+    const task = this.#carry(running, begin, hear, gone).finally(() => this.#tasks.delete(task));
+    this.#tasks.add(task);
+    return task;
+  }
+
+  /** One that somebody else wants to begin: it is shown once it is agreed to. */
+  asked(id: string, about: About, stop: () => void): TransferPicture {
+    const known = this.#all.get(id) ?? this.#asked.get(id);
+    if (known !== undefined) return known.picture;
+    const picture = new TransferPicture({ ...about, id, ours: false, clean });
+    this.#asked.set(id, { picture, stop });
+    // Whoever left before anybody agreed is never heard of again.
+    const [oldest] = this.#asked.keys();
+    if (this.#asked.size > ASKED && oldest !== undefined) this.#asked.delete(oldest);
+    return picture;
+  }
+
+  /** What happens in one that somebody else has begun. */
+  hear(event: TransferEvent): void {
+    const { transfer: id } = event;
+    const asked = this.#asked.get(id);
+    if (asked !== undefined && event.event !== 'progress') this.#asked.delete(id);
+    // Whoever was asked, and said no, knows it.
+    if (event.event === 'declined') return;
+    if (asked !== undefined) this.#all.set(id, asked);
+    const running = this.#all.get(id);
+    running?.picture.hear(event);
+    if (running && event.event === 'progress') this.#moved(running);
+    if (event.event === 'summary') {
+      // A message is shown where messages are.
+      if (event.ok && running?.picture.isMessage) this.#all.delete(id);
+      this.#prune();
+    }
+    this.#changed();
+  }
+
+  pause(id: string): void {
+    const running = this.#all.get(id);
+    if (!running?.picture.now.can.includes('pause')) return;
+    running.picture.pause();
+    running.pause?.();
+    this.#changed();
+  }
+
+  resume(id: string): void {
+    const running = this.#all.get(id);
+    if (!running?.picture.isPaused) return;
+    running.picture.resume();
+    running.resume?.();
+    this.#changed();
+  }
+
+  cancel(id: string): void {
+    const running = this.#all.get(id);
+    if (running === undefined || running.picture.isOver) return;
+    if (running.stop) running.stop('cancelled');
+    else running.picture.stop('cancelled');
+    this.#changed();
+  }
+
+  dismiss(id: string): void {
+    if (this.#all.get(id)?.picture.isOver) this.#all.delete(id);
+    this.#changed();
+  }
+
+  /** Resolves when none of ours runs any more; the signal must be aborted. */
+  async ended(): Promise<void> {
+    await Promise.all(this.#tasks);
+  }
+
+  async #carry(
+    running: Running,
+    begin: Begin,
+    hear: (event: SendEvent | GetEvent) => void,
+    gone?: AbortSignal,
+  ): Promise<void> {
+    const { picture } = running;
+    const stopped = new AbortController();
+    let why: Stop | undefined;
+    const stop = (reason: Stop): void => {
+      why ??= reason;
+      stopped.abort();
+    };
+    running.stop = stop;
+    const left = (): void => stop('interrupted');
+    gone?.addEventListener('abort', left, { once: true });
+    if (gone?.aborted) left();
+    try {
+      for await (const event of begin(AbortSignal.any([this.#signal, stopped.signal]))) {
+        hear(event);
+        if (event.event === 'progress') this.#moved(running);
+        this.#changed();
+      }
+      picture.end();
+    } catch (error) {
+      if (why === undefined) picture.end(error);
+      else if (why !== 'paused') picture.stop(why);
+    } finally {
+      gone?.removeEventListener('abort', left);
+      if (running.stop === stop) running.stop = undefined;
+      this.#prune();
+      this.#changed();
+    }
+  }
+
+  /** Of what moves is told; that it stands still nobody tells. */
+  #moved(running: Running): void {
+    clearTimeout(running.stillness);
+    const still = (): void => {
+      running.picture.still();
+      this.#changed();
+    };
+    running.stillness = setTimeout(still, STILL_AFTER).unref();
+  }
+
+  /** Forgets what was over longest ago, where there is too much of it. */
+  #prune(): void {
+    for (const [id, { picture }] of this.#all) {
+      if (this.#all.size <= TRANSFERS) return;
+      if (picture.isOver) this.#all.delete(id);
+    }
+  }
+}
+
+/** How many that nobody has agreed to are remembered. */
+const ASKED = 100;
+
+/** How many are shown, but for those that are not over. */
+const TRANSFERS = 200;
+
+/** Milliseconds without anything moving, after which the rate is none. */
+const STILL_AFTER = 3_000;
