@@ -1,14 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { type Environment, withoutOurs } from './environment.ts';
 
 export interface AwakeOptions {
   /** How long something must be held before anything is done about it, in milliseconds. */
   readonly after?: number | undefined;
   readonly platform?: NodeJS.Platform | undefined;
-}
-
-/** No other program needs to know the codes of ours. */
-function withoutSecrets({ DROP_CODE, DROP_PIN, ...others }: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return others;
 }
 
 /** What is over sooner is not worth a process. No machine falls asleep within so little time. */
@@ -48,7 +44,7 @@ export class Awake {
     const [program, ...args] = command;
     try {
       const guard = spawn(program, args, {
-        env: withoutSecrets(process.env),
+        env: withoutOurs(process.env),
         stdio: ['pipe', 'ignore', 'ignore'],
         windowsHide: true,
       });
@@ -73,7 +69,7 @@ export class Awake {
 export function guardOf(
   platform: NodeJS.Platform,
   pid: number,
-  environment: Readonly<Record<string, string | undefined>>,
+  environment: Environment,
 ): readonly [program: string, ...args: string[]] | undefined {
   switch (platform) {
     case 'linux':

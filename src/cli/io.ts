@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import type { Environment } from '../environment.ts';
 import type { Settings } from './orders.ts';
 
 /** What the command line takes from the library; tests hand in their own. */
@@ -78,8 +79,6 @@ export function processIo(): Io {
     library: () => import('../index.ts'),
   };
 }
-
-type Environment = Readonly<Record<string, string | undefined>>;
 
 /** How we speak: JSON to a program, lines to a log or a screen reader, or all that a terminal can. */
 type FaceKind = 'json' | 'plain' | 'terminal';

@@ -1291,7 +1291,7 @@ const GUESTS = [
   {
     name: 'other programs learn no code',
     file: 'src/awake.ts',
-    from: 'env: withoutSecrets(process.env),',
+    from: 'env: withoutOurs(process.env),',
     to: '',
     test: awake('until it is released'),
   },
