@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { lookAround, peerOf } from './discover.ts';
 import { DropError, type ErrorCode } from './errors.ts';
 import type { PeerId } from './events.ts';
-import { type FindOptions, findTarget, targetOf } from './find.ts';
+import { type FindOptions, findTarget } from './find.ts';
 import {
   type CodeRequest,
   type Manner,
@@ -13,7 +13,7 @@ import {
 } from './meet.ts';
 import { type Address, formatAddress } from './net/addresses.ts';
 import type { Porch } from './net/porch.ts';
-import type { Target } from './reach.ts';
+import { type Target, targetOf } from './reach.ts';
 import type { Self } from './self.ts';
 
 export interface ContactOptions extends FindOptions, Trusting, Pick<Manner, 'onProven'> {

@@ -2,12 +2,12 @@ import { isIPv4 } from 'node:net';
 import { lookAround, peerOf } from './discover.ts';
 import { DropError } from './errors.ts';
 import type { NothingEvent, Peer, PeerId, SilentPeer } from './events.ts';
-import { type Address, legible, parseAddress } from './net/addresses.ts';
+import { legible, parseAddress } from './net/addresses.ts';
 import type { Porch } from './net/porch.ts';
 import { FIRST_PORTS } from './net/ports.ts';
 import type { Way } from './protocol/card.ts';
 import { canMean, sameName } from './protocol/names.ts';
-import { optionOf, type Target } from './reach.ts';
+import { optionOf, type Target, targetOf } from './reach.ts';
 import type { LookOptions, Self } from './self.ts';
 
 /** Whom we look for, and where. */
@@ -166,18 +166,6 @@ function isProven({ standing }: Peer): boolean {
 /** A bare word is a device's name; a host is written as an address or with a dot or a port. */
 function looksLikeHost(to: string): boolean {
   return /[.:]/.test(to) || to === 'localhost';
-}
-
-/** Where a peer of the list may be dialled. Of one that does not answer nobody knows the key. */
-export function targetOf(peer: Peer | SilentPeer): Target {
-  const { run, name, addresses } = peer;
-  const id = 'id' in peer ? peer.id : undefined;
-  return { id, run, name, addresses: addresses.flatMap(dialled) };
-}
-
-function dialled(text: string): Address[] {
-  const { host, port } = parseAddress(text) ?? {};
-  return host === undefined || port === undefined ? [] : [{ host, port }];
 }
 
 /** Nobody of that name, and why, if nobody else was there either. */

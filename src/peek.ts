@@ -1,10 +1,9 @@
 import { DropError } from './errors.ts';
 import type { Offered, Peer } from './events.ts';
-import { targetOf } from './find.ts';
 import { MAX_BATCH, MAX_OPEN_ENTRIES, PEEK_LIMIT, SHOWN_ROOTS } from './limits.ts';
 import { exchangeIntros } from './meet.ts';
 import { isText } from './protocol/manifest.ts';
-import { dialTarget } from './reach.ts';
+import { dialTarget, targetOf } from './reach.ts';
 import type { Self } from './self.ts';
 import type { Channel } from './transfer/channel.ts';
 import { greetAsChooser } from './transfer/greeting.ts';

@@ -1,9 +1,9 @@
 import { isIP } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DropError } from './errors.ts';
-import type { PeerId } from './events.ts';
+import type { Peer, PeerId, SilentPeer } from './events.ts';
 import { CALL_QUESTION_LIMIT } from './limits.ts';
-import { type Address, canonical, isLoopback, race } from './net/addresses.ts';
+import { type Address, canonical, isLoopback, parseAddress, race } from './net/addresses.ts';
 import type { Caller, Porch } from './net/porch.ts';
 import { DEFAULT_PORT } from './net/ports.ts';
 import type { Connection } from './net/tls.ts';
@@ -18,6 +18,18 @@ export interface Target {
   readonly run?: string | undefined;
   readonly name: string;
   readonly addresses: readonly Address[];
+}
+
+/** Where a peer of the list may be dialled. Of one that does not answer nobody knows the key. */
+export function targetOf(peer: Peer | SilentPeer): Target {
+  const { run, name, addresses } = peer;
+  const id = 'id' in peer ? peer.id : undefined;
+  return { id, run, name, addresses: addresses.flatMap(addressOf) };
+}
+
+function addressOf(text: string): Address[] {
+  const { host, port } = parseAddress(text) ?? {};
+  return host === undefined || port === undefined ? [] : [{ host, port }];
 }
 
 /** How a target may be reached beside being dialled. */
