@@ -1,4 +1,4 @@
-import { parseCode, WHY_AGAIN } from '../figures.ts';
+import { formatFirst, parseCode, WHY_AGAIN } from '../figures.ts';
 import type { CodeRequest, Doubt, Peer, SilentPeer } from '../index.ts';
 import { Left } from './asker.ts';
 import type { Context } from './context.ts';
@@ -33,6 +33,11 @@ export class Calling {
     if (event === 'knocking' && !this.#knocked) this.#face.busy(`${this.#name} ${ASKED_TO_CALL}`);
     this.#knocked = event === 'knocking' || (this.#knocked && event === 'reconnecting');
   }
+}
+
+/** What is to be sent, for a question. */
+export function whatOf(paths: readonly string[]): string {
+  return formatFirst(paths.length > 0 ? paths : ['it'], oneLine);
 }
 
 /** Lets the person choose among the devices that are ready for it, as they come and go. */

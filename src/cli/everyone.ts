@@ -1,9 +1,8 @@
 import { formatNames } from '../figures.ts';
 import type { Peer } from '../index.ts';
-import { leftOr } from './approach.ts';
+import { leftOr, whatOf } from './approach.ts';
 import type { Context } from './context.ts';
 import type { SendOrder } from './orders.ts';
-import { whatOf } from './send.ts';
 
 /** Milliseconds to look for those who are not here yet. */
 const LOOK_FOR = 4_500;

@@ -2,8 +2,8 @@ import { formatBytes, formatClock } from '../figures.ts';
 import type { TransferEvent } from '../index.ts';
 import type { Face, Failure, ShownEvent } from './face.ts';
 import { percentOf, secondsLeft } from './format.ts';
-import type { Lines } from './lines.ts';
-import { failureLines, type Line, type Words, type WordsOptions } from './words.ts';
+import type { Line, Lines } from './lines.ts';
+import { failureLines, type Words, type WordsOptions } from './words.ts';
 
 /** Progress is told when this much is done since the last time, or this long is over. */
 const STEP_PERCENT = 10;

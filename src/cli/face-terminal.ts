@@ -4,7 +4,7 @@ import type { Device, TransferEvent } from '../index.ts';
 import type { Face, Failure, Room, ShownEvent } from './face.ts';
 import { progressLine } from './format.ts';
 import type { Output } from './io.ts';
-import type { Lines } from './lines.ts';
+import type { Line, Lines } from './lines.ts';
 import { cut, rowsOf, wipe, wrap } from './rows.ts';
 import { failureLines, type Words, type WordsOptions } from './words.ts';
 
@@ -108,7 +108,7 @@ export class TerminalFace implements Face {
     this.#stderr.off('resize', this.#resized);
   }
 
-  #write(lines: Parameters<Lines['write']>[0]): void {
+  #write(lines: readonly Line[]): void {
     // While it spins, ora lets what is written pass above itself.
     this.#lines.write(lines);
     this.#draw();

@@ -10,7 +10,7 @@ import type {
   SendToAllEvent,
   ShareEvent,
 } from '../index.ts';
-import type { Line } from './words.ts';
+import type { Line } from './lines.ts';
 
 /*
  * The rules of what `drop` says. They hold for every face.
@@ -81,15 +81,4 @@ export interface Face {
   standBack<Reply>(question: () => Promise<Reply>): Promise<Reply>;
   /** Leaves the terminal as it was. */
   close(): void;
-}
-
-/** Runs one task after the other. */
-export class Queue {
-  #last: Promise<unknown> = Promise.resolve();
-
-  run<Result>(task: () => Promise<Result>): Promise<Result> {
-    const result = this.#last.then(task);
-    this.#last = result.catch(() => {}); // Whoever waits for the result hears of it.
-    return result;
-  }
 }

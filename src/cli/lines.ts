@@ -1,6 +1,11 @@
-import { Queue } from './face.ts';
 import type { Output, Paint } from './io.ts';
-import type { Line } from './words.ts';
+
+/** A line for a person, and how much it matters; `content` is what a person wrote. */
+export interface Line {
+  /** `detail` is said if asked for, `news` unless asked not to; `need`, `trouble` and `content` always. */
+  readonly weight: 'detail' | 'news' | 'need' | 'trouble' | 'content';
+  readonly text: string;
+}
 
 export interface LinesOptions {
   readonly quiet: boolean;
@@ -64,5 +69,16 @@ export class Lines {
     if (weight === 'need') return paint('bold', text);
     if (weight === 'trouble') return text.replace(/^[A-Z]\w*:/, (word) => paint('red', word));
     return weight === 'detail' ? paint('dim', text) : text;
+  }
+}
+
+/** Runs one task after the other. */
+class Queue {
+  #last: Promise<unknown> = Promise.resolve();
+
+  run<Result>(task: () => Promise<Result>): Promise<Result> {
+    const result = this.#last.then(task);
+    this.#last = result.catch(() => {}); // Whoever waits for the result hears of it.
+    return result;
   }
 }

@@ -1,9 +1,8 @@
 import { fstatSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import type { Peer, SendOptions, SilentPeer, Summary } from '../index.ts';
-import { askCode, Calling, chooseDevices, confirmBy } from './approach.ts';
+import { askCode, Calling, chooseDevices, confirmBy, whatOf } from './approach.ts';
 import type { Context } from './context.ts';
-import { oneLine } from './format.ts';
 import { type SendOrder, UsageError } from './orders.ts';
 import { exitOfSummary } from './outcome.ts';
 
@@ -97,11 +96,6 @@ async function choose(
 
   const title = `Send ${whatOf(paths)} to which device?`;
   return chooseDevices(context, { way: 'send', title, several: stdin === undefined, scan });
-}
-
-/** What is to be sent, for a question. */
-export function whatOf([first = 'it', ...more]: readonly string[]): string {
-  return `${oneLine(first)}${more.length === 0 ? '' : ` and ${more.length} more`}`;
 }
 
 async function findPath(path: string, { library: { DropError } }: Context): Promise<void> {

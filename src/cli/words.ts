@@ -23,13 +23,7 @@ import type {
 } from '../index.ts';
 import type { Failure, ShownEvent } from './face.ts';
 import { fold, percentOf } from './format.ts';
-
-/** A line for a person, and how much it matters; `content` is what a person wrote. */
-export interface Line {
-  /** `detail` is said if asked for, `news` unless asked not to; `need`, `trouble` and `content` always. */
-  readonly weight: 'detail' | 'news' | 'need' | 'trouble' | 'content';
-  readonly text: string;
-}
+import type { Line } from './lines.ts';
 
 export interface WordsOptions {
   /** Makes text of a peer fit to be shown. */
@@ -159,6 +153,11 @@ export class Words {
     return formatOffer(offer, (text) => this.#text(text));
   }
 
+  /** What a person should know of an offer, a line each. */
+  risks(extent: Extent): string[] {
+    return extent.risks.map((risk) => formatRisk(risk, extent, (text) => this.#text(text)));
+  }
+
   /** Something to choose of an offer: `photos/2024 (31 files, 9 MB)`. */
   part(part: Part): string {
     return `${this.#text(part.path)} (${formatPart(part)})`;
@@ -208,11 +207,6 @@ export class Words {
       pin ? 'PIN for new devices, as long as this runs' : 'Code for new devices',
       code,
     );
-  }
-
-  /** What a person should know of an offer, a line each. */
-  risks(extent: Extent): string[] {
-    return extent.risks.map((risk) => formatRisk(risk, extent, (text) => this.#text(text)));
   }
 
   #reachable(addresses: readonly string[]): Line {
