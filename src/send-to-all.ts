@@ -8,7 +8,7 @@ import { MAX_SENT_TO } from './limits.ts';
 import { lookTogether } from './look-together.ts';
 import { Pace } from './pace.ts';
 import { openSelf } from './self.ts';
-import { type SendOptions, sendBeside, type Together } from './send.ts';
+import { ensureSendable, type SendOptions, sendBeside, type Together } from './send.ts';
 import { follow } from './transfer/follow.ts';
 
 export interface SendToAllOptions extends Omit<SendOptions, 'to'> {
@@ -30,8 +30,9 @@ export interface SentTo {
  * Sends the same to several devices, as by a `send` for each, side by side: none is slowed down or
  * failed by another. Only the search for them and a `limit` are shared. A device that was named
  * twice gets it once, but two processes of it that were chosen from `discover` are two. Ends with what
- * became of each, in their order. It throws only if nothing could be sent to anyone: `usage` for a
- * stream and several devices, as it is read once, and what is wrong with the files or with us.
+ * became of each, in their order. It throws only if nothing could be sent to anyone: `usage` as `send`
+ * does, and for a stream and several devices, as it is read once; and what is wrong with the files or
+ * with us.
  */
 export function sendToAll(
   paths: readonly string[],
@@ -46,12 +47,13 @@ async function sendAll(
   emit: (event: SendToAllEvent) => void,
   signal: AbortSignal,
 ): Promise<readonly SentTo[]> {
-  const { to: targets, limit, stream } = options;
+  const { to: targets, limit, stream, exclude } = options;
   if (stream !== undefined && targets.length > 1)
     throw new DropError('usage', { message: 'A stream is read once, and so goes to one device.' });
   const pace = typeof limit === 'number' ? new Pace(limit) : limit;
-  // What is not there is nobody's failure but ours.
-  await (await openOutbox(paths)).close();
+  // What is wrong with that is nobody's failure but ours.
+  ensureSendable(paths, options);
+  await (await openOutbox(paths, { exclude })).close();
   const self = await openSelf(options);
   const { makePorch } = await import('./look.ts');
   const porch = makePorch(self, 'send', options);

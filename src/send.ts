@@ -62,7 +62,8 @@ export interface Stream {
  * Sends files and folders, and everything in them, to one peer. When the connection is lost, it
  * finds the peer again and goes on. Ends when all of it is verified on the other disk, with the
  * summary. What was not delivered was told as `error` events and the summary is not `ok`; it
- * throws a `DropError` if the transfer as a whole did not come to its end.
+ * throws a `DropError` if the transfer as a whole did not come to its end, `usage` if there is nothing
+ * to send.
  */
 export function send(
   paths: readonly string[],
@@ -101,10 +102,9 @@ async function sendAll(
 ): Promise<Summary> {
   const { wait = 10_000, waitAgain = 120_000, checksum, stream, exclude } = options;
   const { compress = 'auto', limit, text, lent } = options;
-  ensureOneSource(paths, options);
+  ensureSendable(paths, options);
   const pace = typeof limit === 'number' ? new Pace(limit) : limit;
   const hashers = new Hashers();
-  if (text !== undefined) ensureText(text);
   const files =
     lent === undefined
       ? await openOutbox(paths, { stream, exclude, hashers })
@@ -148,8 +148,16 @@ async function sendAll(
   }
 }
 
-/** What is lent has an order of its own, and cannot be told apart from what lies here. */
-function ensureOneSource(paths: readonly string[], { lent, stream }: SendOptions): void {
-  if (lent !== undefined && (paths.length > 0 || stream !== undefined))
-    throw new DropError('usage', { message: 'What is lent is sent without anything else.' });
+/** Throws `usage` if that is nothing to send, or cannot be sent so. */
+export function ensureSendable(
+  paths: readonly string[],
+  { stream, lent, text }: Pick<SendOptions, 'stream' | 'lent' | 'text'>,
+): void {
+  if (text !== undefined) ensureText(text);
+  const lies = paths.length > 0 || stream !== undefined;
+  // It has an order of its own, and cannot be told apart from what lies here.
+  if (lent !== undefined && lies)
+    throw new DropError('usage', { message: 'What is lent is sent without any other files.' });
+  if (!lies && text === undefined && (lent ?? []).length === 0)
+    throw new DropError('usage', { message: 'There is nothing to send.' });
 }

@@ -185,6 +185,8 @@ describe('one who sends to several', () => {
     await expect(send(['Ana', 'Bob'], {}, ['b.txt'])).rejects.toMatchObject({ code: 'missing' });
     const stream = { name: 'a.tar', source: (async function* () {})() };
     await expect(send(['Ana', 'Bob'], { stream })).rejects.toMatchObject({ code: 'usage' });
-    await expect(send(['Ana'], { limit: 0 })).rejects.toMatchObject({ code: 'usage' });
+    for (const wrong of [{ limit: 0 }, { exclude: [''] }, { text: '' }, { lent: [] }])
+      await expect(send(['Ana'], wrong)).rejects.toMatchObject({ code: 'usage' });
+    await expect(send(['Ana'], {}, [])).rejects.toMatchObject({ code: 'usage' });
   });
 });
