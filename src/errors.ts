@@ -268,6 +268,15 @@ export class DropError extends Error {
   }
 }
 
+/** What is told of a failure: a hint and a path only where there are any. */
+export function wordsOf({ code, message, hint, path }: DropError) {
+  return {
+    ...{ code, message },
+    ...(hint === undefined ? {} : { hint }),
+    ...(path === undefined ? {} : { path }),
+  };
+}
+
 /** The number by which a peer learns of it; failures that are only ours travel as `cancelled`. */
 export function toWire(code: ErrorCode): number {
   const row: ErrorRow = ERRORS[code];

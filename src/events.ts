@@ -214,7 +214,8 @@ export type TransferEvent = OfTransfer &
     | SummaryEvent
   );
 
-interface ErrorEvent {
+/** What went wrong; with a `path` if that is one file. */
+export interface ErrorEvent {
   readonly event: 'error';
   readonly code: ErrorCode;
   readonly message: string;

@@ -1,4 +1,4 @@
-import { DropError, type ErrorCode } from './errors.ts';
+import { DropError, type ErrorCode, wordsOf } from './errors.ts';
 import type { Device, Summary, TransferEvent } from './events.ts';
 import { type DataEntry, isText, sizeOf } from './protocol/manifest.ts';
 import type { Report } from './transfer/report.ts';
@@ -148,14 +148,7 @@ export class Progress {
   /** Tells of a failure, of one file or of the whole. */
   fail(error: DropError): void {
     this.#firstFailure ??= error;
-    const { code, message, hint, path } = error;
-    this.#say({
-      event: 'error',
-      code,
-      message,
-      ...(hint === undefined ? {} : { hint }),
-      ...(path === undefined ? {} : { path }),
-    });
+    this.#say({ event: 'error', ...wordsOf(error) });
   }
 
   /** The connection is lost. `next` is when the next attempt is made, in milliseconds. */

@@ -2,7 +2,7 @@ import { Awake } from './awake.ts';
 import { lookAround } from './discover.ts';
 import { Gate } from './disk/gate.ts';
 import { openOutbox } from './disk/outbox.ts';
-import { DropError, ERRORS } from './errors.ts';
+import { DropError, ERRORS, wordsOf } from './errors.ts';
 import type { Peer, PeerId, SendEvent, SendToAllEvent, SilentPeer, Summary } from './events.ts';
 import { MAX_SENT_TO } from './limits.ts';
 import { lookTogether } from './look-together.ts';
@@ -83,7 +83,7 @@ async function sendAll(
       }
       // A transfer that had begun has told why it ended.
       if (summary === undefined) {
-        emit({ event: 'error', ...wordsOf(error), to: nameOf(to) });
+        emit({ event: 'error', ...wordsOf(failureOf(error)), to: nameOf(to) });
         return { to, error };
       }
     } finally {
@@ -162,16 +162,9 @@ function nameOf(to: SendOptions['to']): string {
   return typeof to === 'string' ? to : to.name || (to.addresses[0] ?? '');
 }
 
-function wordsOf(error: unknown): Pick<DropError, 'code' | 'message'> & { hint?: string } {
-  if (error instanceof DropError) {
-    const { code, message, hint, path } = error;
-    return {
-      ...{ code, message },
-      ...(hint === undefined ? {} : { hint }),
-      ...(path === undefined ? {} : { path }),
-    };
-  }
-  const { message, hint } = ERRORS.internal;
+/** What is thrown, as a failure; a bug with its own words. */
+function failureOf(error: unknown): DropError {
+  if (error instanceof DropError) return error;
   const reason = error instanceof Error ? error.message : String(error);
-  return { code: 'internal', message: `${message} ${reason}`, hint };
+  return new DropError('internal', { message: `${ERRORS.internal.message} ${reason}` });
 }

@@ -1,5 +1,5 @@
-import { DropError } from './errors.ts';
-import type { Device, PeerId } from './events.ts';
+import { DropError, wordsOf } from './errors.ts';
+import type { Device, ErrorEvent, PairedEvent, PeerId } from './events.ts';
 import type { Guests } from './guests.ts';
 import { exchangeIntros, keepAlive, remember } from './meet.ts';
 import { keepLine } from './net/line.ts';
@@ -41,9 +41,7 @@ export interface House {
 }
 
 /** What visits tell. */
-export type VisitEvent =
-  | ({ readonly event: 'paired'; readonly via: 'code' | 'pin' } & Device)
-  | (ReturnType<typeof failure> & { readonly peer?: Device });
+export type VisitEvent = PairedEvent | (ErrorEvent & { readonly peer?: Device });
 
 /** A connection on which the greeting is over. */
 export interface Caller {
@@ -216,8 +214,8 @@ export function deviceOf({ id, name }: Device): Device {
   return { id, name };
 }
 
-function failure({ code, message, hint }: DropError) {
-  return { event: 'error' as const, code, message, ...(hint === undefined ? {} : { hint }) };
+function failure(error: DropError): ErrorEvent {
+  return { event: 'error', ...wordsOf(error) };
 }
 
 /** Milliseconds of a clock that never goes back. */
