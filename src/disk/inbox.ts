@@ -1,9 +1,7 @@
-import { mkdirSync, type Stats } from 'node:fs';
-import { mkdir, realpath, rmdir, statfs } from 'node:fs/promises';
-import { dirname, join, resolve, sep } from 'node:path';
+import { dirname, join, sep } from 'node:path';
 import { DropError, type ErrorCode } from '../errors.ts';
 import type { PeerId } from '../events.ts';
-import { INBOX_MEMORY, MAX_COMPARED, RESERVE, RESERVED_SHARE } from '../limits.ts';
+import { INBOX_MEMORY, MAX_COMPARED } from '../limits.ts';
 import { equal } from '../protocol/bytes.ts';
 import { Few } from '../protocol/few.ts';
 import {
@@ -17,28 +15,28 @@ import type { DigestName } from '../protocol/message.ts';
 import { type Platform, safeName } from '../protocol/names.ts';
 import type { Inbox, IncomingFile, Placement, Stored, WholeFile } from '../transfer/inbox.ts';
 import { Digests } from './digests.ts';
-import { diskFailure, isSystemError, STORING } from './failure.ts';
+import { diskFailure, STORING } from './failure.ts';
 import {
   checked,
   type Folder,
   type Found,
   giveName,
-  idOf,
   isSpelled,
   MAX_TRIES,
   pathOf,
   survey,
   takeName,
-  unlessTaken,
 } from './folder.ts';
 import { Handles } from './handles.ts';
 import { Hashers } from './hashers.ts';
 import { isNamed, Landing } from './landing.ts';
 import type { Mark } from './mark.ts';
+import { timeOf } from './offered.ts';
 import { type Attributes, Part, PartPool, removeOwn, type Start, storedTime } from './part.ts';
 import { platformHere } from './platform.ts';
 import type { Staging, Stagings } from './staging.ts';
-import { isInMemory, Syncs, syncFolder } from './sync.ts';
+import { isInMemory, Syncs } from './sync.ts';
+import { openTarget, roomIn } from './target.ts';
 import { Whole } from './whole.ts';
 
 /** What becomes of a file whose name is taken by one of other content. */
@@ -102,30 +100,6 @@ export async function openInbox(
       fresh,
       hashers,
     });
-  } catch (error) {
-    throw diskFailure(error, folder);
-  }
-}
-
-/** Throws like `openInbox` if nothing can be stored in `folder`, which is made if it can be. */
-export async function checkTarget(folder: string): Promise<void> {
-  try {
-    const { name } = await openTarget(folder);
-    // One name for all: what a crash has left is removed by the next.
-    const probe = join(name, '.drop-probe');
-    unlessTaken(() => mkdirSync(probe, { mode: 0o700 }));
-    await rmdir(probe).catch(() => {}); // Another receiver may just have done so.
-  } catch (error) {
-    throw diskFailure(error, folder);
-  }
-}
-
-/** Bytes that may be stored in a folder, what is left free for others already taken off. */
-export async function roomIn(folder: string): Promise<number> {
-  try {
-    const { bavail, blocks, bsize } = await statfs(folder);
-    const reserve = Math.min(RESERVE, RESERVED_SHARE * blocks * bsize);
-    return Math.max(0, Math.floor(bavail * bsize - reserve));
   } catch (error) {
     throw diskFailure(error, folder);
   }
@@ -607,34 +581,4 @@ function isAlike({ stats }: Found, size: number): boolean {
 
 function isNewer(entry: DataEntry, { stats }: Found): boolean {
   return entry.kind === 'stream' || storedTime(entry.mtime) > timeOf(stats);
-}
-
-/** In whole milliseconds, as times are offered. */
-function timeOf({ mtimeMs }: Stats): number {
-  return Math.round(mtimeMs);
-}
-
-async function openTarget(folder: string): Promise<Folder> {
-  await makeTarget(folder);
-  const path = await realpath(folder);
-  const id = idOf(path);
-  if (id === undefined)
-    throw new DropError('exists', { message: 'It is there, but is not a folder.', path: folder });
-  return { parent: undefined, name: path, id, made: undefined, isNew: false };
-}
-
-async function makeTarget(folder: string): Promise<void> {
-  try {
-    await mkdir(folder);
-    return await syncFolder(dirname(resolve(folder)));
-  } catch (error) {
-    if (isSystemError(error, 'ENOENT'))
-      throw new DropError('missing', {
-        message: 'The folder to save into cannot be made, for what it lies in is not there.',
-        hint: `Make it first: mkdir -p ${folder}`,
-        path: folder,
-        cause: error,
-      });
-    if (!isSystemError(error, 'EEXIST')) throw error;
-  }
 }

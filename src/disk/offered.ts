@@ -9,6 +9,7 @@ import { NO_FOLLOW, NO_WAIT } from './platform.ts';
 /** A link is not followed, and nobody waits for a pipe. */
 export const READ_FLAGS = constants.O_RDONLY | NO_WAIT | NO_FOLLOW;
 
+/** When it was changed, in whole milliseconds, as times are offered. */
 export function timeOf({ mtimeMs }: Stats): number {
   return Math.round(mtimeMs);
 }

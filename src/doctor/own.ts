@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { diskFailure, isSystemError } from '../disk/failure.ts';
 import { defaultHome, findDownloads } from '../disk/home.ts';
 import { loadIdentity } from '../disk/identity.ts';
-import { checkTarget, roomIn } from '../disk/inbox.ts';
+import { checkTarget, roomIn } from '../disk/target.ts';
 import { DropError } from '../errors.ts';
 import type { CheckEvent, CheckName } from '../events.ts';
 import { openSelf, type Self } from '../self.ts';

@@ -13,8 +13,8 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { checkTarget } from '../../src/disk/inbox.ts';
 import { openStagings } from '../../src/disk/staging.ts';
+import { checkTarget } from '../../src/disk/target.ts';
 import type { DataEntry } from '../../src/protocol/manifest.ts';
 import { openHandles } from '../support/handles.ts';
 import { sha256 } from '../support/memory.ts';

@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, statSync, symlinkSync, writeFileSync } from 'node
 import { isAbsolute, join, resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { defaultDownloads, defaultHome, defaultName, openHome } from '../../src/disk/home.ts';
-import { checkTarget } from '../../src/disk/inbox.ts';
+import { checkTarget } from '../../src/disk/target.ts';
 import { newFolder } from './support.ts';
 
 test('by default the state lies in a folder called drop', () => {

@@ -18,7 +18,7 @@ import {
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { roomIn } from '../../src/disk/inbox.ts';
+import { roomIn } from '../../src/disk/target.ts';
 import { MAX_BATCH, MAX_OPEN_ENTRIES, MAX_ROOT_UNITS, MAX_ROOTS } from '../../src/limits.ts';
 import { concat, u32, utf8 } from '../../src/protocol/bytes.ts';
 import type { Entry } from '../../src/protocol/manifest.ts';

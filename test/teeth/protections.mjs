@@ -1695,7 +1695,7 @@ const DISK = [
   },
   {
     name: 'space is left to others',
-    file: 'src/disk/inbox.ts',
+    file: 'src/disk/target.ts',
     from: 'Math.floor(bavail * bsize - reserve)',
     to: 'Math.floor(bavail * bsize + 0 * reserve)',
     test: inbox('has less room than the disk has space'),
