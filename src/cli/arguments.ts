@@ -6,18 +6,23 @@ import {
   type Answer,
   COMPRESS,
   type CompletionOrder,
-  type Compress,
+  type DoctorOrder,
+  type GetOrder,
+  type HistoryOrder,
   NOTIFY,
-  type Notify,
   type NotifyOrder,
   ON_CONFLICT,
-  type OnConflict,
   type Order,
+  type PeersOrder,
   type PresenceOrder,
+  type ReceiveOrder,
   type SavingOrder,
+  type SendOrder,
   type Settings,
   SHELLS,
+  type ShareOrder,
   type Shell,
+  type UiOrder,
   UsageError,
 } from './orders.ts';
 import {
@@ -126,8 +131,26 @@ function buildProgram(
     })
     .exitOverride()
     .addHelpText('after', EXAMPLES.drop);
-  const settings = (): Settings => settingsOf(program.opts<GlobalValues>());
+  const order: TakeOrder = (given) =>
+    take({ ...settingsOf(program.opts<GlobalValues>()), ...given });
+  addReceive(program, order);
+  addSend(program, order);
+  addShare(program, order);
+  addGet(program, order);
+  addPeers(program, order);
+  addHistory(program, order);
+  addUi(program, order);
+  addDoctor(program, order);
+  addKnown(program, order);
+  addCompletion(program, take);
+  return program;
+}
 
+/** Takes an order but for its settings, which are the same for all. */
+type TakeOrder = (order: Bare<Order>) => void;
+type Bare<O> = O extends unknown ? Omit<O, keyof Settings> : never;
+
+function addReceive(program: Command, take: TakeOrder): void {
   const receive = program
     .command('receive')
     .aliases(['recv', 'recieve'])
@@ -150,7 +173,7 @@ function buildProgram(
       ),
     )
     .addHelpText('after', EXAMPLES.receive)
-    .action(({ open = false, web = false, ...values }: ReceiveValues, command: Command) => {
+    .action(({ open = false, web = false, ...values }: Values<ReceiveOrder>, command: Command) => {
       const saving = savingOf(values, command);
       if (web && saving.stdout)
         throw new UsageError(
@@ -159,9 +182,11 @@ function buildProgram(
         );
       const once = values.once || saving.stdout;
       const how = { ...saving, ...notifyOf(values), ...presenceOf(values), once, open, web };
-      take({ ...settings(), command: 'receive', ...how });
+      take({ command: 'receive', ...how });
     });
+}
 
+function addSend(program: Command, take: TakeOrder): void {
   program
     .command('send')
     .description('choose a device that is ready, and send files and folders to it')
@@ -178,12 +203,7 @@ function buildProgram(
         'to every known device that is ready, and to no new one; you are asked, where you can be',
       ).conflicts('unverified'),
     )
-    .addOption(
-      setting(
-        '--wait <seconds>',
-        'how long the device may be away; by default 10, and 120 after a loss (in a terminal until Ctrl-C)',
-      ).argParser(parseSeconds),
-    )
+    .addOption(waiting())
     .addOption(
       // DROP_NAME is the name of this device.
       setting(
@@ -200,13 +220,8 @@ function buildProgram(
     .addOption(
       setting('--checksum', 'compare what is there already by its content, not by size and time'),
     )
-    .addOption(setting('--exclude <pattern>', EXCLUDE).argParser(parsePatterns))
-    .addOption(
-      setting(
-        '--compress <when>',
-        'compress on the way; by default auto: where that is faster',
-      ).choices(COMPRESS),
-    )
+    .addOption(excluding())
+    .addOption(compressing())
     .addOption(
       setting('--limit <rate>', 'send no faster, e.g. 20MB/s, 500kB/s or 8Mbit/s').argParser(
         parseLimit,
@@ -215,10 +230,10 @@ function buildProgram(
     .addOption(
       new Option('--unverified', 'also to a device that is --open: nobody can tell who gets it'),
     )
-    .addOption(setting('--scan', SCAN))
+    .addOption(scanning())
     .addHelpText('after', EXAMPLES.send)
-    .action((words: string[], values: SendValues, send: Command) => {
-      const { wait, name, checksum = false, scan = false, unverified = false } = values;
+    .action((words: string[], { name, ...values }: SendValues, send: Command) => {
+      const { all = false, wait, checksum = false, scan = false, unverified = false } = values;
       const { exclude, compress, limit, text } = values;
       if (words.length === 0 && text === undefined)
         throw new UsageError(
@@ -226,28 +241,24 @@ function buildProgram(
           'Name files or folders: drop send PATH..., or a message: drop send --text MESSAGE',
         );
       const to = targetsOf(words, values, send.getOptionValueSource('to') === 'cli');
-      const { all = false } = values;
       const named = send.getOptionValueSource('name') === 'cli';
       const stdin = takesStdin(words, named) ? (name ?? 'stdin') : undefined;
       const paths = words.filter((word) => word !== STDIN);
       const how = { to, all, wait, checksum, exclude, compress, limit, scan, unverified };
-      take({ ...settings(), command: 'send', paths, stdin, text, ...how });
+      take({ command: 'send', paths, stdin, text, ...how });
     });
+}
 
+function addShare(program: Command, take: TakeOrder): void {
   const share = program
     .command('share')
     .description('let others fetch files and folders, as many as like; they run drop get')
     .argument('<path...>', 'files and folders');
   addPresence(share)
     .addOption(setting('--once', 'end after one fetch'))
-    .addOption(setting('--exclude <pattern>', EXCLUDE).argParser(parsePatterns))
+    .addOption(excluding())
     .addOption(setting('--yes', 'let known devices fetch without asking; new ones need the code'))
-    .addOption(
-      setting(
-        '--compress <when>',
-        'compress on the way; by default auto: where that is faster',
-      ).choices(COMPRESS),
-    )
+    .addOption(compressing())
     .addOption(
       setting(
         '--limit <rate>',
@@ -256,7 +267,7 @@ function buildProgram(
     )
     .addOption(new Option('--web', 'also a page for browsers: shows a link and a QR code'))
     .addHelpText('after', EXAMPLES.share)
-    .action((paths: string[], { once = false, web = false, ...values }: ShareValues) => {
+    .action((paths: string[], { once = false, web = false, ...values }: Values<ShareOrder>) => {
       if (paths.includes(STDIN))
         throw new UsageError(
           'Standard input can be read only once, and not by all who fetch.',
@@ -269,9 +280,11 @@ function buildProgram(
         );
       const { exclude, compress, limit } = values;
       const how = { ...presenceOf(values), once, web, exclude, compress, limit };
-      take({ ...settings(), command: 'share', paths, ...how });
+      take({ command: 'share', paths, ...how });
     });
+}
 
+function addGet(program: Command, take: TakeOrder): void {
   const get = program
     .command('get')
     .description('choose among what others share, and fetch it')
@@ -284,31 +297,30 @@ function buildProgram(
       ).argParser(parsePatterns),
     )
     .addOption(setting('--yes', 'take it without asking, whatever it is'))
-    .addOption(
-      setting(
-        '--wait <seconds>',
-        'how long the device may be away; by default 10, and 120 after a loss (in a terminal until Ctrl-C)',
-      ).argParser(parseSeconds),
-    )
-    .addOption(setting('--scan', SCAN))
+    .addOption(waiting())
+    .addOption(scanning())
     .addHelpText('after', EXAMPLES.get)
-    .action(({ yes = false, scan = false, ...values }: GetValues, command: Command) => {
+    .action(({ yes = false, scan = false, ...values }: Values<GetOrder>, command: Command) => {
       const { from, only, wait } = values;
       const saving = savingOf(values, command);
       const how = { ...saving, ...notifyOf(values), from, only, wait, scan, yes };
-      take({ ...settings(), command: 'get', ...how });
+      take({ command: 'get', ...how });
     });
+}
 
+function addPeers(program: Command, take: TakeOrder): void {
   program
     .command('peers')
     .description('list the devices on this network, and those known from before')
     .addOption(setting('--watch', 'go on, and tell who comes and goes'))
-    .addOption(setting('--scan', SCAN))
+    .addOption(scanning())
     .addHelpText('after', EXAMPLES.peers)
-    .action(({ watch = false, scan = false }: PeersValues) =>
-      take({ ...settings(), command: 'peers', watch, scan }),
+    .action(({ watch = false, scan = false }: Values<PeersOrder>) =>
+      take({ command: 'peers', watch, scan }),
     );
+}
 
+function addHistory(program: Command, take: TakeOrder): void {
   program
     .command('history')
     .description('list what has arrived, the latest last')
@@ -317,10 +329,12 @@ function buildProgram(
     )
     .addOption(new Option('--clear', 'forget it; what arrived stays where it is').conflicts('last'))
     .addHelpText('after', EXAMPLES.history)
-    .action(({ last, clear = false }: HistoryValues) =>
-      take({ ...settings(), command: 'history', last, clear }),
+    .action(({ last, clear = false }: Values<HistoryOrder>) =>
+      take({ command: 'history', last, clear }),
     );
+}
 
+function addUi(program: Command, take: TakeOrder): void {
   program
     .command('ui')
     .description('open a window in the browser, for all that drop can do')
@@ -335,17 +349,22 @@ function buildProgram(
     .addOption(setting('--name <name>', 'this device, as others see it').argParser(parseText))
     .addOption(setting('--into <folder>', INTO).argParser(parseText))
     .addHelpText('after', EXAMPLES.ui)
-    .action(({ open, port, name, into }: UiValues) =>
-      take({ ...settings(), command: 'ui', open, port, name, into }),
+    .action(({ open = true, port, name, into }: Values<UiOrder>) =>
+      take({ command: 'ui', open, port, name, into }),
     );
+}
 
+function addDoctor(program: Command, take: TakeOrder): void {
   program
     .command('doctor')
     .description('test this computer and network, and tell what is wrong and what mends it')
     .addOption(setting('--into <folder>', 'where files are to be saved; by default as in receive'))
     .addHelpText('after', EXAMPLES.doctor)
-    .action(({ into }: DoctorValues) => take({ ...settings(), command: 'doctor', into }));
+    .action(({ into }: Values<DoctorOrder>) => take({ command: 'doctor', into }));
+}
 
+/** What is changed about one device that is known. */
+function addKnown(program: Command, take: TakeOrder): void {
   program
     .command('trust')
     .description('say whether files from a known device need your yes')
@@ -354,9 +373,7 @@ function buildProgram(
       new Argument('<how>', 'ask you each time, or save them at once').choices(['ask', 'auto']),
     )
     .addHelpText('after', EXAMPLES.trust)
-    .action((name: string, trust: 'ask' | 'auto') =>
-      take({ ...settings(), command: 'trust', name, trust }),
-    );
+    .action((name: string, trust: 'ask' | 'auto') => take({ command: 'trust', name, trust }));
 
   program
     .command('rename')
@@ -364,32 +381,30 @@ function buildProgram(
     .argument('<device>', KNOWN)
     .argument('<new>', 'its new name, on this computer only', parseText)
     .addHelpText('after', EXAMPLES.rename)
-    .action((name: string, newName: string) =>
-      take({ ...settings(), command: 'rename', name, newName }),
-    );
+    .action((name: string, newName: string) => take({ command: 'rename', name, newName }));
 
   program
     .command('forget')
     .description('forget a device: it will need a code again')
     .argument('<device>', KNOWN)
     .addHelpText('after', EXAMPLES.forget)
-    .action((name: string) => take({ ...settings(), command: 'forget', name }));
+    .action((name: string) => take({ command: 'forget', name }));
 
   program
     .command('block')
     .description('take nothing from a device, and do not list it')
     .argument('<device>', KNOWN)
     .addHelpText('after', EXAMPLES.block)
-    .action((name: string) => take({ ...settings(), command: 'trust', name, trust: 'blocked' }));
+    .action((name: string) => take({ command: 'trust', name, trust: 'blocked' }));
+}
 
+function addCompletion(program: Command, take: (order: CompletionOrder) => void): void {
   program
     .command('completion')
     .description('print the script that completes command lines of drop in your shell')
     .addArgument(new Argument('<shell>', 'yours').choices(SHELLS))
     .addHelpText('after', EXAMPLES.completion)
     .action((shell: Shell) => take({ command: 'completion', shell }));
-
-  return program;
 }
 
 /** The options of every command that saves something. */
@@ -444,7 +459,7 @@ function presenceOf({
   pin = false,
   pinFile,
   yes = false,
-}: PresenceValues): Omit<PresenceOrder, keyof Settings> {
+}: Values<PresenceOrder>): Bare<PresenceOrder> {
   return { name, port, pin, pinFile, yes };
 }
 
@@ -458,13 +473,14 @@ function addNotify(command: Command): Command {
   );
 }
 
-function notifyOf({ notify }: NotifyValues): NotifyOrder {
+function notifyOf({ notify }: Partial<NotifyOrder>): NotifyOrder {
   return { notify };
 }
 
 /** How what comes is saved, from the options of `command`. */
-function savingOf(values: SavingValues, command: Command): SavingOrder {
-  const { into, as, onConflict, byDevice = false, history, maxSize, stdout = false } = values;
+function savingOf(values: Partial<SavingOrder>, command: Command): SavingOrder {
+  const { into, as, onConflict, byDevice = false, maxSize } = values;
+  const { history = true, stdout = false } = values;
   if (!stdout) return { into, as, onConflict, byDevice, history, maxSize, stdout };
   for (const [name, flag] of Object.entries(OF_FOLDERS))
     if (command.getOptionValueSource(name) === 'cli')
@@ -490,107 +506,47 @@ const OF_FOLDERS = {
   byDevice: '--by-device',
 } as const;
 
+function waiting(): Option {
+  const about =
+    'how long the device may be away; by default 10, and 120 after a loss (in a terminal until Ctrl-C)';
+  return setting('--wait <seconds>', about).argParser(parseSeconds);
+}
+
+function excluding(): Option {
+  const about = 'leave out of the folders what this matches, as in a .gitignore; repeatable';
+  return setting('--exclude <pattern>', about).argParser(parsePatterns);
+}
+
+function compressing(): Option {
+  const about = 'compress on the way; by default auto: where that is faster';
+  return setting('--compress <when>', about).choices(COMPRESS);
+}
+
 /** A scan looks like an attack to whoever guards a network, so it is only done when asked for. */
-const SCAN = 'where devices do not show up: also try all addresses of the own networks';
+function scanning(): Option {
+  return setting(
+    '--scan',
+    'where devices do not show up: also try all addresses of the own networks',
+  );
+}
 
 const INTO = 'where to save; by default the folder for downloads';
 
-const EXCLUDE = 'leave out of the folders what this matches, as in a .gitignore; repeatable';
-
 const KNOWN = 'a known device: its name, its id, or the first eight digits of it';
 
-interface GlobalValues {
-  readonly json?: boolean;
-  readonly plain?: boolean;
-  readonly quiet?: boolean;
-  readonly verbose?: boolean;
-  readonly input: boolean;
-  readonly color?: Settings['color'];
+/** What is given for an order on the command line: its options, as far as there are any. */
+type Values<O extends Settings> = Partial<Omit<O, keyof Settings | 'command'>>;
+
+/** `name`: what standard input is called. */
+type SendValues = Values<SendOrder> & { readonly name?: string };
+
+interface GlobalValues extends Partial<Omit<Settings, 'interfaces'>> {
   readonly interface?: readonly string[];
-}
-
-interface SavingValues {
-  readonly into?: string;
-  readonly as?: string;
-  readonly onConflict?: OnConflict;
-  readonly byDevice?: boolean;
-  readonly history: boolean;
-  readonly maxSize?: number;
-  readonly stdout?: boolean;
-}
-
-interface NotifyValues {
-  readonly notify?: Notify;
-}
-
-interface PresenceValues {
-  readonly name?: string;
-  readonly port?: number;
-  readonly pin?: boolean;
-  readonly pinFile?: string;
-  readonly yes?: boolean;
-}
-
-interface ReceiveValues extends SavingValues, NotifyValues, PresenceValues {
-  readonly web?: boolean;
-  readonly once?: boolean;
-  readonly open?: boolean;
-}
-
-interface ShareValues extends PresenceValues {
-  readonly once?: boolean;
-  readonly web?: boolean;
-  readonly exclude?: readonly string[];
-  readonly compress?: Compress;
-  readonly limit?: number;
-}
-
-interface GetValues extends SavingValues, NotifyValues {
-  readonly from?: string;
-  readonly only?: readonly string[];
-  readonly wait?: number;
-  readonly scan?: boolean;
-  readonly yes?: boolean;
-}
-
-interface SendValues {
-  readonly to?: readonly string[];
-  readonly all?: boolean;
-  readonly wait?: number;
-  readonly name?: string;
-  readonly checksum?: boolean;
-  readonly exclude?: readonly string[];
-  readonly compress?: Compress;
-  readonly limit?: number;
-  readonly text?: string;
-  readonly scan?: boolean;
-  readonly unverified?: boolean;
-}
-
-interface PeersValues {
-  readonly watch?: boolean;
-  readonly scan?: boolean;
-}
-
-interface HistoryValues {
-  readonly last?: number;
-  readonly clear?: boolean;
-}
-
-interface UiValues {
-  readonly open: boolean;
-  readonly port?: number;
-  readonly name?: string;
-  readonly into?: string;
-}
-
-interface DoctorValues {
-  readonly into?: string;
 }
 
 function settingsOf(values: GlobalValues): Settings {
   const { json = false, plain = false, quiet = false, verbose = false } = values;
-  const { input, color = 'auto', interface: interfaces } = values;
+  const { input = true, color = 'auto', interface: interfaces } = values;
   return { json, plain, quiet, verbose, input, color, interfaces };
 }
 
@@ -613,7 +569,7 @@ function takesStdin(words: readonly string[], named: boolean): boolean {
 /** The devices that are named; `typed` if that is not only in the environment. */
 function targetsOf(
   words: readonly string[],
-  { to = [], all = false }: SendValues,
+  { to = [], all = false }: Values<SendOrder>,
   typed: boolean,
 ): readonly string[] {
   if (all && typed) throw new UsageError('--all and --to say two things.', 'Choose one of them.');

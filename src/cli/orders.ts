@@ -59,7 +59,7 @@ export interface NotifyOrder {
 }
 
 export const NOTIFY = ['bell', 'desktop'] as const;
-export type Notify = (typeof NOTIFY)[number];
+type Notify = (typeof NOTIFY)[number];
 
 /** How others find this device, and what lets them in. */
 export interface PresenceOrder extends Settings {
@@ -108,10 +108,10 @@ export interface GetOrder extends Settings, SavingOrder, NotifyOrder {
 }
 
 export const COMPRESS = ['auto', 'always', 'never'] as const;
-export type Compress = (typeof COMPRESS)[number];
+type Compress = (typeof COMPRESS)[number];
 
 export const ON_CONFLICT = ['rename', 'skip', 'overwrite', 'newer'] as const;
-export type OnConflict = (typeof ON_CONFLICT)[number];
+type OnConflict = (typeof ON_CONFLICT)[number];
 
 export interface PeersOrder extends Settings {
   readonly command: 'peers';
