@@ -11,11 +11,11 @@ export interface End extends Pipe {
 
 /** Two ends of one pipe. What is written waits in memory, up to `MAX_BUFFERED` bytes each way. */
 export function pipePair(): [End, End] {
-  const [there, back] = [new Way(), new Way()];
+  const [there, back] = [new Direction(), new Direction()];
   return [end(back, there), end(there, back)];
 }
 
-function end(incoming: Way, outgoing: Way): End {
+function end(incoming: Direction, outgoing: Direction): End {
   return {
     incoming: incoming.taken(),
     over: incoming.over,
@@ -28,7 +28,7 @@ function end(incoming: Way, outgoing: Way): End {
 }
 
 /** What goes in one direction. */
-class Way {
+class Direction {
   readonly over: Promise<void>;
   readonly #pieces: Uint8Array[] = [];
   readonly #news = new Condition();
