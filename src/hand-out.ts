@@ -6,11 +6,12 @@ import type { Patience } from './guests.ts';
 import type { Pace } from './pace.ts';
 import { Progress } from './progress.ts';
 import type { Self } from './self.ts';
+import { ended } from './signals.ts';
 import { Delivery } from './transfer/delivery.ts';
 import type { Outbox } from './transfer/outbox.ts';
 import { runSender } from './transfer/sender.ts';
 import type { Transfer, Transfers } from './transfers.ts';
-import { type Caller, deviceOf, ended, type Guest, now } from './visit.ts';
+import { type Caller, deviceOf, type Guest, now } from './visit.ts';
 
 /** Asked whether a known device may fetch what is shared. */
 export type AcceptFetch = (by: Device, signal: AbortSignal) => Promise<boolean | 'no-answer'>;

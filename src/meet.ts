@@ -8,6 +8,7 @@ import type { Connection } from './net/tls.ts';
 import { deviceName, sameName } from './protocol/names.ts';
 import { optionOf, type Reached, type Reaching, reach, type Target } from './reach.ts';
 import type { Self } from './self.ts';
+import { unlessAborted } from './signals.ts';
 import type { Channel } from './transfer/channel.ts';
 import {
   type Answer,
@@ -224,16 +225,6 @@ async function call(
   } finally {
     signal.removeEventListener('abort', stop);
   }
-}
-
-/** What a promise gives, unless the signal comes first; then that is why. */
-function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = (): void => reject(signal.reason);
-    if (signal.aborted) abort();
-    signal.addEventListener('abort', abort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
-  });
 }
 
 async function greet(

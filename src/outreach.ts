@@ -21,6 +21,7 @@ import { type Connection, dial, probe } from './net/tls.ts';
 import type { ProvenCard } from './net/watch.ts';
 import type { Way } from './protocol/card.ts';
 import type { CommonOptions, Self } from './self.ts';
+import { within } from './signals.ts';
 
 /** Somebody whom this computer does not know asks to be dialled, as it cannot dial us. */
 export interface Stranger {
@@ -125,7 +126,7 @@ export class Outreach {
     const key = formatAddress(address);
     this.#looks.set(key, { host, ended });
     try {
-      return await within(this.#options.signal, (soon) => probe(address, soon), ended);
+      return await within(this.#options.signal, LOOK_LIMIT, (soon) => probe(address, soon), ended);
     } finally {
       if (this.#looks.get(key)?.ended === ended) this.#looks.delete(key);
     }
@@ -141,7 +142,7 @@ export class Outreach {
     if (isFull || this.#lines.has(key) || this.#isRefused(key)) return false;
     this.#lines.add(key);
     try {
-      const line = await within(signal, (soon) =>
+      const line = await within(signal, LOOK_LIMIT, (soon) =>
         dial(address, this.#self.identity, soon, 'chooser'),
       );
       if (line.peer !== id) {
@@ -219,30 +220,9 @@ export class Outreach {
     for (const port of POLLED_PORTS) {
       if (signal.aborted || this.#attended.has(formatAddress({ host, port }))) return;
       const look = (soon: AbortSignal) => probe({ host, port }, soon);
-      const card = await within(signal, look).catch(() => undefined);
+      const card = await within(signal, LOOK_LIMIT, look).catch(() => undefined);
       if (card === undefined) return;
       if (this.#isMeant(card)) return void this.#attend({ host, port }, false);
     }
-  }
-}
-
-/**
- * Does something that must not take long, while `signal` lives. Signals that are joined to one that
- * lives for months would stay in its memory; this leaves nothing there.
- */
-async function within<T>(
-  signal: AbortSignal,
-  task: (soon: AbortSignal) => Promise<T>,
-  ended = new AbortController(),
-): Promise<T> {
-  const end = (): void => ended.abort();
-  const limit = setTimeout(end, LOOK_LIMIT);
-  signal.addEventListener('abort', end);
-  if (signal.aborted) end();
-  try {
-    return await task(ended.signal);
-  } finally {
-    clearTimeout(limit);
-    signal.removeEventListener('abort', end);
   }
 }

@@ -1,6 +1,7 @@
 import { setTimeout as sleepFor } from 'node:timers/promises';
 import { DropError } from './errors.ts';
 import { MAX_CHUNK } from './limits.ts';
+import { ended } from './signals.ts';
 import type { Pacing } from './transfer/outflow.ts';
 
 /** Milliseconds of a clock that never goes back, and a way to wait that a signal cuts short. */
@@ -67,18 +68,6 @@ export class Pace implements Pacing {
     this.#gone = begin + bytes / this.#rate;
     return begin;
   }
-}
-
-/** Resolves when one of them is aborted. */
-function ended(...signals: readonly AbortSignal[]): Promise<void> {
-  return new Promise((resolve) => {
-    const end = (): void => {
-      for (const signal of signals) signal.removeEventListener('abort', end);
-      resolve();
-    };
-    for (const signal of signals) signal.addEventListener('abort', end);
-    if (signals.some(({ aborted }) => aborted)) end();
-  });
 }
 
 const SYSTEM: Clock = {

@@ -16,8 +16,9 @@ import type { Outreach, Stranger } from './outreach.ts';
 import type { Card } from './protocol/card.ts';
 import { CodeGuard, isPin } from './protocol/code.ts';
 import type { CommonOptions, Self } from './self.ts';
+import { ended } from './signals.ts';
 import { Visibility } from './visibility.ts';
-import { ended, type House, host, type VisitEvent } from './visit.ts';
+import { type House, host, type VisitEvent } from './visit.ts';
 
 /** What every function can be told that announces this device, for others to choose it. */
 export interface PresenceOptions extends CommonOptions {
@@ -154,7 +155,7 @@ export async function bePresent(
       code: typeof options.pin === 'string' ? null : (guard?.code ?? null),
       pin: guard?.kind === 'pin',
     });
-    await ended(AbortSignal.any([outer, enough]));
+    await ended(outer, enough);
   } finally {
     shut?.();
     clearInterval(tidying);

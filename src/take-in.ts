@@ -11,10 +11,11 @@ import { Progress } from './progress.ts';
 import type { Entry } from './protocol/manifest.ts';
 import type { Saving } from './saving.ts';
 import type { Self } from './self.ts';
+import { ended } from './signals.ts';
 import { type Host, runReceiver } from './transfer/receiver.ts';
 import { Reception } from './transfer/reception.ts';
 import type { Transfer, Transfers } from './transfers.ts';
-import { type Caller, deviceOf, ended, type Guest, now } from './visit.ts';
+import { type Caller, deviceOf, type Guest, now } from './visit.ts';
 
 /** What a person is asked about. */
 export interface Request extends Extent {

@@ -222,11 +222,3 @@ function failure(error: DropError): ErrorEvent {
 export function now(): number {
   return performance.now();
 }
-
-/** Resolves when the signal is aborted. */
-export function ended(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
-}

@@ -5,9 +5,9 @@ import { DropError, type ErrorCode } from '../errors.ts';
 import type { CheckEvent, CheckName } from '../events.ts';
 import { listLinks } from '../net/links.ts';
 import { type CommonOptions, openSelf } from '../self.ts';
+import { within } from '../signals.ts';
 import { follow } from '../transfer/follow.ts';
 import { fine, mendedBy, note, wrong } from './check.ts';
-import { within } from './limit.ts';
 
 export interface DoctorOptions extends CommonOptions {
   /** Where files are to land; by default the person's folder for downloads. */

@@ -13,7 +13,7 @@ import { Survey } from '../net/survey.ts';
 import { probe } from '../net/tls.ts';
 import { type Sighting, watchPeers } from '../net/watch.ts';
 import type { CommonOptions, Self } from '../self.ts';
-import { within } from './limit.ts';
+import { within } from '../signals.ts';
 
 /** What comes of listening to the network for some seconds, and of asking others to dial us. */
 export interface Findings {

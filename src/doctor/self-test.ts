@@ -7,7 +7,7 @@ import type { Peer, ReceiveEvent } from '../events.ts';
 import { receive } from '../receive.ts';
 import type { CommonOptions } from '../self.ts';
 import { send } from '../send.ts';
-import { within } from './limit.ts';
+import { within } from '../signals.ts';
 
 export interface SelfTestOptions extends Pick<CommonOptions, 'interfaces'> {
   /** An empty folder, and a home in it whose identity nobody knows: so nobody else is let in. */
