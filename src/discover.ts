@@ -21,6 +21,7 @@ const WAYS = { receivers: 'send', sharers: 'get', all: undefined } as const;
  * The devices that are ready on this network, as they come and go, until the signal is aborted.
  * Each has proven to have its key; only its name, where we do not know it, is its own word. Tells
  * also of devices that are announced but do not answer, and, while there is none, why that may be.
+ * `id` and `run` together tell one process of a device from another; of what is `silent`, `run` does.
  */
 export async function* discover(
   options: DiscoverOptions = {},

@@ -2,7 +2,16 @@
  * Send files to a computer nearby: found by itself, encrypted, verified.
  *
  * Most programs need two functions: `receive` on one computer, `send` on the other. Both are
- * async iterables of events, and both stop when their `signal` is aborted or their loop is left.
+ * async iterables of events, and both stop when their `signal` is aborted or their loop is left:
+ * `send`, `sendToAll`, `get` and `doctor` then throw the reason of the signal, the others just end.
+ *
+ * What goes wrong with one file, or with one of several peers, is an `error` event. What ends the
+ * whole is thrown: a `DropError`, which a person can understand, with a `code` of the table `ERRORS`
+ * and often a `hint` of what to try. Anything else that is thrown is a bug.
+ *
+ * Sizes are bytes, times are milliseconds, and names of files are joined with `/`, unless it is
+ * said otherwise. Paths and messages of peers are as they came: `forTerminal` makes them fit to be
+ * shown.
  *
  * @module
  */

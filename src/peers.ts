@@ -14,7 +14,11 @@ export async function knownPeers({ home = defaultHome() }: Options = {}): Promis
   return peersIn(home);
 }
 
-/** What the functions below are told is a name, an id or at least the first eight digits of one. */
+/**
+ * Says how a known device is treated: its offers are asked about (`ask`), taken at once (`auto`), or
+ * not even heard (`blocked`). `name`, also in the functions below: its name, its id or at least the
+ * first eight digits of that. Throws `not-found`, or `ambiguous` if several could be meant.
+ */
 export async function trustPeer(
   name: string,
   trust: Trust,
@@ -24,6 +28,10 @@ export async function trustPeer(
   return store.setTrust((await find(store, name)).id, trust);
 }
 
+/**
+ * Gives a known device another name, on this computer only. Throws like `trustPeer`; `exists` if another
+ * one is called that, `usage` if `to` is no name.
+ */
 export async function renamePeer(
   name: string,
   to: string,
@@ -35,7 +43,7 @@ export async function renamePeer(
 
 /**
  * Forgets a device, and where it was met: it is new again, and needs the code. Returns what was
- * known of it.
+ * known of it. Throws like `trustPeer`.
  */
 export async function forgetPeer(name: string, options: Options = {}): Promise<KnownPeer> {
   const { book, trust } = await openSelf(options);

@@ -5,7 +5,10 @@ import { DropError } from './errors.ts';
 /** Bytes; a PIN is shorter, and whoever names another file by mistake shall not wait. */
 const MAX_PIN_FILE = 4096;
 
-/** The PIN in a file that belongs to us and that nobody else may read: its first line. */
+/**
+ * The PIN in a file that belongs to us and that nobody else may read: its first line. Throws
+ * `not-permitted` if others may, `missing` if there is none.
+ */
 export async function readPin(path: string): Promise<string> {
   try {
     const [line = ''] = (await readPrivate(path, MAX_PIN_FILE)).split(/\r?\n/);

@@ -6,7 +6,7 @@ import { deviceName } from './protocol/names.ts';
 
 /** What each function of the library can be told. */
 export interface CommonOptions {
-  /** Ends it, cleanly. */
+  /** Ends it, cleanly: what has an end to wait for throws the signal's reason then. */
   readonly signal?: AbortSignal | undefined;
   /** Where identity and trust store lie; by default the platform's folder for such data. */
   readonly home?: string | undefined;

@@ -27,7 +27,8 @@ export interface Diagnosis {
 
 /**
  * Tests this computer and its network, in about ten seconds, and tells what is wrong and what
- * mends it. It needs no special rights and changes nothing.
+ * mends it. It needs no special rights and changes nothing. Ends with what came of all checks: what
+ * they find is never thrown.
  */
 export function doctor(options: DoctorOptions = {}): AsyncGenerator<CheckEvent, Diagnosis> {
   return follow((emit, signal) => examine(options, emit, signal), options.signal);

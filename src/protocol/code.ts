@@ -89,6 +89,7 @@ export class CodeGuard {
   }
 }
 
+/** Whether a PIN is long enough, and not too long: 8 to 256 characters without blanks and dashes. */
 export function isPin(text: string): boolean {
   const { length } = normalizeCode(text);
   return length >= MIN_PIN && length <= MAX_PIN;
