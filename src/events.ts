@@ -33,19 +33,12 @@ export interface Peer extends Device {
   readonly offer?: Offered;
 }
 
-export interface PeerEvent {
+/** A device has come or has something new to say of itself, or (`lost`) has gone. */
+export interface PeerEvent extends Peer {
   readonly event: 'peer';
   readonly state: 'found' | 'lost';
-  readonly name: string;
-  readonly id: PeerId;
-  readonly run: string;
-  readonly addresses: readonly string[];
   /** Whether no code is needed. */
   readonly known: boolean;
-  readonly standing: Standing;
-  /** As in `Peer`. */
-  readonly shares: boolean;
-  readonly offer?: Offered;
 }
 
 /** A device that is announced but does not answer: a firewall, often. Nothing of it is proven. */
