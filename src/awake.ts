@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { type Environment, withoutOurs } from './environment.ts';
+import type { Report } from './transfer/report.ts';
 
 export interface AwakeOptions {
   /** How long something must be held before anything is done about it, in milliseconds. */
@@ -62,6 +63,30 @@ export class Awake {
     this.#guard?.stdin?.destroy();
     this.#guard?.kill();
     this.#guard = undefined;
+  }
+}
+
+/** Holds it while a transfer moves: from its first bytes on, and not while it is paused. */
+export class Vigil {
+  readonly #awake: Awake;
+  readonly #paused = new Set<'here' | 'there'>();
+  #release: (() => void) | undefined;
+
+  constructor(awake: Awake) {
+    this.#awake = awake;
+  }
+
+  hear(report: Report): void {
+    if (report.type === 'moved' && this.#paused.size === 0) this.#release ??= this.#awake.hold();
+    if (report.type === 'resumed') this.#paused.delete(report.by);
+    if (report.type !== 'paused') return;
+    this.#paused.add(report.by);
+    this.end();
+  }
+
+  end(): void {
+    this.#release?.();
+    this.#release = undefined;
   }
 }
 

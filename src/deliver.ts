@@ -1,4 +1,4 @@
-import type { Awake } from './awake.ts';
+import { type Awake, Vigil } from './awake.ts';
 import { builtInCodecs } from './codecs.ts';
 import { Crossing } from './crossing.ts';
 import type { Connection } from './net/tls.ts';
@@ -21,22 +21,20 @@ export async function deliver(
   tell: Tell,
 ): Promise<void> {
   const crossing = new Crossing(self, channel, connection);
-  let rest: (() => void) | undefined;
+  const vigil = new Vigil(awake);
   try {
     await runSender(
       channel,
       delivery,
       (report) => {
-        if (report.type === 'moved') {
-          rest ??= awake.hold();
-          crossing.moved(report.wire);
-        }
+        vigil.hear(report);
+        if (report.type === 'moved') crossing.moved(report.wire);
         tell(report);
       },
       how,
     );
   } finally {
-    rest?.();
+    vigil.end();
     crossing.end();
   }
 }

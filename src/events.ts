@@ -169,6 +169,12 @@ export type TransferEvent = OfTransfer &
         /** The sender only: when the next attempt is made, in milliseconds from now. */
         readonly next?: number;
       } & OfTarget)
+    /**
+     * Somebody here, or `there` on the other side, wants nothing to move from here on. It ends with
+     * `resumed` by the same, and where the connection is lost; what stays paused is told again then.
+     */
+    | { readonly event: 'paused'; readonly by: 'here' | 'there' }
+    | { readonly event: 'resumed'; readonly by: 'here' | 'there' }
     | {
         readonly event: 'progress';
         /** The file that is on its way now, as it was offered. */

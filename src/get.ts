@@ -1,7 +1,8 @@
-import { Awake } from './awake.ts';
+import { Awake, Vigil } from './awake.ts';
 import { type Choice, chosenBy, type Part, partsOf } from './choice.ts';
 import { builtInCodecs } from './codecs.ts';
 import { Contact, type OnRetry } from './contact.ts';
+import { type Control, followOne } from './control.ts';
 import { DropError, type ErrorCode } from './errors.ts';
 import type { Device, Extent, GetEvent, Peer, SilentPeer, Summary } from './events.ts';
 import { SHOWN_ROOTS } from './limits.ts';
@@ -34,6 +35,8 @@ export interface GetOptions extends LookOptions, SavingOptions, Pick<Trusting, '
   readonly wait?: number | undefined;
   /** How long it may be gone after the connection is lost; 120 s by default. */
   readonly waitAgain?: number | undefined;
+  /** Ends it, or lets it rest, once there is an offer. */
+  readonly control?: Control | undefined;
   /**
    * The part that is wanted: patterns as in a `.gitignore` at the top of what is shared, or paths of
    * it, each with all that it holds; without any, everything. One that matches nothing is told as
@@ -72,6 +75,7 @@ async function getAll(
   const { makePorch } = await import('./look.ts');
   const porch = makePorch(self, 'get', options);
   let fetching: Fetching | undefined;
+  const control = followOne(options.control, () => fetching?.reception);
   try {
     const contact = new Contact(
       self,
@@ -83,7 +87,7 @@ async function getAll(
         continues: () => fetching?.accepted,
         onKnock: ({ name }: Target) => emit({ event: 'knocking', name }),
       },
-      signal,
+      AbortSignal.any([signal, control.signal]),
     );
     // Thirty may want it at once.
     const meeting = await contact.first(wait, waitAgain);
@@ -112,6 +116,7 @@ async function getAll(
       throw error;
     }
   } finally {
+    control.detach();
     await Promise.all([porch.close(), fetching?.close()]);
     await saving.close();
   }
@@ -154,6 +159,11 @@ class Fetching {
     this.sums = new Progress(peer, emit, { keeps: saving.keeps });
   }
 
+  /** Another one once the other side has forgotten the first. */
+  get reception(): Reception {
+    return this.#reception;
+  }
+
   /** The transfer that can go on, if one was begun. */
   get accepted(): string | undefined {
     const { roots, transfer } = this.#reception;
@@ -163,16 +173,16 @@ class Fetching {
   /** Receives what one connection can carry. */
   readonly fetch = async (meeting: Meeting, heard: (report: Report) => void): Promise<void> => {
     const over = new AbortController();
-    let rest: (() => void) | undefined;
+    const vigil = new Vigil(this.#awake);
     try {
       await runReceiver(meeting.channel, this.#host(meeting, over.signal), (report) => {
-        if (report.type === 'moved') rest ??= this.#awake.hold();
+        vigil.hear(report);
         heard(report);
         this.sums.tell(report);
       });
     } finally {
       over.abort();
-      rest?.();
+      vigil.end();
     }
   };
 
@@ -213,7 +223,9 @@ class Fetching {
   /** The other side was started anew, or has forgotten us: what is on the disk answers the rest. */
   async #restart(): Promise<void> {
     await this.close();
+    const { on } = this.#reception.pause;
     this.#reception = newReception(this.#wants);
+    this.#reception.pause.on = on;
     this.sums.tell({ type: 'restarted' });
   }
 

@@ -77,11 +77,11 @@ export class Patience {
   }
 }
 
-/** Calls `end` when nothing stirs for so many milliseconds, pauses not counted. */
+/** Calls `end` when nothing stirs for so many milliseconds, pauses not counted; one may lie in another. */
 export class Idle {
   readonly #limit: number;
   readonly #end: () => void;
-  #paused = false;
+  #pauses = 0;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(limit: number, end: () => void) {
@@ -91,19 +91,19 @@ export class Idle {
   }
 
   stir(): void {
-    if (this.#paused) return;
+    if (this.#pauses > 0) return;
     if (this.#timer === undefined) this.#timer = setTimeout(this.#end, this.#limit);
     else this.#timer.refresh();
   }
 
   pause(): void {
-    this.#paused = true;
+    this.#pauses += 1;
     clearTimeout(this.#timer);
     this.#timer = undefined;
   }
 
   resume(): void {
-    this.#paused = false;
+    this.#pauses -= 1;
     this.stir();
   }
 }

@@ -9,6 +9,7 @@ import type { Self } from './self.ts';
 import { ended } from './signals.ts';
 import { Delivery } from './transfer/delivery.ts';
 import type { Outbox } from './transfer/outbox.ts';
+import type { Pause } from './transfer/pause.ts';
 import { runSender } from './transfer/sender.ts';
 import type { Transfer, Transfers } from './transfers.ts';
 import { type Caller, deviceOf, type Guest, now } from './visit.ts';
@@ -53,6 +54,10 @@ export class Given implements Transfer {
 
   get id(): string {
     return this.delivery.transfer ?? '';
+  }
+
+  get pause(): Pause {
+    return this.delivery.pause;
   }
 
   close(): Promise<void> {

@@ -162,6 +162,9 @@ export const VISITOR_IDLE = 120_000;
 /** How far reading may be ahead of what the receiver has. Bounds the memory for what may be sent again. */
 export const MAX_UNACKNOWLEDGED = 16 * 1024 * 1024;
 
+/** How often each side may pause a transfer over one connection. Bounds what is told of that. */
+export const MAX_PAUSES = 1000;
+
 // Of the person's attention.
 
 /** How long a question stands. Then it is a no: the sender waits. */

@@ -11,9 +11,9 @@ export interface Clock {
 }
 
 /**
- * Holds what is sent to so many bytes a second, evenly, or altogether while it is paused. Several
- * transfers may share one: then it holds all of them together, and they take turns. Throws `usage`
- * if that is no number of bytes; `Infinity` is as fast as it goes.
+ * Holds what is sent to so many bytes a second, evenly. Several transfers may share one: then it
+ * holds all of them together, and they take turns. Throws `usage` if that is no number of bytes;
+ * `Infinity` is as fast as it goes.
  */
 export class Pace implements Pacing {
   readonly most: number;
@@ -22,8 +22,6 @@ export class Pace implements Pacing {
   readonly #clock: Clock;
   /** When all is gone that was taken so far. */
   #gone = Number.NEGATIVE_INFINITY;
-  /** Aborted when it goes on. */
-  #pause: AbortController | undefined;
 
   constructor(bytesPerSecond: number, clock: Clock = SYSTEM) {
     if (!(bytesPerSecond >= 1))
@@ -35,22 +33,8 @@ export class Pace implements Pacing {
     this.#clock = clock;
   }
 
-  /** Nothing more goes until `resume`; the connection stays, for as long as both sides live. */
-  pause(): void {
-    this.#pause ??= new AbortController();
-  }
-
-  resume(): void {
-    this.#pause?.abort();
-    this.#pause = undefined;
-  }
-
   async take(bytes: number, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
-    while (this.#pause !== undefined) {
-      await ended(this.#pause.signal, signal);
-      signal.throwIfAborted();
-    }
     const now = this.#clock.now();
     const begin = this.#reserve(bytes, now);
     if (begin - now < LEAST_PAUSE) return;

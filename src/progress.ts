@@ -109,6 +109,14 @@ export class Progress {
         else this.#begun.set(this.#current, (this.#begun.get(this.#current) ?? 0) + report.bytes);
         this.#tick();
         break;
+      case 'paused':
+        this.#say({ event: 'paused', by: report.by });
+        break;
+      case 'resumed':
+        // What was moved before says nothing of how fast it is now.
+        this.#samples.length = 0;
+        this.#say({ event: 'resumed', by: report.by });
+        break;
       case 'stored':
         this.#stored(report);
         break;

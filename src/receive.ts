@@ -29,7 +29,7 @@ export interface ReceiveOptions extends PresenceOptions, SavingOptions {
    * more.
    */
   readonly accept?: Accept | undefined;
-  /** Ends one transfer, while the others go on. */
+  /** Ends one transfer, or lets it rest, while the others go on. */
   readonly control?: Control | undefined;
   /** Lets those in who have no `drop`, by a web page for instance. */
   readonly hatch?: Hatch | undefined;
@@ -75,7 +75,7 @@ async function receiveAll(
       if (once) enough.abort();
     },
   };
-  const detach = control?.attach((transfer) => transfers.cancel(transfer));
+  const detach = control?.attach(transfers.follow);
   const { visitors = accept ? 'ask' : 'capped' } = options;
   const unvouched = { ...intake, open: visitors, keeps: false, idle: VISITOR_IDLE };
   /** Visitors of this run who were let in, those last who came last. */

@@ -1,5 +1,6 @@
 import { Awake } from './awake.ts';
 import { Contact, type OnRetry } from './contact.ts';
+import { type Control, followOne } from './control.ts';
 import { type Compress, deliver, packerFor } from './deliver.ts';
 import type { lookAround } from './discover.ts';
 import { Hashers } from './disk/hashers.ts';
@@ -43,6 +44,8 @@ export interface SendOptions extends LookOptions, Trusting {
    * All frames count, but not what TLS and TCP add to them.
    */
   readonly limit?: number | Pace | undefined;
+  /** Ends it, or lets it rest, once it is accepted. */
+  readonly control?: Control | undefined;
   /** Something to send that is read as it comes, and offered as a file of this name. */
   readonly stream?: Stream | undefined;
   /** Something to send that does not lie on this disk, instead of paths. */
@@ -113,17 +116,19 @@ async function sendAll(
   const self = together?.self ?? (await openSelf(options));
   const { makePorch } = await import('./look.ts');
   const porch = together?.porch ?? makePorch(self, 'send', options);
+  const delivery = new Delivery(outbox, { checksum });
+  const control = followOne(options.control, () => delivery);
   try {
     const onKnock = ({ name }: Target): void => emit({ event: 'knocking', name });
     const { around, onProven } = together ?? {};
     const calling = { ...options, way: 'send', around, onProven, onKnock } as const;
-    const contact = new Contact(self, porch, calling, signal);
+    const either = AbortSignal.any([signal, control.signal]);
+    const contact = new Contact(self, porch, calling, either);
     const meeting = await contact.first(wait);
     const { peer, paired } = meeting;
     if (paired) emit({ event: 'paired', ...peer, via: paired });
     emit({ event: 'waiting', ...peer });
 
-    const delivery = new Delivery(outbox, { checksum });
     const how = { packer: packerFor(compress), pace };
     const progress = new Progress(peer, emit, { text });
     const sending = { self, awake: together?.awake ?? new Awake() };
@@ -144,6 +149,7 @@ async function sendAll(
       throw error;
     }
   } finally {
+    control.detach();
     await Promise.all([together === undefined && porch.close(), outbox.close()]);
   }
 }

@@ -33,7 +33,7 @@ export interface ShareOptions extends PresenceOptions {
   readonly compress?: Compress | undefined;
   /** How many bytes a second go over the network at most, in all fetches together. */
   readonly limit?: number | Pace | undefined;
-  /** Ends one fetch, while the others go on. */
+  /** Ends one fetch, or lets it rest, while the others go on. */
   readonly control?: Control | undefined;
 }
 
@@ -85,7 +85,7 @@ async function shareAll(
       if (once) enough.abort();
     },
   };
-  const detach = options.control?.attach((transfer) => transfers.cancel(transfer));
+  const detach = options.control?.attach(transfers.follow);
   await bePresent(
     self,
     {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { Awake } from './awake.ts';
+import { type Awake, Vigil } from './awake.ts';
 import { builtInCodecs } from './codecs.ts';
 import { platformHere } from './disk/platform.ts';
 import { DropError, type ErrorCode } from './errors.ts';
@@ -12,6 +12,7 @@ import type { Entry } from './protocol/manifest.ts';
 import type { Saving } from './saving.ts';
 import type { Self } from './self.ts';
 import { ended } from './signals.ts';
+import type { Pause } from './transfer/pause.ts';
 import { type Host, runReceiver } from './transfer/receiver.ts';
 import { Reception } from './transfer/reception.ts';
 import type { Transfer, Transfers } from './transfers.ts';
@@ -68,6 +69,10 @@ export class Received implements Transfer {
     return this.reception.transfer;
   }
 
+  get pause(): Pause {
+    return this.reception.pause;
+  }
+
   async close(): Promise<void> {
     await this.reception.inbox?.close();
   }
@@ -109,7 +114,7 @@ export async function takeIn(
   const idle = known ? undefined : new Idle(intake.idle, showOut);
   // Reading out the code was a yes, to one question.
   let given = guest.paired;
-  let rest: (() => void) | undefined;
+  const vigil = new Vigil(awake);
   const over = new AbortController();
   const host: Host = {
     freely: free,
@@ -200,8 +205,10 @@ export async function takeIn(
   };
   try {
     await runReceiver(current.channel, host, (report) => {
-      idle?.stir();
-      if (report.type === 'moved') rest ??= awake.hold();
+      vigil.hear(report);
+      if (report.type !== 'paused' && report.type !== 'resumed') idle?.stir();
+      // That it rests is no fault of theirs if we want it so.
+      else if (report.by === 'here') report.type === 'paused' ? idle?.pause() : idle?.resume();
       if (!transfer.complete) transfer.sums.tell(report);
     });
   } catch (error) {
@@ -210,7 +217,7 @@ export async function takeIn(
   } finally {
     over.abort();
     idle?.pause();
-    rest?.();
+    vigil.end();
   }
   const repeated = transfer.complete;
   await transfers.complete(transfer);

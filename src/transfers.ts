@@ -1,10 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Order } from './control.ts';
 import { DropError } from './errors.ts';
 import type { PeerId } from './events.ts';
 import { IDLE_LIMIT, MAX_IDLE, MAX_IDLE_EACH, REPEATED } from './limits.ts';
 import type { Connection } from './net/tls.ts';
 import type { Progress } from './progress.ts';
 import type { Channel } from './transfer/channel.ts';
+import type { Pause } from './transfer/pause.ts';
 
 /** One transfer with a peer that chose us, over all of its connections. */
 export interface Transfer {
@@ -14,6 +16,7 @@ export interface Transfer {
   /** Names it: 32 hex digits, which the receiver has drawn. */
   readonly id: string;
   readonly sums: Progress;
+  readonly pause: Pause;
   /** It came to its end. Only the peer may not have heard of that. */
   complete: boolean;
   /** Nobody goes on with it. */
@@ -96,13 +99,17 @@ export class Transfers<T extends Transfer> {
     }
   }
 
-  /** A person here ends it. */
-  cancel(id: string): void {
-    const held = this.#held.get(id);
-    const stopped = new DropError('cancelled', { message: 'You stopped it.' });
-    if (held?.use !== undefined) held.use.visit.channel.fail(stopped);
-    else if (held !== undefined) void this.#expire(held, stopped);
-  }
+  /** A person here ends it, or lets it rest. */
+  readonly follow = (order: Order, id?: string): void => {
+    for (const held of [...this.#held.values()]) {
+      const { transfer, use } = held;
+      if (transfer.id !== (id ?? transfer.id)) continue;
+      const stopped = new DropError('cancelled', { message: 'You stopped it.' });
+      if (order !== 'cancel') transfer.pause.on = order === 'pause';
+      else if (use !== undefined) use.visit.channel.fail(stopped);
+      else void this.#expire(held, stopped);
+    }
+  };
 
   /** Nobody comes back any more. */
   async close(): Promise<void> {

@@ -115,26 +115,4 @@ describe('a pace', () => {
     expect(clock.now()).toBe(began);
     expect(pace.most).toBe(MAX_CHUNK);
   });
-
-  test('lets nothing go while it is paused, but for who is aborted', async () => {
-    const pace = new Pace(
-      Number.POSITIVE_INFINITY,
-      jumping(() => 0),
-    );
-    pace.pause();
-    pace.pause();
-    let gone = 0;
-    const taking = pace.take(1, never).then(() => (gone += 1));
-    const left = new AbortController();
-    const leaving = pace.take(1, left.signal);
-    await new Promise((resolve) => setImmediate(resolve));
-    expect(gone).toBe(0);
-    left.abort(new Error('left'));
-    await expect(leaving).rejects.toThrow('left');
-    expect(gone).toBe(0);
-    pace.resume();
-    await taking;
-    await pace.take(1, never);
-    expect(gone).toBe(1);
-  });
 });

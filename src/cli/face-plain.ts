@@ -38,7 +38,7 @@ export class PlainFace implements Face {
       this.#told.set(event.transfer, { at: this.#now(), percent: percentOf(event) ?? 0 });
     if (event.event === 'summary') this.#told.delete(event.transfer);
     this.#lines.write(this.#words.of(event));
-    if (event.event === 'progress') this.#progress(event);
+    if (event.event === 'progress' && !this.#words.resting(event.transfer)) this.#progress(event);
   }
 
   say(sentence: string): void {

@@ -131,7 +131,7 @@ export class TerminalFace implements Face {
         isOneOfMany
           ? this.#titleOf(event, width)
           : cut(this.#options.clean(event.file), width, 'middle'),
-        progressLine(event, width),
+        progressLine(event, width, this.#words.resting(event.transfer)),
       ]);
     const more = running.length > DRAWN ? [`and ${running.length - DRAWN} more`] : [];
     const still = wrap(this.#retrying() ?? this.#busy, width, BUSY_ROWS).filter(Boolean);

@@ -106,19 +106,22 @@ const MIN_BAR = 10;
 /**
  * The whole transfer in one line of at most `width` columns. Every number keeps its place while
  * it grows; the bar takes what is left, and what does not fit is left out from the right, the
- * percentage last of all. Where the total is not known, only what is known is shown.
+ * percentage last of all. Where the total is not known, only what is known is shown. What is `resting`
+ * has no rate and no time left, but this word for it.
  */
-export function progressLine(progress: Progress, width: number): string {
+export function progressLine(progress: Progress, width: number, resting?: string): string {
   const percent = percentOf(progress);
   const { bytes, total, rate } = progress;
-  const [reached, speed] = [formatBytes(bytes).padStart(8), `${formatBytes(rate).padStart(8)}/s`];
+  const reached = formatBytes(bytes).padStart(8);
+  const speed = resting ?? `${formatBytes(rate).padStart(8)}/s`;
   if (percent === null) return fitting([reached, speed], width);
+  const left = `${formatClock(secondsLeft(progress)).padStart(8)} left`;
   const line = fitting(
     [
       `${percent} %`.padStart(5),
       `${reached} of ${formatBytes(total ?? 0)}`,
       speed,
-      `${formatClock(secondsLeft(progress)).padStart(8)} left`,
+      ...(resting === undefined ? [left] : []),
     ],
     width,
   );

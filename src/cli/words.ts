@@ -148,6 +148,13 @@ export class Words {
     }
   }
 
+  /** That a transfer rests, if it does, in a word or two. */
+  resting(transfer: string): string | undefined {
+    const paused = this.#transfers.get(transfer)?.paused;
+    if (paused?.has('there')) return 'paused there';
+    return paused?.has('here') ? 'paused' : undefined;
+  }
+
   /** What is offered, for a question: `report.pdf (2.1 MB)`, `photos and 2 more (31 files, 9 MB)`. */
   offer(offer: Offered): string {
     return formatOffer(offer, (text) => this.#text(text));
@@ -317,6 +324,9 @@ export class Words {
         return this.#skipped(told, event);
       case 'resuming':
         return [news(this.#about(event.peer, `Resuming ${whereOf(event)}, verified`))];
+      case 'paused':
+      case 'resumed':
+        return this.#paused(told, event);
       case 'reconnecting':
         return this.#reconnecting(told, event);
       case 'error':
@@ -359,11 +369,27 @@ export class Words {
     return failureLines(event, this.#options.clean, about);
   }
 
+  /** Whoever receives or sends there may do so often; the picture shows it all the same. */
+  #paused(
+    told: Told,
+    { event, peer, by }: Extract<TransferEvent, { event: 'paused' | 'resumed' }>,
+  ): readonly Line[] {
+    const isPaused = event === 'paused';
+    if (isPaused) told.paused.add(by);
+    else told.paused.delete(by);
+    told.pauses += 1;
+    if (told.pauses > NAMED && !this.#options.verbose) return [];
+    const who = this.device(peer);
+    if (by === 'there') return [news(isPaused ? `${who} has paused it.` : `${who} goes on.`)];
+    return [news(this.#about(peer, isPaused ? 'Paused.' : 'Going on.'))];
+  }
+
   /** One line for each loss, however often it is tried again. */
   #reconnecting(
     told: Told,
     { peer, reason, next }: Extract<TransferEvent, { event: 'reconnecting' }>,
   ): readonly Line[] {
+    told.paused.clear();
     if (told.lost) {
       const again = next === undefined ? '' : `; trying again in ${formatDuration(next)}`;
       return [detail(`Not yet: ${reason}${again}`)];
@@ -475,7 +501,10 @@ export class Words {
   #told(transfer: string): Told {
     let told = this.#transfers.get(transfer);
     if (told === undefined) {
-      told = { named: 0, failures: 0, texts: 0, there: 0, leftOut: 0, lost: false };
+      told = {
+        ...{ named: 0, failures: 0, texts: 0, there: 0, leftOut: 0, pauses: 0 },
+        ...{ lost: false, paused: new Set() },
+      };
       this.#transfers.set(transfer, told);
     }
     return told;
@@ -505,8 +534,12 @@ interface Told {
   /** Files that needed not be sent, and those that could not. */
   there: number;
   leftOut: number;
+  /** Pauses and their ends. */
+  pauses: number;
   /** Whether the connection was lost and is not back. */
   lost: boolean;
+  /** Who lets it rest. */
+  readonly paused: Set<'here' | 'there'>;
   extent?: Extent;
 }
 
@@ -514,6 +547,7 @@ interface Told {
 const GOES_ON: ReadonlySet<string> = new Set([
   'accepted',
   'resuming',
+  'paused',
   'progress',
   'saved',
   'skipped',

@@ -28,8 +28,9 @@ import { type Entry, isEntry, isName } from './manifest.ts';
 export const NEWEST = 2;
 export const OLDEST = 1;
 
-/** The version since which an entry can be a message to be shown. */
+/** The version since which an entry can be a message to be shown, and a transfer be paused. */
 export const TEXT_SINCE = 2;
+export const PAUSE_SINCE = 2;
 
 /** What is in a file can be told by these, 32 bytes each. Everybody knows SHA-256. */
 export type DigestName = 'sha256' | 'blake3';
@@ -146,6 +147,9 @@ export type Message =
   | { readonly type: 'dial'; readonly port: number }
   /** From here on I speak over the connection that you dialled. */
   | { readonly type: 'moved' }
+  /** Nothing of a file goes on from here, until I say otherwise: the sender sends none, or shall not. */
+  | { readonly type: 'pause' }
+  | { readonly type: 'resume' }
   | { readonly type: 'done' }
   /** With how many links and times of folders could not be kept. */
   | { readonly type: 'complete'; readonly missed: number }
@@ -421,6 +425,8 @@ const CODECS: {
     },
   },
   moved: bare(0x2a, 'moved'),
+  pause: bare(0x2b, 'pause'),
+  resume: bare(0x2c, 'resume'),
   done: bare(0x24, 'done'),
   complete: {
     kind: 0x25,
@@ -448,7 +454,7 @@ const TYPES = new Map(
 );
 
 /** A message that says all by being said. */
-function bare<T extends 'accept' | 'alive' | 'done' | 'moved'>(
+function bare<T extends 'accept' | 'alive' | 'done' | 'moved' | 'pause' | 'resume'>(
   kind: number,
   type: T,
 ): Codec<{ type: T }> {

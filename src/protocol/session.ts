@@ -1,4 +1,5 @@
 import { DropError } from '../errors.ts';
+import { MAX_PAUSES } from '../limits.ts';
 import type { Part } from './card.ts';
 import { FrameDecoder } from './frame.ts';
 import { ensure, Ledger } from './ledger.ts';
@@ -9,6 +10,7 @@ import {
   type Intent,
   type Message,
   type MessageType,
+  PAUSE_SINCE,
   TEXT_SINCE,
 } from './message.ts';
 
@@ -52,6 +54,8 @@ const RULES: Record<
       failed: 'offering',
       dial: 'offering',
       moved: 'offering',
+      pause: 'offering',
+      resume: 'offering',
     },
     sending: {
       digest: 'sending',
@@ -62,6 +66,8 @@ const RULES: Record<
       failed: 'sending',
       dial: 'sending',
       moved: 'sending',
+      pause: 'sending',
+      resume: 'sending',
       done: 'done',
     },
     done: {},
@@ -77,6 +83,8 @@ const RULES: Record<
       stored: 'accepted',
       failed: 'accepted',
       moved: 'accepted',
+      pause: 'accepted',
+      resume: 'accepted',
       complete: 'over',
     },
     over: {},
@@ -103,6 +111,9 @@ export class Session {
   /** Whether the sender asked to be dialled, and who speaks over that connection by now. */
   #dialled = false;
   readonly #moved = new Set<Role>();
+  /** Who has paused it, and how often. */
+  readonly #paused = new Set<Role>();
+  readonly #pauses: Record<Role, number> = { sender: 0, receiver: 0 };
   /** What the sender can tell files by. */
   #digests: readonly string[] = [];
   /** How many codecs the receiver has named. */
@@ -165,6 +176,15 @@ export class Session {
   get sending(): boolean {
     const { sender } = this.#state;
     return !this.#over && (sender === 'offering' || sender === 'sending');
+  }
+
+  /** Whether we may say that it is to be paused: the peer knows what that is, and it is under way. */
+  get pausable(): boolean {
+    const { role } = this;
+    const isUnderWay = this.sending || (role === 'receiver' && this.#state.sender === 'done');
+    const isAccepted = !this.#over && this.#state.receiver === 'accepted';
+    const isKnown = this.#version >= PAUSE_SINCE && this.#pauses[role] < MAX_PAUSES;
+    return isUnderWay && isAccepted && isKnown;
   }
 
   /** Whether what the peer said ends with a whole message. */
@@ -307,7 +327,18 @@ export class Session {
         ensure(role === 'sender' || this.#moved.has('sender'), 'the receiver moved first');
         this.#moved.add(role);
         break;
+      case 'pause':
+        ensure(this.#version >= PAUSE_SINCE, 'a pause, of which this version knows nothing');
+        ensure(this.#state.receiver === 'accepted', 'a pause before the answer');
+        ensure(!this.#paused.has(role), 'a pause in a pause');
+        ensure(++this.#pauses[role] <= MAX_PAUSES, 'too many pauses');
+        this.#paused.add(role);
+        break;
+      case 'resume':
+        ensure(this.#paused.delete(role), 'the end of no pause');
+        break;
       case 'done':
+        ensure(!this.#paused.has(role), 'done in a pause');
         ensure(this.sent, 'done too early');
         break;
       case 'complete':

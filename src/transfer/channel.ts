@@ -107,12 +107,21 @@ export class Channel {
     void this.end();
   }
 
+  /** What a promise gives, unless we give up before. For whoever hears, and for nobody beside that. */
+  unlessFailed<T>(promise: Promise<T>): Promise<T> {
+    if (this.#failure) return Promise.reject(this.#failure.error);
+    return new Promise((resolve, reject) => {
+      this.#interrupt = reject;
+      promise.then(resolve, reject);
+    });
+  }
+
   /** `moved` was the last word on the old pipe: what is half said there would go on over the new. */
   async #follow(): Promise<void> {
     const before = this.#in;
     const isLast = this.#heard.next().done && this.session.between;
     if (this.#next === undefined || !isLast) throw new DropError('protocol');
-    const pipe = await this.#unlessFailed(this.#next).catch((cause) => {
+    const pipe = await this.unlessFailed(this.#next).catch((cause) => {
       throw this.#failure?.error ?? new DropError('disconnected', { cause });
     });
     if (this.#out !== pipe) this.#move(pipe);
@@ -128,16 +137,9 @@ export class Channel {
   }
 
   async #more(): Promise<Uint8Array> {
-    const { value, done } = await this.#unlessFailed(this.#incoming.next());
+    const { value, done } = await this.unlessFailed(this.#incoming.next());
     if (done) throw new DropError('disconnected');
     return value;
   }
 
-  /** What a promise gives, unless we give up before. */
-  #unlessFailed<T>(promise: Promise<T>): Promise<T> {
-    return new Promise((resolve, reject) => {
-      this.#interrupt = reject;
-      promise.then(resolve, reject);
-    });
-  }
 }

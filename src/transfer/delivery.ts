@@ -3,6 +3,7 @@ import { MAX_BATCH, MAX_CONTROL } from '../limits.ts';
 import { type DataEntry, type Entry, hasData, sizeOf } from '../protocol/manifest.ts';
 import type { DigestName } from '../protocol/message.ts';
 import type { Outbox, Unsendable } from './outbox.ts';
+import { Pause } from './pause.ts';
 
 /**
  * What is to be delivered to one receiver, and how far that has come. It outlives connections:
@@ -11,6 +12,7 @@ import type { Outbox, Unsendable } from './outbox.ts';
 export class Delivery {
   readonly outbox: Outbox;
   readonly checksum: boolean;
+  readonly pause = new Pause();
   /** The receiver's name for it, once that is known. */
   transfer: string | null = null;
   /** What its files are told by in this connection. */

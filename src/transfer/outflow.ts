@@ -1,6 +1,7 @@
 import { encode, type Message } from '../protocol/message.ts';
 import type { Channel } from './channel.ts';
 import type { Meter } from './packer.ts';
+import type { Pauses } from './pause.ts';
 
 /** How many blocks of an outbox may be on their way to the network at once. */
 export const BLOCKS_IN_FLIGHT = 3;
@@ -19,6 +20,7 @@ export interface OutflowOptions {
   /** Learns what went, and how long it was the network that was waited for. */
   readonly meter?: Meter | undefined;
   readonly pace?: Pacing | undefined;
+  readonly pauses?: Pick<Pauses, 'on' | 'over'> | undefined;
   /** Ends the waiting for that. */
   readonly signal: AbortSignal;
 }
@@ -28,15 +30,17 @@ export class Outflow {
   readonly #channel: Channel;
   readonly #meter: Meter | undefined;
   readonly #pace: Pacing | undefined;
+  readonly #pauses: OutflowOptions['pauses'];
   readonly #signal: AbortSignal;
   readonly #inFlight: Promise<Written>[] = [];
   /** The last one whose turn has not come; what follows waits for it. */
   #turn: Promise<void> | undefined;
 
-  constructor(channel: Channel, { meter, pace, signal }: OutflowOptions) {
+  constructor(channel: Channel, { meter, pace, pauses, signal }: OutflowOptions) {
     this.#channel = channel;
     this.#meter = meter;
     this.#pace = pace;
+    this.#pauses = pauses;
     this.#signal = signal;
   }
 
@@ -100,9 +104,11 @@ export class Outflow {
     say: (messages: readonly M[], since: number) => Promise<Written>,
   ): Promise<Written> {
     const now = (): number => this.#meter?.now() ?? 0;
-    if (this.#turn === undefined && this.#pace === undefined && !(ready instanceof Promise))
+    const isHeld = this.#pace !== undefined || this.#pauses?.on === true;
+    if (this.#turn === undefined && !isHeld && !(ready instanceof Promise))
       return say(ready, now());
     const said = Promise.all([ready, this.#turn]).then(async ([messages]) => {
+      if (this.#pauses?.on) await this.#pauses.over();
       const since = now();
       await this.#pace?.take(lengthOf(messages), this.#signal);
       return { written: say(messages, since) };

@@ -10,13 +10,14 @@ import {
   hasData,
   sizeOf,
 } from '../protocol/manifest.ts';
-import type { DigestName, Kept, MessageOf, SkipReason } from '../protocol/message.ts';
+import type { DigestName, Kept, MessageOf, MessageType, SkipReason } from '../protocol/message.ts';
 import { Window } from '../protocol/window.ts';
 import type { Channel } from './channel.ts';
 import { type Codec, unpackChunk } from './codec.ts';
 import { Condition, together } from './condition.ts';
 import { EVERYTHING } from './grant.ts';
 import type { Inbox, IncomingFile, Placement, Stored } from './inbox.ts';
+import { Pauses } from './pause.ts';
 import type { Reception } from './reception.ts';
 import type { Tell } from './report.ts';
 
@@ -114,6 +115,7 @@ export async function runReceiver(
   const reception = await find(continues);
   const continued = reception.roots !== undefined;
   reception.connected();
+  const pauses = new Pauses(channel, reception.pause, progress, tell);
   const roots: string[] = [];
   let introduced = false;
   let lost = false;
@@ -123,6 +125,7 @@ export async function runReceiver(
     lost = error instanceof DropError && error.code === 'disconnected';
     throw error;
   } finally {
+    pauses.end();
     await Promise.all(commits);
     reception.broken();
     await Promise.all(Array.from(jobs.values(), (job) => leave(job, 'cancelled')));
@@ -141,14 +144,17 @@ export async function runReceiver(
       throw new DropError('disk-full');
     await channel.say({ type: 'accept' });
     tell({ type: 'accepted', transfer });
+    pauses.begin();
     for (;;) {
       await progress.until(() => undecided.length > 0 || offered.final);
+      if (undecided.length === 0) return;
+      // Nobody is asked in a pause, and nothing is looked for on the disk.
+      await pauses.over();
       const batch = undecided.slice(0, MAX_BATCH);
       const beyond = batch.findIndex((entry, i) => !reception.covers(decided + i, entry));
       if (beyond >= 0) batch.splice(beyond);
       if (batch.length > 0) await decide(batch, inbox);
-      else if (undecided.length > 0) await askForYes();
-      else return;
+      else await askForYes();
     }
   }
 
@@ -281,8 +287,12 @@ export async function runReceiver(
         'files',
         'failed',
         'dial',
+        'pause',
+        'resume',
         'done',
       );
+      if (DATA.has(message.type) && pauses.holds)
+        await channel.unlessFailed(progress.until(() => !pauses.holds));
       // All but a packed chunk is heard in its turn.
       if (message.type !== 'packed' && unpacking.length > 0)
         await progress.until(() => unpacking.length === 0);
@@ -313,6 +323,10 @@ export async function runReceiver(
           break;
         case 'dial':
           dial?.(message.port);
+          break;
+        case 'pause':
+        case 'resume':
+          pauses.hear(message);
           break;
         case 'done':
           done = true;
@@ -552,6 +566,9 @@ export async function runReceiver(
     await channel.say({ type: 'complete', missed: missed.length });
   }
 }
+
+/** What carries bytes of files. */
+const DATA: ReadonlySet<MessageType> = new Set(['chunk', 'packed', 'files']);
 
 /** What both can tell files by, as the sender likes best. It says SHA-256, or we have not heard it. */
 function choose(theirs: readonly string[], ours: readonly DigestName[]): DigestName {

@@ -7,6 +7,7 @@ import { Risks } from '../protocol/risk.ts';
 import { Window } from '../protocol/window.ts';
 import { Grant } from './grant.ts';
 import type { Inbox } from './inbox.ts';
+import { Pause } from './pause.ts';
 
 /** What became of an entry. */
 export type Outcome =
@@ -42,6 +43,7 @@ export class Reception {
   streamed = 0;
   /** What speaks against it. */
   readonly risks: Risks;
+  readonly pause = new Pause();
   #wants: (entry: Entry) => boolean;
   /**
    * What was settled last. The sender has at most `MAX_OPEN_ENTRIES` open, and hears us in order, so

@@ -30,6 +30,11 @@ export type Report =
       readonly wire: number;
       readonly whole?: FileEntry;
     }
+  /**
+   * Nothing is to move from here on, as was said here or there; nor before both have ended that. What
+   * is on its way still comes. Another connection begins without, and it is told again.
+   */
+  | { readonly type: 'paused' | 'resumed'; readonly by: 'here' | 'there' }
   | {
       readonly type: 'stored';
       readonly entry: DataEntry;

@@ -15,6 +15,7 @@ import { batchOf, type Delivery, type Sent } from './delivery.ts';
 import type { Block, Outbox, Unsendable, Whole } from './outbox.ts';
 import { Outflow, type Pacing } from './outflow.ts';
 import { type Carrier, loadOf, type Packer } from './packer.ts';
+import { Pauses } from './pause.ts';
 import type { Tell } from './report.ts';
 
 export interface SenderOptions {
@@ -62,7 +63,8 @@ export async function runSender(
   /** Files whose digest the receiver wants to know. */
   const toCompare: { readonly number: number; readonly file: FileEntry }[] = [];
   const { signal } = progress;
-  const outflow = new Outflow(channel, { meter: packer, pace, signal });
+  const pauses = new Pauses(channel, delivery.pause, progress, tell);
+  const outflow = new Outflow(channel, { meter: packer, pace, pauses, signal });
 
   if (session.version < outbox.version) {
     const older = new DropError('peer-older', {
@@ -76,6 +78,7 @@ export async function runSender(
   try {
     await together(channel, progress, offerAll(), sendAll(), compareAll(), hearAll());
   } finally {
+    pauses.end();
     delivery.again([...jobs.values(), ...undecided.map((entry) => ({ entry }))]);
   }
 
@@ -148,6 +151,7 @@ export async function runSender(
     }
     progress.changed();
     await outflow.passed();
+    await pauses.over();
     await channel.say({ type: 'done' });
   }
 
@@ -278,6 +282,7 @@ export async function runSender(
     if (!begun) await hearBegun();
     await channel.hear('accept');
     tell({ type: 'accepted', transfer: delivery.transfer ?? '' });
+    pauses.begin();
     ahead = AHEAD;
     progress.changed();
     for (;;) {
@@ -287,6 +292,8 @@ export async function runSender(
         'arrived',
         'stored',
         'failed',
+        'pause',
+        'resume',
         'complete',
       );
       if (message.type === 'complete') {
@@ -297,7 +304,8 @@ export async function runSender(
       else if (message.type === 'want') hearWant(message);
       else if (message.type === 'arrived') hearArrived(message);
       else if (message.type === 'stored') message.entries.forEach(hearStored);
-      else hearFailed(message);
+      else if (message.type === 'failed') hearFailed(message);
+      else pauses.hear(message);
       progress.changed();
     }
   }

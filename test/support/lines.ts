@@ -32,6 +32,7 @@ const web = v.pipe(v.string(), v.regex(/^http:\/\/[^/]+:\d+\/[\w-]{22}\/$/));
 const errorCode = v.picklist(Object.keys(ERRORS) as ErrorCode[]);
 const found = v.picklist(['found', 'lost']);
 const via = v.picklist(['code', 'pin']);
+const by = v.picklist(['here', 'there']);
 const cause = v.picklist([
   'no-network',
   'port-taken',
@@ -187,6 +188,8 @@ const lines = {
     ofFiles: v.nullable(count),
     rate: amount,
   }),
+  paused: line('paused', { ...ofTransfer, by }),
+  resumed: line('resumed', { ...ofTransfer, by }),
   saved: line('saved', {
     ...ofTransfer,
     path: text,

@@ -13,7 +13,6 @@ import {
   history,
   knownPeers,
   type LentEntry,
-  Pace,
   type PresenceOptions,
   type ReceiveEvent,
   type ReceiveOptions,
@@ -139,15 +138,12 @@ export class Desk {
     const sendings = targets.map((target) => {
       const about = { direction: 'out', device: deviceNamed(target), what: firstOf(what) } as const;
       const running = this.#transfers.begin({ ...about, page: loan?.page });
-      const pace = new Pace(Number.POSITIVE_INFINITY);
-      running.pause = () => pace.pause();
-      running.resume = () => pace.resume();
       return this.#transfers.carry(
         running,
         (signal) =>
           send([], {
             ...this.#meeting(running, signal),
-            ...{ to: target, lent: loan?.entries ?? [], text, limit: pace },
+            ...{ to: target, lent: loan?.entries ?? [], text },
           }),
         (event) => this.#hearOurs(running, event),
         loan?.gone,
@@ -160,30 +156,20 @@ export class Desk {
     const target = this.#neighbours.targetOf(from);
     const about = { direction: 'in', device: deviceNamed(target), what: [] } as const;
     const running = this.#transfers.begin(about);
-    /** What was chosen before it was paused. */
-    let chosen: boolean | readonly string[] | undefined;
     const fetch = (signal: AbortSignal): AsyncGenerator<GetEvent, unknown> =>
       get({
         ...this.#meeting(running, signal),
         ...this.#saving(),
         from: target,
         accept: async ({ from: by, ...offer }, gone) => {
-          if (chosen !== undefined && offer.final) return chosen;
           const about = {
             device: deviceOf(by),
             ...{ offer: offerOf(offer), risks: offer.risks.map(riskOf), parts: offer.parts },
           };
-          const answer = (await this.#questions.ask('offer', about, { gone })).answer ?? false;
-          if (offer.final && answer !== false) chosen = answer;
-          return answer;
+          return (await this.#questions.ask('offer', about, { gone })).answer ?? false;
         },
       });
-    const begin = (): void =>
-      void this.#transfers.carry(running, fetch, (event) => this.#hearOurs(running, event));
-    // It is kept on the disk, and whoever shares it admits us again.
-    running.pause = () => running.stop?.('paused');
-    running.resume = begin;
-    begin();
+    void this.#transfers.carry(running, fetch, (event) => this.#hearOurs(running, event));
   }
 
   /** Lets others fetch a loan, until that is ended or its page is gone. */
@@ -328,7 +314,7 @@ export class Desk {
       case 'request': {
         const { transfer: id, from, roots, bytes, files, texts, sized, final } = event;
         const about = { direction: 'in', device: deviceOf(from), what: firstOf(roots) } as const;
-        const picture = this.#transfers.asked(id, about, () => this.#control.cancel(id));
+        const picture = this.#transfers.asked(id, about, this.#control);
         if (final) picture.describe({ total: sized ? bytes : null, ofFiles: files });
         picture.isMessage = final && texts === files;
         break;
@@ -393,8 +379,7 @@ export class Desk {
         if (isIn) this.#message(event.peer, event.text);
         break;
       default:
-        // Once it was let rest, its end is no news.
-        if (!picture.isPaused || event.event !== 'error') picture.hear(event);
+        picture.hear(event);
     }
     if (event.event === 'summary' && isIn) this.#recallSoon();
   }
@@ -403,7 +388,7 @@ export class Desk {
   #meeting(running: Running, signal: AbortSignal): Meeting {
     return {
       ...this.#common,
-      signal,
+      ...{ signal, control: running.control },
       wait: CALL_QUESTION_LIMIT,
       waitAgain: Number.POSITIVE_INFINITY,
       code: async ({ peer, kind: needs, why, signal: gone }) => {
@@ -513,7 +498,10 @@ type Rest = Pick<View, 'device' | 'messages' | 'known' | 'history' | 'troubles'>
 type Common = Pick<DeskOptions, 'home' | 'interfaces' | 'signal' | 'name'>;
 
 /** How devices are met. */
-type Meeting = Pick<SendOptions, keyof Common | 'wait' | 'waitAgain' | 'code' | 'confirm'>;
+type Meeting = Pick<
+  SendOptions,
+  keyof Common | 'control' | 'wait' | 'waitAgain' | 'code' | 'confirm'
+>;
 
 function deviceNamed(target: Target): { readonly name: string; readonly id: string } {
   if (typeof target === 'string') return { name: forTerminal(target), id: '' };

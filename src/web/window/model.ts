@@ -161,8 +161,9 @@ export interface Transfer {
 }
 
 /**
- * `calling`: it is looked for and greeted; `waiting`: the other side is to accept; `lost`: the
- * connection is lost, and it is tried again; `interrupted`: it can go on, if the same is dropped on
+ * `calling`: it is looked for and greeted; `waiting`: the other side is to accept; `paused`: by
+ * somebody here; `held`: by the other side; `lost`: the connection is lost, and it is tried again;
+ * `interrupted`: it can go on, if the same is dropped on
  * the same device again (`out`) or sent again (`in`).
  */
 export type TransferState =
@@ -170,6 +171,7 @@ export type TransferState =
   | 'waiting'
   | 'running'
   | 'paused'
+  | 'held'
   | 'lost'
   | 'done'
   | 'declined'

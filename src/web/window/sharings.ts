@@ -127,7 +127,7 @@ export class Sharings {
       case 'accepted': {
         const { what, page } = shared.now;
         const about = { direction: 'out', device: deviceOf(event.peer), what, page } as const;
-        transfers.asked(event.transfer, about, () => control.cancel(event.transfer));
+        transfers.asked(event.transfer, about, control);
         transfers.hear(event);
         break;
       }

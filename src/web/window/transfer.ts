@@ -14,8 +14,6 @@ export interface Beginning {
   readonly device: Transfer['device'];
   readonly what: readonly string[];
   readonly page?: string | undefined;
-  /** Whether we began it, and can let it rest. */
-  readonly ours: boolean;
   /** Makes a text of others fit to be shown. */
   readonly clean: (text: string) => string;
 }
@@ -23,14 +21,14 @@ export interface Beginning {
 /** One transfer as the page shows it: hears what happens, and tells it in a picture. */
 export class TransferPicture {
   #now: Transfer;
-  readonly #ours: boolean;
   readonly #clean: (text: string) => string;
+  /** By us, and by the other side. */
   #isPaused = false;
+  #isHeld = false;
   /** It is nothing but messages. */
   isMessage = false;
 
-  constructor({ id, direction, device, what, page, ours, clean }: Beginning) {
-    this.#ours = ours;
+  constructor({ id, direction, device, what, page, clean }: Beginning) {
     this.#clean = clean;
     this.#now = {
       ...{ id, direction, device, what, state: 'calling' },
@@ -64,12 +62,14 @@ export class TransferPicture {
 
   pause(): void {
     this.#isPaused = true;
-    this.#set({ rate: 0, left: null, state: 'paused' });
+    this.#set({ rate: 0, left: null });
+    this.#to('running');
   }
 
   resume(): void {
     this.#isPaused = false;
-    this.#to('running');
+    // A connection that is lost is lost all the same.
+    if (this.#now.state === 'paused') this.#to('running');
   }
 
   /** Nothing moves at the moment, and nobody knows how long. */
@@ -86,15 +86,28 @@ export class TransferPicture {
         this.#set({ resumed: event.bytes, bytes: event.bytes });
         this.#to('running');
         break;
+      case 'paused':
+        if (event.by === 'there') this.#isHeld = true;
+        this.#set({ rate: 0, left: null });
+        this.#to('running');
+        break;
+      case 'resumed':
+        if (event.by === 'there') this.#isHeld = false;
+        this.#to('running');
+        break;
       case 'reconnecting':
+        // What stays paused there is told again.
+        this.#isHeld = false;
         this.#set({ state: 'lost', rate: 0, left: null });
         break;
       case 'progress': {
         const { bytes, total, files, ofFiles, rate } = event;
         const left =
           rate > 0 && total !== null ? Math.round((1000 * (total - bytes)) / rate) : null;
-        this.#set({ bytes, total, files, ofFiles, rate, left, file: this.#clean(event.file) });
+        this.#set({ bytes, total, files, ofFiles, file: this.#clean(event.file) });
         this.#to('running');
+        // What was on its way when it was paused says nothing of how fast it is.
+        if (this.#now.state === 'running') this.#set({ rate, left });
         break;
       }
       case 'saved': {
@@ -149,12 +162,13 @@ export class TransferPicture {
   }
 
   #over(state: TransferState): void {
-    this.#isPaused = false;
+    this.#isPaused = this.#isHeld = false;
     this.#set({ state, rate: 0, left: null, file: '' });
   }
 
   #to(state: TransferState): void {
-    if (!this.isOver) this.#set({ state: this.#isPaused ? 'paused' : state });
+    const resting = this.#isHeld ? 'held' : state;
+    if (!this.isOver) this.#set({ state: this.#isPaused ? 'paused' : resting });
   }
 
   #set(change: Partial<Transfer>): void {
@@ -171,8 +185,7 @@ export class TransferPicture {
     const { state, direction } = this.#now;
     if (OVER.has(state))
       return state === 'done' && direction === 'in' ? ['open', 'dismiss'] : ['dismiss'];
-    if (!this.#ours) return ['cancel'];
-    if (state === 'paused') return ['resume', 'cancel'];
+    if (this.#isPaused) return ['resume', 'cancel'];
     return state === 'running' ? ['pause', 'cancel'] : ['cancel'];
   }
 }

@@ -1,4 +1,4 @@
-import type { GetEvent, SendEvent, TransferEvent } from '../../index.ts';
+import { Control, type GetEvent, type SendEvent, type TransferEvent } from '../../index.ts';
 import type { Transfer } from './model.ts';
 import { clean } from './shown.ts';
 import { type Beginning, TransferPicture } from './transfer.ts';
@@ -6,22 +6,23 @@ import { type Beginning, TransferPicture } from './transfer.ts';
 /** A transfer, and what can be done with it now. */
 export interface Running {
   readonly picture: TransferPicture;
+  readonly control: Control;
+  /** Names it to `control`, if that is not its own. */
+  readonly transfer?: string;
   stop?: ((why: Stop) => void) | undefined;
-  pause?: () => void;
-  resume?: () => void;
   /** Waits until nothing has moved for a while. */
   stillness?: NodeJS.Timeout;
 }
 
 /** Why it stops before its end. */
-type Stop = 'cancelled' | 'paused' | 'interrupted';
+type Stop = 'cancelled' | 'interrupted';
 
 /** What runs one of ours: `send` or `get`. */
 export type Begin = (
   signal: AbortSignal,
 ) => AsyncGenerator<SendEvent | GetEvent, unknown, undefined>;
 
-type About = Omit<Beginning, 'id' | 'ours' | 'clean'>;
+type About = Omit<Beginning, 'id' | 'clean'>;
 
 /** All transfers that are shown, ours and those that others have begun. */
 export class Transfers {
@@ -47,7 +48,8 @@ export class Transfers {
   /** One that we begin. */
   begin(about: About): Running {
     const id = `ours-${++this.#names}`;
-    const running = { picture: new TransferPicture({ ...about, id, ours: true, clean }) };
+    const picture = new TransferPicture({ ...about, id, clean });
+    const running: Running = { picture, control: new Control() };
     this.#all.set(id, running);
     this.#changed();
     return running;
@@ -66,11 +68,11 @@ export class Transfers {
   }
 
   /** One that somebody else wants to begin: it is shown once it is agreed to. */
-  asked(id: string, about: About, stop: () => void): TransferPicture {
+  asked(id: string, about: About, control: Control): TransferPicture {
     const known = this.#all.get(id) ?? this.#asked.get(id);
     if (known !== undefined) return known.picture;
-    const picture = new TransferPicture({ ...about, id, ours: false, clean });
-    this.#asked.set(id, { picture, stop });
+    const picture = new TransferPicture({ ...about, id, clean });
+    this.#asked.set(id, { picture, control, transfer: id, stop: () => control.cancel(id) });
     // Whoever left before anybody agreed is never heard of again.
     const [oldest] = this.#asked.keys();
     if (this.#asked.size > ASKED && oldest !== undefined) this.#asked.delete(oldest);
@@ -100,7 +102,7 @@ export class Transfers {
     const running = this.#all.get(id);
     if (!running?.picture.now.can.includes('pause')) return;
     running.picture.pause();
-    running.pause?.();
+    running.control.pause(running.transfer);
     this.#changed();
   }
 
@@ -108,7 +110,7 @@ export class Transfers {
     const running = this.#all.get(id);
     if (!running?.picture.isPaused) return;
     running.picture.resume();
-    running.resume?.();
+    running.control.resume(running.transfer);
     this.#changed();
   }
 
@@ -156,7 +158,7 @@ export class Transfers {
       picture.end();
     } catch (error) {
       if (why === undefined) picture.end(error);
-      else if (why !== 'paused') picture.stop(why);
+      else picture.stop(why);
     } finally {
       gone?.removeEventListener('abort', left);
       if (running.stop === stop) running.stop = undefined;

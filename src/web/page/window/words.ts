@@ -56,6 +56,7 @@ const LIVE: ReadonlySet<Transfer['state']> = new Set([
   'waiting',
   'running',
   'paused',
+  'held',
   'lost',
 ]);
 
@@ -72,6 +73,8 @@ export function stateOf({ state, direction, device, failed }: Transfer): string 
       return isOut ? 'Sending' : 'Receiving';
     case 'paused':
       return 'Paused';
+    case 'held':
+      return `Paused by ${name}`;
     case 'lost':
       return 'Connection lost, trying again…';
     case 'done':
