@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { DropError } from '../../src/errors.ts';
-import { MAX_OPEN_ENTRIES, MAX_ROOT_UNITS, MAX_ROOTS } from '../../src/limits.ts';
+import { MAX_OPEN_ENTRIES, MAX_PAUSES, MAX_ROOT_UNITS, MAX_ROOTS } from '../../src/limits.ts';
 import { concat } from '../../src/protocol/bytes.ts';
 import type { Part } from '../../src/protocol/card.ts';
 import type { Entry } from '../../src/protocol/manifest.ts';
@@ -99,6 +99,8 @@ const files = (...all: SmallFile[]): Message => ({ type: 'files', files: all });
 const whole = (entry: number, length: number): Message => files(small(entry, length));
 const dial: Message = { type: 'dial', port: 40001 };
 const moved: Message = { type: 'moved' };
+const pause: Message = { type: 'pause' };
+const resume: Message = { type: 'resume' };
 const alive: Message = { type: 'alive' };
 const cancel: Message = { type: 'cancel', code: 'declined' };
 
@@ -141,6 +143,17 @@ const unwanted = (...entries: number[]): Message => ({
   ...want,
   skip: entries.map((entry) => ({ entry, reason: 'unwanted' })),
 });
+/** As `wanted`, in the version that knows of pauses; and as `sent`, without the last file's end. */
+const newer = [
+  ...c({ ...hello, newest: 2 } as Message),
+  ...a({ ...known, newest: 2 } as Message),
+  ...c(intro),
+  ...a(intro),
+  ...c(begin),
+  ...a(begun),
+  ...c(roots),
+];
+const pausable = [...newer, ...c(offer), ...a(accept, want)];
 const flowing = [...streamed, ...a(wantStream), ...c(chunk(0, 0, 5))];
 
 describe('a conversation that is allowed', () => {
@@ -281,6 +294,24 @@ describe('a conversation that is allowed', () => {
         ...a(complete),
       ],
     ],
+    [
+      'pauses of both, each by itself, with what was on its way',
+      [
+        ...pausable,
+        ...c(chunk(1, 0, 1)),
+        ...a(pause, alive),
+        ...c(chunk(1, 1, 3), pause, alive),
+        ...a(resume),
+        ...c(resume, end(1)),
+        ...a(pause, resume, pause),
+        ...c(pause, resume, end(2)),
+        ...a(stored(1, 2)),
+        ...c(done),
+        ...a(complete),
+      ],
+    ],
+    ['a pause before all is offered', [...newer, ...a(accept, pause), ...c(pause, offer)]],
+    ['a pause that is too late', [...pausable, ...c(whole(1, 4), whole(2, 0), done), ...a(pause)]],
     ['one that moves after the sender is done', [...sent, ...c(dial, moved, done), ...a(moved)]],
     ['one that cannot move', [...wanted, ...c(dial, chunk(1, 0, 4), end(1), end(2), done)]],
     [
@@ -531,6 +562,26 @@ describe('a conversation that is not allowed, whoever says it', () => {
     ['the receiver moves first', [...wanted, ...c(dial)], a(moved)],
     ['the receiver moves alone', wanted, a(moved)],
     ['the receiver moves twice', [...wanted, ...c(dial, moved), ...a(moved)], a(moved)],
+    ['a pause before the greeting', [], c(pause)],
+    ['a pause before the roots', newer.slice(0, -1), c(pause)],
+    ['a pause before the answer', newer, c(pause)],
+    ['a pause instead of the answer', newer, a(pause)],
+    ['a pause in a pause', [...pausable, ...c(pause)], c(pause)],
+    ['a pause of the receiver in a pause', [...pausable, ...a(pause)], a(pause)],
+    ['to go on without a pause', pausable, a(resume)],
+    ['to go on after the pause of the other one', [...pausable, ...a(pause)], c(resume)],
+    ['to go on twice', [...pausable, ...c(pause, resume)], c(resume)],
+    [
+      'to be done in a pause',
+      [...pausable, ...c(whole(1, 4), whole(2, 0)), ...c(pause)],
+      c(done),
+    ],
+    ['a pause after all is done', [...pausable, ...c(whole(1, 4), whole(2, 0), done)], c(pause)],
+    [
+      'a pause too many',
+      [...pausable, ...Array.from({ length: MAX_PAUSES }, () => c(pause, resume)).flat()],
+      c(pause),
+    ],
     ['data from the receiver', wanted, a(chunk(1, 0, 1))],
     ['done before all is sent', wanted, c(done)],
     ['done before the answer', [...beginning, ...c(roots, nothing)], c(done)],
@@ -592,7 +643,7 @@ describe('versions', () => {
     [1, 2],
     [2, 1],
     [1, 1],
-  ])('where %i and %i meet, nobody says a message to be shown', (theirs, ours) => {
+  ])('where %i and %i meet, nobody says a message to be shown, or a pause', (theirs, ours) => {
     const { chooser, announcer } = play([
       ['chooser', { ...hello, newest: theirs } as Message],
       ['announcer', { ...known, newest: ours } as Message],
@@ -604,10 +655,30 @@ describe('versions', () => {
     expect([chooser.version, announcer.version]).toEqual([1, 1]);
     const text = { ...file('a', 1), text: true } as Entry;
     const message: Message = { type: 'offer', entries: [text], files: 1, bytes: 1, final: true };
-    expect(() => chooser.say(message)).toThrow(expect.objectContaining({ code: 'protocol' }));
-    expect(() => [...announcer.hear(concat(...encode(message)))]).toThrow(
-      expect.objectContaining({ code: 'protocol' }),
-    );
+    const isBreach = expect.objectContaining({ code: 'protocol' });
+    expect(() => chooser.say(message)).toThrow(isBreach);
+    expect(() => [...announcer.hear(concat(...encode(message)))]).toThrow(isBreach);
+
+    const paused = play([...wanted, ...c(chunk(1, 0, 1))]);
+    for (const end of [paused.chooser, paused.announcer]) {
+      expect(end.pausable).toBe(false);
+      expect(() => end.say(pause)).toThrow(isBreach);
+      expect(() => [...end.hear(concat(...encode(pause)))]).toThrow(isBreach);
+    }
+  });
+
+  test('a pause can be said while there is something to rest, and not too often', () => {
+    const whether = (lines: Line[]): boolean[] => {
+      const { chooser, announcer } = play(lines);
+      return [chooser.pausable, announcer.pausable];
+    };
+    expect(whether(newer)).toEqual([false, false]);
+    expect(whether(pausable)).toEqual([true, true]);
+    const often = Array.from({ length: MAX_PAUSES }, () => a(pause, resume)).flat();
+    expect(whether([...pausable, ...often])).toEqual([true, false]);
+    const over = [...pausable, ...c(whole(1, 4), whole(2, 0), done)];
+    expect(whether(over)).toEqual([false, true]);
+    expect(whether([...over, ...a(stored(1, 2), complete)])).toEqual([false, false]);
   });
 
   test('a greeting of a newer version, which says more, is still understood', () => {

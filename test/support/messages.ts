@@ -99,6 +99,8 @@ export const anyMessage: fc.Arbitrary<Message> = fc.oneof(
     { type: 'accept' as const },
     { type: 'done' as const },
     { type: 'moved' as const },
+    { type: 'pause' as const },
+    { type: 'resume' as const },
   ),
   fc.record({ type: fc.constant('complete' as const), missed: u32 }),
   fc.record(

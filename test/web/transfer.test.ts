@@ -9,10 +9,10 @@ const SUMMARY = {
   ...{ files: 1, bytes: 10, sent: 10, resumed: 0, skipped: 0, failed: 0, ms: 5 },
 };
 
-function picture({ ours = true, direction = 'out' as 'in' | 'out' } = {}): TransferPicture {
+function picture({ direction = 'out' as 'in' | 'out' } = {}): TransferPicture {
   const device = { name: 'Bob', id: 'bbbbbbbb' };
   const clean = (text: string): string => text.replaceAll('\x1b', '?');
-  return new TransferPicture({ id: '1', direction, device, what: ['a'], ours, clean });
+  return new TransferPicture({ id: '1', direction, device, what: ['a'], clean });
 }
 
 const progress = (bytes: number, rate: number, total: number | null = 100): TransferEvent => ({
@@ -76,10 +76,49 @@ describe('the picture of a transfer', () => {
     expect(one.now).toMatchObject({ state, failure: { code } });
   });
 
-  test('of others can be ended, and not be let rest', () => {
-    const one = picture({ ours: false, direction: 'in' });
-    one.hear(progress(1, 1));
-    expect(one.now.can).toEqual(['cancel']);
+  test('says that the other side lets it rest, and has no rate then', () => {
+    const one = picture({ direction: 'in' });
+    one.hear(progress(1, 10));
+    one.hear({ ...OF, event: 'paused', by: 'there' });
+    const held = { state: 'held', rate: 0, left: null, can: ['cancel'] };
+    expect(one.now).toMatchObject({ ...held, bytes: 1 });
+    // What was on its way.
+    one.hear(progress(2, 10));
+    expect(one.now).toMatchObject({ ...held, bytes: 2 });
+    one.hear({ ...OF, event: 'resumed', by: 'there' });
+    one.hear(progress(3, 10));
+    expect(one.now).toMatchObject({ state: 'running', rate: 10, can: ['pause', 'cancel'] });
+  });
+
+  test('rests until both sides want to go on', () => {
+    const one = picture();
+    one.hear(progress(1, 10));
+    one.pause();
+    one.hear({ ...OF, event: 'paused', by: 'here' });
+    one.hear({ ...OF, event: 'paused', by: 'there' });
+    expect(one.now).toMatchObject({ state: 'paused', can: ['resume', 'cancel'] });
+    one.resume();
+    expect(one.now).toMatchObject({ state: 'held', can: ['cancel'] });
+    one.hear({ ...OF, event: 'resumed', by: 'here' });
+    expect(one.now.state).toBe('held');
+    one.hear({ ...OF, event: 'resumed', by: 'there' });
+    expect(one.now.state).toBe('running');
+  });
+
+  test('that rests may be lost, goes on resting when it is back, and can go on before', () => {
+    const one = picture();
+    one.hear(progress(1, 10));
+    one.pause();
+    one.hear({ ...OF, event: 'paused', by: 'there' });
+    one.hear({ ...OF, event: 'reconnecting', reason: 'disconnected' });
+    expect(one.now).toMatchObject({ state: 'lost', can: ['resume', 'cancel'] });
+    one.hear({ ...OF, event: 'paused', by: 'here' });
+    expect(one.now.state).toBe('paused');
+    one.hear({ ...OF, event: 'reconnecting', reason: 'disconnected' });
+    one.resume();
+    expect(one.now).toMatchObject({ state: 'lost', can: ['cancel'] });
+    one.hear(progress(2, 10));
+    expect(one.now.state).toBe('running');
   });
 
   test('shows the first failure, and counts those of files', () => {

@@ -1,5 +1,5 @@
 import { afterEach, expect, test, vi } from 'vitest';
-import type { PeerId, TransferEvent } from '../../src/index.ts';
+import { Control, type PeerId, type TransferEvent } from '../../src/index.ts';
 import { Transfers } from '../../src/web/window/transfers.ts';
 
 afterEach(() => void vi.useRealTimers());
@@ -15,7 +15,7 @@ test('what does not move any more has no rate, until it moves again', () => {
   const progress = (bytes: number): TransferEvent => ({
     ...{ ...of, event: 'progress', file: 'a', bytes, total: 100, files: 0, ofFiles: 1, rate: 10 },
   });
-  transfers.asked(of.transfer, { direction: 'in', device, what: ['a'] }, () => {});
+  transfers.asked(of.transfer, { direction: 'in', device, what: ['a'] }, new Control());
   transfers.hear({ ...of, event: 'accepted' });
   transfers.hear(progress(10));
   vi.advanceTimersByTime(2_000);
