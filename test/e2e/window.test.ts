@@ -116,11 +116,34 @@ describeWith([...LAB, CHROMIUM], NAME, () => {
       .click({ timeout: 20_000 });
     await bob.page.getByRole('button', { name: 'Pause' }).click({ timeout: 20_000 });
     await bob.transfer('slides.pdf', 'Paused');
+    await shared.event('paused', ({ by }) => by === 'there');
     await bob.page.getByRole('button', { name: 'Resume' }).click();
     await bob.transfer('slides.pdf', 'Received');
     expect(await digestOf(join(bob.home.downloads, 'slides.pdf'))).toBe(
       await digestOf(join(ana.home.path, 'slides.pdf')),
     );
+  });
+
+  test('let rest what comes, and the other page says who does, also over a loss', async () => {
+    await using room = new Room();
+    const [ana, bob] = [await room.sit('Ana', '100mbit'), await room.sit('Bob')];
+    const file = join(ana.home.path, 'long.bin');
+    await makeFile(file, 'rest', 40 * MiB);
+    await dropOn(await ana.device('Bob'), [file]);
+    await ana.typeCodeOf(bob);
+    await bob.page.getByRole('button', { name: 'Pause' }).click({ timeout: 20_000 });
+    await bob.transfer('long.bin', 'Paused');
+    await ana.transfer('long.bin', 'Paused by Bob');
+    expect(await ana.page.getByText('/s', { exact: false }).count()).toBe(0);
+
+    ana.host.unplug('eth0');
+    await ana.transfer('long.bin', /connection.*lost/i);
+    ana.host.replug('eth0');
+    await ana.transfer('long.bin', 'Paused by Bob');
+    await bob.transfer('long.bin', 'Paused');
+    await bob.page.getByRole('button', { name: 'Resume' }).click();
+    await ana.transfer('long.bin', 'Sent');
+    expect(await digestOf(join(bob.home.downloads, 'long.bin'))).toBe(await digestOf(file));
   });
 
   test('visit a hostile page meanwhile, which gets nothing and does nothing', async () => {

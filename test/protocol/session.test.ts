@@ -143,7 +143,7 @@ const unwanted = (...entries: number[]): Message => ({
   ...want,
   skip: entries.map((entry) => ({ entry, reason: 'unwanted' })),
 });
-/** As `wanted`, in the version that knows of pauses; and as `sent`, without the last file's end. */
+/** Before an offer, and as `wanted`, in the version that knows of pauses. */
 const newer = [
   ...c({ ...hello, newest: 2 } as Message),
   ...a({ ...known, newest: 2 } as Message),
