@@ -1,7 +1,6 @@
 import { setTimeout as sleepFor } from 'node:timers/promises';
 import { DropError } from './errors.ts';
 import { MAX_CHUNK } from './limits.ts';
-import { ended } from './signals.ts';
 import type { Pacing } from './transfer/outflow.ts';
 
 /** Milliseconds of a clock that never goes back, and a way to wait that a signal cuts short. */

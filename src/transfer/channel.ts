@@ -141,5 +141,4 @@ export class Channel {
     if (done) throw new DropError('disconnected');
     return value;
   }
-
 }

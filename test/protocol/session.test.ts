@@ -571,11 +571,7 @@ describe('a conversation that is not allowed, whoever says it', () => {
     ['to go on without a pause', pausable, a(resume)],
     ['to go on after the pause of the other one', [...pausable, ...a(pause)], c(resume)],
     ['to go on twice', [...pausable, ...c(pause, resume)], c(resume)],
-    [
-      'to be done in a pause',
-      [...pausable, ...c(whole(1, 4), whole(2, 0)), ...c(pause)],
-      c(done),
-    ],
+    ['to be done in a pause', [...pausable, ...c(whole(1, 4), whole(2, 0)), ...c(pause)], c(done)],
     ['a pause after all is done', [...pausable, ...c(whole(1, 4), whole(2, 0), done)], c(pause)],
     [
       'a pause too many',
