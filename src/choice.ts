@@ -1,7 +1,7 @@
 import { Patterns } from './disk/patterns.ts';
 import { platformHere } from './disk/platform.ts';
 import { DropError } from './errors.ts';
-import { type Entry, hasData, rootOf, sizeOf } from './protocol/manifest.ts';
+import { type Entry, hasData, parentOf, rootOf, sizeOf } from './protocol/manifest.ts';
 import type { Platform } from './protocol/names.ts';
 import { checkPatterns } from './protocol/patterns.ts';
 
@@ -38,6 +38,19 @@ export async function chosenBy(
     get unmatched() {
       return patterns.filter((_, i) => !all[i]?.found);
     },
+  };
+}
+
+/**
+ * The same for paths of an offer that a person has marked: each with all that it holds, and nothing
+ * else, whatever characters are in it. Who offers it has chosen the name, and `*` is one, too.
+ */
+export function markedBy(paths: readonly string[]): Choice['wants'] {
+  const marked = new Set(paths);
+  return ({ path }) => {
+    let at = path;
+    while (at !== '' && !marked.has(at)) at = parentOf(at);
+    return at !== '';
   };
 }
 

@@ -1,5 +1,5 @@
 import { Awake, Vigil } from './awake.ts';
-import { type Choice, chosenBy, type Part, partsOf } from './choice.ts';
+import { type Choice, chosenBy, markedBy, type Part, partsOf } from './choice.ts';
 import { builtInCodecs } from './codecs.ts';
 import { Contact, type OnRetry } from './contact.ts';
 import { type Control, followOne } from './control.ts';
@@ -242,13 +242,13 @@ class Fetching {
     const parts = extent.final && this.accepted === undefined ? partsOf(wanted) : [];
     const answer = await this.#accept({ ...offer, from: peer, parts }, gone);
     if (answer === false) throw new DropError('declined', { message: 'You did not want it.' });
-    if (answer !== true) await this.#narrow(answer);
+    if (answer !== true) this.#narrow(answer);
     return 'yes';
   }
 
   /** Takes only these paths of it. */
-  async #narrow(paths: readonly string[]): Promise<void> {
-    const { wants } = await chosenBy(paths);
+  #narrow(paths: readonly string[]): void {
+    const wants = markedBy(paths);
     const before = this.#wants;
     this.#wants = (entry) => before(entry) && wants(entry);
     this.#reception.narrow(wants);

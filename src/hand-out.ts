@@ -94,8 +94,8 @@ export async function handOut(
     const how = { packer: packerFor(compress), pace };
     await deliver(counter, given.delivery, caller, how, (report) => {
       if (report.type === 'accepted' && !held) {
-        held = true;
         transfers.hold(given, caller);
+        held = true;
         begun();
       }
       given.sums.tell(report);

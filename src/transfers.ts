@@ -31,8 +31,14 @@ export class Transfers<T extends Transfer> {
   /** By their ids; those that have waited longest come first. */
   readonly #held = new Map<string, Held<T>>();
 
-  /** An accepted transfer uses this connection, until `release`. */
+  /**
+   * An accepted transfer uses this connection, until `release`. Throws `protocol` if another one has
+   * its id, which the other side may have chosen: nobody could end either of them then.
+   */
   hold(transfer: T, visit: Visit): void {
+    const { transfer: other = transfer } = this.#held.get(transfer.id) ?? {};
+    if (other !== transfer)
+      throw new DropError('protocol', { message: 'Two transfers have one name.' });
     let free = (): void => {};
     const freed = new Promise<void>((resolve) => {
       free = resolve;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { checkChoice, chosenBy, partsOf } from '../src/choice.ts';
+import { checkChoice, chosenBy, markedBy, partsOf } from '../src/choice.ts';
 import type { Entry } from '../src/protocol/manifest.ts';
 import type { Platform } from '../src/protocol/names.ts';
 
@@ -92,6 +92,18 @@ describe('what is chosen', () => {
     expect(wants(entry(Array(128).fill('a'.repeat(30)).join('/')))).toBe(false);
     expect(wants(entry('a'.repeat(1024)))).toBe(false);
   });
+});
+
+test('what was marked is that and all that it holds, whatever it is called', () => {
+  const marked = (...paths: string[]) => {
+    const wants = markedBy(paths);
+    return [...OFFER, '*', '!a', '[', '#', 'a\\', '**/*.jpg'].filter((path) => wants(entry(path)));
+  };
+  expect(marked('photos')).toEqual(below('photos/'));
+  expect(marked('docs/photos', 'report.pdf')).toEqual([...below('docs/photos/'), 'report.pdf']);
+  for (const name of ['*', '!a', '[', '#', 'a\\', '**/*.jpg']) expect(marked(name)).toEqual([name]);
+  expect(marked('photo', '', '/photos', 'photos/')).toEqual([]);
+  expect(marked()).toEqual([]);
 });
 
 test.each(['!a', './a', 'a/../b', '', '[a'])('%j chooses nothing', async (pattern) => {

@@ -87,12 +87,14 @@ async function come({
   knows = true,
   answer,
   continues,
+  reception = newReception(),
   pull,
 }: {
   readonly intent?: Intent;
   readonly knows?: boolean;
   readonly answer?: Answer;
   readonly continues?: string;
+  readonly reception?: ReturnType<typeof newReception>;
   readonly pull?: number;
 } = {}) {
   const { left, right } = cable({ cutAfter: pull });
@@ -116,7 +118,6 @@ async function come({
   const over = host(house, connection, new AbortController().signal);
   const ends = { me: BOB, peer: house.self.identity.id, binding: HERE };
   const inbox = new MemoryInbox();
-  const reception = newReception();
   const get = async (): Promise<string> => {
     try {
       const greeted = await greetAsChooser(channel, ends, { intent, knows, answer });
@@ -267,7 +268,7 @@ describe('a connection that is lost', () => {
       if (transfer === undefined) continue;
       lost += 1;
       expect(transfer).toBe(first.reception.transfer);
-      const again = await come({ continues: transfer });
+      const again = await come({ continues: transfer, reception: first.reception });
       expect(await again.get()).toBe('got it');
       await again.over;
     }

@@ -106,8 +106,8 @@ export class Session {
   #waits = false;
   readonly #transcript: Uint8Array[] = [];
   readonly #state: Record<Role, string> = { sender: 'start', receiver: 'start' };
-  /** Whether the sender wants to go on with a transfer, which the receiver must answer first. */
-  #continues = false;
+  /** The transfer that the sender wants to go on with, which the receiver must answer first. */
+  #continues: string | null = null;
   /** Whether the sender asked to be dialled, and who speaks over that connection by now. */
   #dialled = false;
   readonly #moved = new Set<Role>();
@@ -258,18 +258,22 @@ export class Session {
         ensure(message.continues === undefined || role === 'receiver', 'the sender goes on');
         break;
       case 'begin':
-        this.#continues = message.continues !== null;
+        this.#continues = message.continues;
         this.#digests = message.digests;
         break;
       case 'begun':
         ensure(this.#intent !== 'peek', 'an answer to what was only looked at');
         ensure(!/start|named/.test(this.#state.sender), 'an answer before the question');
         ensure(this.#digests.includes(message.digest), 'a digest that the sender cannot tell');
-        this.#continues = false;
+        ensure(
+          this.#intent !== 'get' || message.transfer === (this.#continues ?? message.transfer),
+          'another transfer than the one that it came for',
+        );
+        this.#continues = null;
         this.#codecs = message.codecs.length;
         break;
       case 'roots':
-        ensure(!this.#continues, 'an offer before it is known what goes on');
+        ensure(this.#continues === null, 'an offer before it is known what goes on');
         ledger.roots(message);
         break;
       case 'offer':

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DropError, type ErrorCode } from '../../src/errors.ts';
-import { type Connection, dial, listen } from '../../src/net/tls.ts';
+import { type Connection, type Door, dial, listen } from '../../src/net/tls.ts';
 import { concat, u32, utf8 } from '../../src/protocol/bytes.ts';
+import type { Way } from '../../src/protocol/card.ts';
 import { FrameDecoder } from '../../src/protocol/frame.ts';
 import { type Entry, hasData, rootOf, sizeOf } from '../../src/protocol/manifest.ts';
 import { decode, encode, type Message, type MessageOf } from '../../src/protocol/message.ts';
@@ -90,6 +91,17 @@ export class Rogue implements AsyncDisposable {
     return talk;
   }
 
+  /** Comes to who shares something, to fetch it, and says her name. */
+  async fetch(port: number, continues?: string): Promise<Talk> {
+    const talk = await this.#dial(port, 'sharer');
+    talk.say({ type: 'hello', newest: 1, oldest: 1, intent: 'get', knows: true });
+    await talk.hear('welcome');
+    talk.say({ type: 'intro', name: 'Eve', continues });
+    await talk.hear('intro');
+    talk.live();
+    return talk;
+  }
+
   /** Comes to a receiver that does not know her, with its first code, and says her name. */
   async pair(port: number, code: string, name: string): Promise<void> {
     const { identity } = this.#self;
@@ -103,10 +115,14 @@ export class Rogue implements AsyncDisposable {
     await connection.end();
   }
 
-  /** Waits for senders as a receiver. Returns her port. */
-  async wait(onTalk: (talk: Talk) => Promise<void>, name = 'Eve'): Promise<number> {
+  /** Waits for senders as a receiver, or for those who fetch. Returns her port. */
+  async wait(
+    onTalk: (talk: Talk) => Promise<void>,
+    name = 'Eve',
+    way: Way = 'send',
+  ): Promise<number> {
     const { port, close } = await listen([0], this.#self.identity, {
-      card: { run: '1234567890abcdef', name: 'Eve', part: 'announcer', way: 'send' },
+      card: { run: '1234567890abcdef', name: 'Eve', part: 'announcer', way },
       onConnection: async (connection) => {
         const talk = this.#keep(new Talk(connection));
         try {
@@ -138,11 +154,12 @@ export class Rogue implements AsyncDisposable {
   }
 
   /** Whoever comes too often is not let in at once. */
-  async #dial(port: number): Promise<Talk> {
+  async #dial(port: number, door?: Door): Promise<Talk> {
     const never = new AbortController().signal;
     for (let tries = 0; ; tries++)
       try {
-        const connection = await dial({ host: '127.0.0.1', port }, this.#self.identity, never);
+        const at = { host: '127.0.0.1', port };
+        const connection = await dial(at, this.#self.identity, never, door);
         return this.#keep(new Talk(connection));
       } catch (error) {
         if (tries === MAX_TRIES || !(error instanceof DropError)) throw error;

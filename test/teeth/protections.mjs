@@ -38,6 +38,7 @@ const mark = test('disk/mark');
 const whole = test('disk/whole');
 const faces = test('cli/faces');
 const doors = test('e2e/doors');
+const hostileShare = test('e2e/hostile-share');
 const completing = test('cli/complete');
 const shells = test('e2e/shells');
 const awake = test('awake');
@@ -387,6 +388,27 @@ const DOORS = [
     from: 'hers.length > MAX_IDLE_EACH ? hers : ',
     to: '',
     test: transfers('of one peer only a few wait'),
+  },
+  {
+    name: 'no two transfers have one name',
+    file: 'src/transfers.ts',
+    from: 'if (other !== transfer)\n',
+    to: "if (other !== transfer && transfer.id === '')\n",
+    test: hostileShare('gives no two transfers one name'),
+  },
+  {
+    name: 'a transfer that goes on is no other one',
+    file: 'src/protocol/session.ts',
+    from: "this.#intent !== 'get' || message.transfer === ",
+    to: "this.#intent !== 'look' || message.transfer === ",
+    test: hostileShare('calls what goes on nothing else'),
+  },
+  {
+    name: 'what is marked of an offer is no pattern',
+    file: 'src/get.ts',
+    from: 'if (answer !== true) this.#narrow(answer);',
+    to: 'if (answer !== true) this.#reception.narrow((await chosenBy(answer)).wants);',
+    test: hostileShare('cannot make'),
   },
   {
     name: 'a file of a PIN is ours alone',
