@@ -214,7 +214,7 @@ export const INBOX_MEMORY = 96 * 1024 ** 2;
 export const MAX_COMPARED = 4;
 
 /** `**` in a pattern. Bounds the time to look for it in a path that is made to take long. */
-export const MAX_GLOBSTARS = 3;
+export const MAX_GLOBSTARS = 2;
 
 /** How long the part of a file is kept for the peer that sent it. */
 export const KEPT_FOR = 7 * 24 * 60 * 60 * 1000;

@@ -88,7 +88,7 @@ describe('what is chosen', () => {
   });
 
   test('is found in a path that is made to be looked through for long', async () => {
-    const { wants } = await chosenBy(['**/a*/**/a*/**/x', '*a*a*a*a*a*a*a*x']);
+    const { wants } = await chosenBy(['**/a*/**/x', '*a*a*a*a*a*a*a*x']);
     expect(wants(entry(Array(128).fill('a'.repeat(30)).join('/')))).toBe(false);
     expect(wants(entry('a'.repeat(1024)))).toBe(false);
   });

@@ -26,7 +26,7 @@ test.each([
   ['\\[draft'],
   ['a]b'],
   ['**'],
-  ['**/a/**/b/**'],
+  ['**/a/**/b'],
   ['näme 😀'],
   ['{a,b}'],
 ])('%j is a pattern', (pattern) => {
@@ -55,7 +55,7 @@ test.each([
   ['a//b', 'matches nothing'],
   ['/', 'matches nothing'],
   ['.', 'matches nothing'],
-  ['**/a/**/b/**/c/**', '3 times'],
+  ['**/a/**/b/**', '2 times'],
 ])('%j is none, and is told so: %s', (pattern, why) => {
   let failure: unknown;
   try {

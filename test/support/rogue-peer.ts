@@ -74,7 +74,11 @@ export class Rogue implements AsyncDisposable {
   }
 
   /** Makes somebody take her for a friend. */
-  async befriend({ state }: Home, name = 'Eve', how: 'ask' | 'auto' = 'ask'): Promise<void> {
+  async befriend(
+    { state }: Pick<Home, 'state'>,
+    name = 'Eve',
+    how: 'ask' | 'auto' = 'ask',
+  ): Promise<void> {
     const { trust } = await openSelf({ home: state });
     await trust.add({ id: this.id, name });
     await trust.setTrust(this.id, how);

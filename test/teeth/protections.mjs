@@ -390,6 +390,13 @@ const DOORS = [
     test: transfers('of one peer only a few wait'),
   },
   {
+    name: 'what is fetched has a name of its own in the window',
+    file: 'src/web/window/sharings.ts',
+    from: "[shared.now.id, transfer].join(' ')",
+    to: "[transfer].join(' ')",
+    test: ui('heard here before'),
+  },
+  {
     name: 'no two transfers have one name',
     file: 'src/transfers.ts',
     from: 'if (other !== transfer)\n',

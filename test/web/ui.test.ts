@@ -4,11 +4,12 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { share } from '../../src/index.ts';
+import { discover, share } from '../../src/index.ts';
 import { MAX_PAGES } from '../../src/limits.ts';
 import { runUi } from '../../src/web/window/ui.ts';
 import { TempFolder } from '../support/home.ts';
 import { PageClient } from '../support/page-client.ts';
+import { file, Rogue } from '../support/rogue-peer.ts';
 
 /** Of all files in a folder, finished or not; none where it is not there yet. */
 function bytesIn(folder: string): number {
@@ -16,6 +17,20 @@ function bytesIn(folder: string): number {
   return readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .map((path) => statSync(join(folder, path), { throwIfNoEntry: false }))
     .reduce((sum, found) => sum + (found?.isFile() ? found.size : 0), 0);
+}
+
+/** Where somebody shares something. */
+async function portOfSharer(signal: AbortSignal): Promise<number> {
+  await using home = new TempFolder();
+  for await (const event of discover({
+    home: home.path,
+    interfaces: ['lo'],
+    who: 'sharers',
+    signal,
+  }))
+    if (event.event === 'peer' && event.shares)
+      return Number(/\d+$/.exec(event.addresses[0] ?? '')?.[0]);
+  throw new Error('Nobody shares anything.');
 }
 
 describe('a window', () => {
@@ -274,6 +289,28 @@ describe('a window', () => {
     await bob.until(() => sharer() !== undefined);
     await ana.close();
     await bob.until(() => sharer() === undefined);
+  });
+
+  test('shows what is fetched under a name that was heard here before, and can end it', async () => {
+    const ana = await page('Ana');
+    await using eve = await Rogue.make();
+    await eve.befriend({ state: join(folder.path, 'home of Ana') }, 'Eve', 'auto');
+    await ana.until(() => ana.view.device.addresses.length > 0);
+    const port = Number(/\d+$/.exec(ana.view.device.addresses[0] ?? '')?.[0]);
+    const sending = await eve.call(port);
+    await sending.deliver([file('note', 'of Eve')]);
+    await ana.until(() => ana.view.transfers[0]?.state === 'done');
+    const transfer = sending.heard.find((one) => one.type === 'begun')?.transfer ?? '';
+
+    await ana.command('share', { loan: await ana.lend({ a: randomBytes(300_000) }) });
+    const fetching = await eve.fetch(await portOfSharer(stop.signal));
+    await fetching.hear('offer');
+    fetching.say({ type: 'begun', transfer, digest: 'sha256', codecs: [] });
+    fetching.say({ type: 'accept' });
+    await ana.until(() => ana.view.transfers.length === 2);
+    expect(ana.view.transfers[0]).toMatchObject({ direction: 'out', can: ['cancel'] });
+    await ana.command('cancel', { transfer: ana.view.transfers[0]?.id ?? '' });
+    expect(await fetching.end()).toBe('cancelled');
   });
 
   describe('is closed to', () => {

@@ -1,4 +1,10 @@
-import { Control, type PresenceOptions, type ShareEvent, share } from '../../index.ts';
+import {
+  Control,
+  type PresenceOptions,
+  type ShareEvent,
+  share,
+  type TransferEvent,
+} from '../../index.ts';
 import { QUESTION_LIMIT } from '../../limits.ts';
 import type { Loan } from './desk.ts';
 import type { Said, Sharing } from './model.ts';
@@ -103,6 +109,10 @@ export class Sharings {
 
   #hear(shared: Shared, event: ShareEvent, control: Control): void {
     const { transfers, paired, trouble, changed } = this.#options;
+    // Who fetches has named the transfer, and may have heard the name of another one here.
+    const nameOf = (transfer: string): string => [shared.now.id, transfer].join(' ');
+    const hear = (one: TransferEvent): void =>
+      transfers.hear({ ...one, transfer: nameOf(one.transfer) });
     const set = (change: Partial<Sharing>): void => {
       shared.now = { ...shared.now, ...change };
       changed();
@@ -127,20 +137,20 @@ export class Sharings {
       case 'accepted': {
         const { what, page } = shared.now;
         const about = { direction: 'out', device: deviceOf(event.peer), what, page } as const;
-        transfers.asked(event.transfer, about, control);
-        transfers.hear(event);
+        transfers.asked(nameOf(event.transfer), about, control, event.transfer);
+        hear(event);
         break;
       }
       case 'error':
-        if ('transfer' in event) transfers.hear(event);
+        if ('transfer' in event) hear(event);
         else trouble(event);
         break;
       case 'summary':
         if (event.ok) set({ fetched: shared.now.fetched + 1 });
-        transfers.hear(event);
+        hear(event);
         break;
       default:
-        transfers.hear(event);
+        hear(event);
     }
   }
 }

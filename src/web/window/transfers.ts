@@ -67,12 +67,16 @@ export class Transfers {
     return task;
   }
 
-  /** One that somebody else wants to begin: it is shown once it is agreed to. */
-  asked(id: string, about: About, control: Control): TransferPicture {
+  /**
+   * One that somebody else wants to begin: it is shown once it is agreed to. `transfer` names it to
+   * its control.
+   */
+  asked(id: string, about: About, control: Control, transfer = id): TransferPicture {
     const known = this.#all.get(id) ?? this.#asked.get(id);
     if (known !== undefined) return known.picture;
     const picture = new TransferPicture({ ...about, id, clean });
-    this.#asked.set(id, { picture, control, transfer: id, stop: () => control.cancel(id) });
+    const stop = (): void => control.cancel(transfer);
+    this.#asked.set(id, { picture, control, transfer, stop });
     // Whoever left before anybody agreed is never heard of again.
     const [oldest] = this.#asked.keys();
     if (this.#asked.size > ASKED && oldest !== undefined) this.#asked.delete(oldest);
