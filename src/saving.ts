@@ -142,17 +142,18 @@ export class Saving {
     const disk = this.#disk as Disk;
     const ours = peer.id === this.#us;
     const proof = ours ? 'ours' : known ? 'known' : 'none';
-    const folder = deviceFolder(peer, proof, platformHere());
-    const into = byDevice ? join(disk.into, folder) : disk.into;
+    const inside = byDevice ? deviceFolder(peer, proof, platformHere()) : '';
     // What comes from this very computer was here before.
     const mark = ours ? undefined : this.#mark;
     const how = { as, checksum, onConflict, mark, hashers: this.hashers };
-    const inbox = await openInbox(into, {
+    const inbox = await openInbox(disk.into, {
       peer: peer.id,
       stagings: disk.stagings,
       roots,
+      inside,
       ...how,
     });
+    const into = join(disk.into, inside);
     // Events name what is saved by its real path.
     this.#arrivals?.begin(transfer, await realpath(into).catch(() => resolve(into)));
     return shows ? new TextInbox(inbox, this.hashers) : inbox;

@@ -61,6 +61,8 @@ export interface InboxOptions {
   /** Memory for folders and links, in bytes. */
   readonly memory?: number | undefined;
   readonly hashers?: Hashers | undefined;
+  /** The name of the folder in `folder` that all of it goes into, which is made if need be. */
+  readonly inside?: string | undefined;
 }
 
 /**
@@ -81,12 +83,13 @@ export async function openInbox(
     mark,
     memory = INBOX_MEMORY,
     hashers = new Hashers(),
+    inside,
   }: InboxOptions,
 ): Promise<Inbox> {
   if (as !== undefined && !(isName(as) && safeName(as, { platform, top: false }) === as))
     throw new DropError('usage', { message: 'The name to save under cannot be a file.', path: as });
   try {
-    const target = await openTarget(folder);
+    const target = await openTarget(folder, inside);
     const staging = await stagings.claim(target.name, peer);
     const handles = new Handles();
     const syncs = new Syncs(handles, { inMemory: await isInMemory(target.name) });

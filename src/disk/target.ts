@@ -8,15 +8,20 @@ import { type Folder, idOf, unlessTaken } from './folder.ts';
 import { syncFolder } from './sync.ts';
 
 /**
- * Opens the folder that something is saved into, and makes it if what it lies in is there. Throws
- * `missing` or `exists` if there can be none, else what the system says.
+ * Opens the folder that something is saved into, or one `inside` it, and makes it if what it lies in
+ * is there. A link in the place of `folder` is followed, as its owner has named it; one in the place
+ * of the folder inside may have been put there by others. Throws `missing` or `exists` if there can
+ * be none, else what the system says.
  */
-export async function openTarget(folder: string): Promise<Folder> {
+export async function openTarget(folder: string, inside = ''): Promise<Folder> {
   await makeTarget(folder);
-  const path = await realpath(folder);
+  const path = join(await realpath(folder), inside);
+  if (inside !== '') await makeTarget(path);
   const id = idOf(path);
-  if (id === undefined)
-    throw new DropError('exists', { message: 'It is there, but is not a folder.', path: folder });
+  if (id === undefined) {
+    const what = join(folder, inside);
+    throw new DropError('exists', { message: 'It is there, but is not a folder.', path: what });
+  }
   return { parent: undefined, name: path, id, made: undefined, isNew: false };
 }
 

@@ -1,4 +1,12 @@
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
@@ -136,6 +144,22 @@ describe('a folder for each device', () => {
     await receiving.stop('SIGTERM');
     expect(await readdir(into)).toEqual(['unproven devices']);
     expect((await readdir(join(into, 'unproven devices'))).sort()).toEqual(['a (1).txt', 'a.txt']);
+  });
+
+  test('is no link that somebody else has put there', async () => {
+    await using ana = new Home();
+    await using bob = new Home();
+    const [into, elsewhere] = [join(ana.path, 'in'), join(ana.path, '.ssh')];
+    for (const folder of [into, elsewhere]) mkdirSync(folder);
+    await writeFile(join(bob.path, 'authorized_keys'), 'of Bob');
+    await using receiving = await waiting(ana, '--into', into, '--by-device', '--open');
+    symlinkSync(elsewhere, join(into, 'unproven devices'));
+    expect(await send(bob, receiving, ['--unverified', 'authorized_keys'])).not.toBe(0);
+    expect(await readdir(elsewhere)).toEqual([]);
+    expect(await receiving.event('error')).toMatchObject({ code: 'exists' });
+    rmSync(join(into, 'unproven devices'));
+    expect(await send(bob, receiving, ['--unverified', 'authorized_keys'])).toBe(0);
+    expect(await readdir(join(into, 'unproven devices'))).toEqual(['authorized_keys']);
   });
 
   test('keeps what broke off, and another process goes on there', async () => {

@@ -85,9 +85,9 @@ export class Rogue implements AsyncDisposable {
   }
 
   /** Comes to a receiver as a sender, and says her name. */
-  async call(port: number, name = 'Eve'): Promise<Talk> {
+  async call(port: number, name = 'Eve', newest = 1): Promise<Talk> {
     const talk = await this.#dial(port);
-    talk.say({ type: 'hello', newest: 1, oldest: 1, intent: 'send', knows: true });
+    talk.say({ type: 'hello', newest, oldest: 1, intent: 'send', knows: true });
     await talk.hear('welcome');
     talk.say({ type: 'intro', name });
     await talk.hear('intro');

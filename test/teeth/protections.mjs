@@ -38,6 +38,7 @@ const mark = test('disk/mark');
 const whole = test('disk/whole');
 const faces = test('cli/faces');
 const doors = test('e2e/doors');
+const arriving = test('e2e/arriving');
 const hostileShare = test('e2e/hostile-share');
 const completing = test('cli/complete');
 const shells = test('e2e/shells');
@@ -395,6 +396,13 @@ const DOORS = [
     from: "[shared.now.id, transfer].join(' ')",
     to: "[transfer].join(' ')",
     test: ui('heard here before'),
+  },
+  {
+    name: 'the folder of a device is no link',
+    file: 'src/disk/target.ts',
+    from: 'const path = join(await realpath(folder), inside);',
+    to: 'const path = await realpath(join(folder, inside)).catch(() => join(folder, inside));',
+    test: arriving('is no link that somebody else'),
   },
   {
     name: 'no two transfers have one name',
