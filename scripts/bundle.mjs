@@ -31,7 +31,7 @@ const modules = [
     exports: 'strict',
   })),
 ];
-await writePages();
+modules.push(...(await writePages()));
 writeFileSync(join(dist, 'THIRD-PARTY.txt'), licences(modules));
 
 /** Returns the paths of all modules that it is made of. */
@@ -64,14 +64,18 @@ async function bundle(input, name, { format, extension, exports }) {
   return output.flatMap(({ moduleIds }) => moduleIds);
 }
 
-/** What browsers load: our own code alone, in one file for each page, and what stands beside it. */
+/**
+ * What browsers load: all in one file for each page, and what stands beside it. Returns the paths of all
+ * modules that it is made of.
+ */
 async function writePages() {
   const [source, dir] = [join(project, 'src/web/page'), join(dist, 'page')];
+  const modules = [];
   rmSync(dir, { recursive: true, force: true });
   for (const [room, name] of PAGES) {
     const input = join(source, room, `${name}.ts`);
     const built = await rolldown({ cwd: project, input, platform: 'browser' });
-    await built.write({
+    const { output } = await built.write({
       dir,
       format: 'esm',
       entryFileNames: '[name].js',
@@ -79,9 +83,11 @@ async function writePages() {
       comments: { legal: true, annotation: false, jsdoc: false },
     });
     await built.close();
+    modules.push(...output.flatMap(({ moduleIds }) => moduleIds));
   }
   for (const name of ['index.html', 'style.css', 'icon.svg'])
     copyFileSync(join(source, 'window', name), join(dir, name));
+  return modules;
 }
 
 /** What the licences of the packages want to be told of them wherever their code is. */

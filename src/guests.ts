@@ -79,7 +79,7 @@ export class Patience {
 
 /** Calls `end` when nothing stirs for so many milliseconds, pauses not counted; one may lie in another. */
 export class Idle {
-  readonly #limit: number;
+  #limit: number;
   readonly #end: () => void;
   #pauses = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -94,6 +94,14 @@ export class Idle {
     if (this.#pauses > 0) return;
     if (this.#timer === undefined) this.#timer = setTimeout(this.#end, this.#limit);
     else this.#timer.refresh();
+  }
+
+  /** From now on so many milliseconds more have to pass. */
+  extend(ms: number): void {
+    this.#limit += ms;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.stir();
   }
 
   pause(): void {

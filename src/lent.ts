@@ -1,4 +1,4 @@
-import { Hashers } from './disk/hashers.ts';
+import { type Hasher, Hashers } from './disk/hashers.ts';
 import { DropError } from './errors.ts';
 import { MAX_CHUNK, MAX_WHOLE } from './limits.ts';
 import { equal } from './protocol/bytes.ts';
@@ -39,6 +39,11 @@ export interface LentFile {
    * not to be had. It may be left before the end, and called again.
    */
   read(from: number, signal: AbortSignal): AsyncIterable<Uint8Array>;
+  /**
+   * The SHA-256 of its first bytes, where whoever lends it can tell that without handing them over.
+   * Throws like `read`. It is believed as the bytes are: whoever tells a wrong one spoils this file.
+   */
+  digest?(bytes: number, signal: AbortSignal): Promise<Uint8Array>;
 }
 
 /** Sends what is lent. Throws `usage` if two of it have the same path. */
@@ -64,7 +69,8 @@ export class LentOutbox implements Outbox {
   }
 
   get digests(): readonly DigestName[] {
-    return this.#hashers.names;
+    const isTold = [...this.#files.values()].some(({ digest }) => digest !== undefined);
+    return isTold ? ['sha256'] : this.#hashers.names;
   }
 
   connected(digest: DigestName): void {
@@ -81,9 +87,44 @@ export class LentOutbox implements Outbox {
     signal: AbortSignal,
   ): AsyncGenerator<Block, Uint8Array, undefined> {
     const file = this.#fileOf(entry);
+    if (kept !== undefined && file.digest !== undefined) {
+      const told = await file.digest(kept.size, signal);
+      return yield* equal(told, kept.digest)
+        ? this.#rest(file, kept.size, signal)
+        : this.#from(file, undefined, signal);
+    }
+    return yield* this.#from(file, kept, signal);
+  }
+
+  /** What follows what is there already, as whoever lends it has told. */
+  async *#rest(
+    file: LentFile,
+    from: number,
+    signal: AbortSignal,
+  ): AsyncGenerator<Block, Uint8Array, undefined> {
+    const left = new AbortController();
+    // The start was never here, so whoever has it tells the whole, too; meanwhile the rest comes.
+    const whole = file.digest?.(file.size, AbortSignal.any([signal, left.signal]));
+    whole?.catch(() => {});
+    const pieces = new Pieces(file, from, signal);
+    try {
+      yield* blocksOf(file, from, pieces, new Uint8Array(0));
+      return (await whole) ?? new Uint8Array(0);
+    } finally {
+      pieces.leave();
+      left.abort();
+    }
+  }
+
+  /** All of it, but for what is kept, if that is its start. */
+  async *#from(
+    file: LentFile,
+    kept: Kept | undefined,
+    signal: AbortSignal,
+  ): AsyncGenerator<Block, Uint8Array, undefined> {
     let hash = this.#hashers.begin(this.#digest);
     let offset = kept?.size ?? 0;
-    let pieces = new Pieces(file, signal);
+    let pieces = new Pieces(file, 0, signal);
     try {
       let rest: Uint8Array = new Uint8Array(0);
       for (let at = 0; at < offset; ) {
@@ -95,22 +136,12 @@ export class LentOutbox implements Outbox {
       }
       if (kept !== undefined && !equal(hash.soFar(), kept.digest)) {
         pieces.leave();
-        pieces = new Pieces(file, signal);
+        pieces = new Pieces(file, 0, signal);
         hash = this.#hashers.begin(this.#digest);
         offset = 0;
         rest = new Uint8Array(0);
       }
-      const blocks = new Blocks();
-      while (offset < file.size) {
-        if (rest.length === 0) rest = await pieces.next();
-        const most = Math.min(MAX_CHUNK, file.size - offset);
-        const { bytes, left } = await blocks.fill(most, rest, () => pieces.next());
-        rest = left;
-        hash.update(bytes);
-        yield { offset, bytes };
-        offset += bytes.length;
-      }
-      if (rest.length > 0) throw changed(file);
+      yield* blocksOf(file, offset, pieces, rest, hash);
       return hash.digest();
     } finally {
       pieces.leave();
@@ -130,8 +161,9 @@ export class LentOutbox implements Outbox {
   arrived(): void {}
 
   async digest(entry: FileEntry, signal: AbortSignal): Promise<Uint8Array> {
-    const hash = this.#hashers.begin(this.#digest);
     const file = this.#fileOf(entry);
+    if (file.digest !== undefined) return file.digest(file.size, signal);
+    const hash = this.#hashers.begin(this.#digest);
     if (file.once) throw new DropError('unreadable', { path: file.path });
     let bytes = 0;
     for await (const piece of file.read(0, signal)) {
@@ -147,7 +179,7 @@ export class LentOutbox implements Outbox {
   async #readWhole(entry: FileEntry, signal: AbortSignal): Promise<Whole | DropError> {
     const file = this.#fileOf(entry);
     const bytes = new Uint8Array(file.size);
-    const pieces = new Pieces(file, signal);
+    const pieces = new Pieces(file, 0, signal);
     try {
       for (let at = 0; at < bytes.length; ) {
         const piece = await pieces.next();
@@ -170,6 +202,28 @@ export class LentOutbox implements Outbox {
     if (file === undefined) throw new DropError('missing', { path });
     return file;
   }
+}
+
+/** A file from there on, up to its end, in blocks; `first` is of its bytes what was taken already. */
+async function* blocksOf(
+  file: LentFile,
+  from: number,
+  pieces: Pieces,
+  first: Uint8Array,
+  hash?: Hasher,
+): AsyncGenerator<Block, void, undefined> {
+  const blocks = new Blocks();
+  let rest = first;
+  for (let offset = from; offset < file.size; ) {
+    if (rest.length === 0) rest = await pieces.next();
+    const most = Math.min(MAX_CHUNK, file.size - offset);
+    const { bytes, left } = await blocks.fill(most, rest, () => pieces.next());
+    rest = left;
+    hash?.update(bytes);
+    yield { offset, bytes };
+    offset += bytes.length;
+  }
+  if (rest.length > 0) throw changed(file);
 }
 
 /** Memory for blocks, which is used again when it may be overwritten. */
@@ -202,7 +256,7 @@ class Blocks {
   }
 }
 
-/** What is read of one file, from its beginning. Whoever lends it need not care for the signal. */
+/** What is read of one file, from there on. Whoever lends it need not care for the signal. */
 class Pieces {
   readonly #file: LentFile;
   readonly #pieces: AsyncIterator<Uint8Array>;
@@ -210,9 +264,9 @@ class Pieces {
   #stop = (_reason: unknown): void => {};
   readonly #stopped = (): void => this.#stop(this.#signal.reason);
 
-  constructor(file: LentFile, signal: AbortSignal) {
+  constructor(file: LentFile, from: number, signal: AbortSignal) {
     this.#file = file;
-    this.#pieces = file.read(0, signal)[Symbol.asyncIterator]();
+    this.#pieces = file.read(from, signal)[Symbol.asyncIterator]();
     this.#signal = signal;
     signal.addEventListener('abort', this.#stopped);
   }

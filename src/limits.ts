@@ -159,6 +159,12 @@ export const STRANGER_IDLE = 30_000;
 /** The same where it comes by a page of ours: phones fall asleep. Its page is waited for as long. */
 export const VISITOR_IDLE = 120_000;
 
+/**
+ * Bytes a millisecond: so slow may a device be that compares what it has with what is kept here of it.
+ * For as long nothing need move, beside the times above.
+ */
+export const COMPARING_PACE = 10_000;
+
 /** How far reading may be ahead of what the receiver has. Bounds the memory for what may be sent again. */
 export const MAX_UNACKNOWLEDGED = 16 * 1024 * 1024;
 

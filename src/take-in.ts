@@ -5,7 +5,7 @@ import { platformHere } from './disk/platform.ts';
 import { DropError, type ErrorCode } from './errors.ts';
 import type { Device, Extent, PeerId, ReceiveEvent } from './events.ts';
 import { type Allowance, Idle, type Patience } from './guests.ts';
-import { SHOWN_ROOTS } from './limits.ts';
+import { COMPARING_PACE, SHOWN_ROOTS } from './limits.ts';
 import { dialForData } from './net/data.ts';
 import { Progress } from './progress.ts';
 import type { Entry } from './protocol/manifest.ts';
@@ -209,6 +209,7 @@ export async function takeIn(
       if (report.type !== 'paused' && report.type !== 'resumed') idle?.stir();
       // That it rests is no fault of theirs if we want it so.
       else if (report.by === 'here') report.type === 'paused' ? idle?.pause() : idle?.resume();
+      if (report.type === 'kept') idle?.extend(report.bytes / COMPARING_PACE);
       if (!transfer.complete) transfer.sums.tell(report);
     });
   } catch (error) {

@@ -37,7 +37,7 @@ const LEAVES = [
 const PURE: Readonly<Record<string, RegExp>> = {
   protocol: /^(valibot|filenamify\/browser|@noble\/(curves|hashes)\/.+)$/,
   transfer: /^$/,
-  page: /^$/,
+  page: /^@noble\/hashes\/sha2\.js$/,
   model: /^$/,
 };
 

@@ -96,6 +96,25 @@ describe('who moves nothing', () => {
     vi.advanceTimersByTime(1000);
     expect(end).toHaveBeenCalledOnce();
   });
+
+  test('has as much more time as it was given', () => {
+    vi.useFakeTimers();
+    onTestFinished(() => void vi.useRealTimers());
+    const end = vi.fn();
+    const idle = new Idle(1000, end);
+    idle.pause();
+    idle.extend(500);
+    vi.advanceTimersByTime(MINUTE);
+    idle.resume();
+    idle.extend(500);
+    vi.advanceTimersByTime(1999);
+    expect(end).not.toHaveBeenCalled();
+    idle.stir();
+    vi.advanceTimersByTime(1999);
+    expect(end).not.toHaveBeenCalled();
+    vi.advanceTimersByTime(1);
+    expect(end).toHaveBeenCalledOnce();
+  });
 });
 
 describe('what is taken of those whom nobody vouches for', () => {

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { readdirSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -190,6 +190,73 @@ describe('a hatch', () => {
     expect(summary).toMatchObject({ ok: true, bytes: bytes.length });
     expect(summary.resumed).toBeGreaterThan(0);
     expect((await readFile(join(into(), 'big'))).equals(bytes)).toBe(true);
+  });
+
+  /** A file that tells itself by digests, those of `claimed`, and of which that was asked. */
+  function telling(
+    bytes: Uint8Array,
+    claimed = bytes,
+  ): ReturnType<typeof lent> & { told: number[] } {
+    const file = lent('big', bytes);
+    const told: number[] = [];
+    return Object.assign(file, {
+      told,
+      async digest(length: number) {
+        told.push(length);
+        return new Uint8Array(createHash('sha256').update(claimed.subarray(0, length)).digest());
+      },
+    });
+  }
+
+  test('takes only the rest of whoever tells what it has', async () => {
+    const hatch = new Hatch();
+    await receiver({ hatch, accept: async () => true });
+    const bytes = randomBytes(8 * 1024 * 1024);
+    await breakOff(hatch, bytes);
+    const file = telling(bytes);
+    const { summary } = await bring(hatch, [file]);
+    expect(summary).toMatchObject({ ok: true, bytes: bytes.length });
+    expect(summary.resumed).toBeGreaterThan(0);
+    expect(file.taken).toBe(bytes.length - summary.resumed);
+    expect(file.told).toEqual([summary.resumed, bytes.length]);
+    expect((await readFile(join(into(), 'big'))).equals(bytes)).toBe(true);
+    // The same once more, of another time: nothing is taken to be told that.
+    const again = { ...telling(bytes), mtime: 1_800_000_000_000 };
+    expect((await bring(hatch, [again])).summary).toMatchObject({ ok: true, sent: 0 });
+    expect(again.taken).toBe(0);
+  });
+
+  test('takes all of a file that has another start', async () => {
+    const hatch = new Hatch();
+    await receiver({ hatch, accept: async () => true });
+    const [bytes, other] = [randomBytes(8 * 1024 * 1024), randomBytes(8 * 1024 * 1024)];
+    await breakOff(hatch, bytes);
+    const { summary } = await bring(hatch, [telling(other)]);
+    expect(summary).toMatchObject({ ok: true, resumed: 0 });
+    expect((await readFile(join(into(), 'big'))).equals(other)).toBe(true);
+  });
+
+  test('gives no file to whoever claims to have what it has not', async () => {
+    const hatch = new Hatch();
+    await receiver({ hatch, accept: async () => true });
+    const [bytes, other] = [randomBytes(8 * 1024 * 1024), randomBytes(8 * 1024 * 1024)];
+    await breakOff(hatch, bytes);
+    const { summary } = await bring(hatch, [telling(other, bytes)]);
+    expect(summary).toMatchObject({ ok: false, files: 0, code: 'corrupt' });
+    await expect(readFile(join(into(), 'big'))).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+
+  test('asks nobody else what broke off', async () => {
+    const hatch = new Hatch();
+    await receiver({ hatch, accept: async () => true });
+    const bytes = randomBytes(8 * 1024 * 1024);
+    await breakOff(hatch, bytes);
+    const file = telling(bytes);
+    const visitor = { ...VISITOR, secret: 'two' };
+    const { summary } = await bring(hatch, [file], { visitor });
+    expect(summary).toMatchObject({ ok: true, resumed: 0 });
+    expect(file.told).toEqual([]);
+    expect(file.taken).toBe(bytes.length);
   });
 
   test('nobody else goes on with what broke off', async () => {

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
@@ -8,7 +8,7 @@ import { Awake } from '../src/awake.ts';
 import { DropError } from '../src/errors.ts';
 import type { PeerId, ReceiveEvent } from '../src/events.ts';
 import { Allowance, Guests, Patience } from '../src/guests.ts';
-import { MAX_VISITS_EACH, STRANGER_IDLE } from '../src/limits.ts';
+import { COMPARING_PACE, MAX_VISITS_EACH, STRANGER_IDLE } from '../src/limits.ts';
 import type { Connection } from '../src/net/tls.ts';
 import { CodeGuard } from '../src/protocol/code.ts';
 import type { FileEntry } from '../src/protocol/manifest.ts';
@@ -429,6 +429,41 @@ describe('a visit', () => {
     await vi.waitFor(() => expect(vi.getTimerCount()).toBeGreaterThan(0));
     vi.advanceTimersByTime(STRANGER_IDLE);
     await expect(idle.hear('begun')).rejects.toMatchObject({ code: 'refused' });
+  });
+
+  test('of whom nobody vouches for has time to compare what is kept of it', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    house = await open({ open: 'ask', accept: async () => true });
+    const size = 20 * COMPARING_PACE;
+    const entries: FileEntry[] = [{ kind: 'file', path: 'a.bin', size, mtime: 0 }];
+    /** Offers the file, and returns what of it is there. */
+    const begin = async (): Promise<{ channel: Channel; kept: number }> => {
+      const channel = await bob({ knows: false, unverified: true });
+      await channel.say({ type: 'begin', continues: null, checksum: false, digests: ['sha256'] });
+      await channel.say({ type: 'roots', names: ['a.bin'], final: true });
+      await channel.say({ type: 'offer', entries, files: 1, bytes: size, final: true });
+      for (const type of ['begun', 'accept'] as const) await channel.hear(type);
+      const { kept } = await channel.hear('want');
+      return { channel, kept: kept[0]?.size ?? 0 };
+    };
+    const first = await begin();
+    await first.channel.say({ type: 'chunk', entry: 0, offset: 0, bytes: randomBytes(size / 2) });
+    await vi.waitFor(() => expect(events.at(-1)).toMatchObject({ event: 'progress' }));
+    first.channel.fail(new DropError('disconnected'));
+    await vi.waitFor(() => expect(events.at(-1)).toMatchObject({ event: 'summary' }));
+
+    const { channel, kept } = await begin();
+    expect(kept).toBe(size / 2);
+    let ended: unknown;
+    channel.hear('stored').catch((error) => {
+      ended = error;
+    });
+    vi.advanceTimersByTime(STRANGER_IDLE + 9);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(ended).toBeUndefined();
+    vi.advanceTimersByTime(1);
+    await vi.waitFor(() => expect(ended).toMatchObject({ code: 'refused' }));
   });
 
   test('is one of four of a known device, and of an address where anybody may come', async () => {

@@ -224,6 +224,8 @@ export async function runReceiver(
     }
     undecided.splice(0, batch.length);
     decided += batch.length;
+    const keptBytes = kept.reduce((sum, { size }) => sum + size, 0);
+    if (keptBytes > 0) tell({ type: 'kept', bytes: keptBytes });
     await channel.say({ type: 'want', count: batch.length, skip, kept, failed });
   }
 

@@ -18,6 +18,8 @@ export type Report =
   | { readonly type: 'accepted'; readonly transfer: string }
   /** The receiver knows nothing of what was sent before: everything is offered anew. */
   | { readonly type: 'restarted' }
+  /** So many bytes are kept here of what is wanted, which the sender has to compare first. */
+  | { readonly type: 'kept'; readonly bytes: number }
   /** A file is on its way, its first `from` bytes being there already. */
   | { readonly type: 'started'; readonly entry: DataEntry; readonly from: number }
   /**

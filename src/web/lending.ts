@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import * as v from 'valibot';
 import { DropError, type LentEntry } from '../index.ts';
 import {
+  COMPARING_PACE,
   MAX_LENT,
   MAX_LENT_AHEAD,
   MAX_LENT_PART,
@@ -58,6 +59,14 @@ export class Room {
   }
 }
 
+export interface LendingOptions {
+  readonly clock?: Clock;
+  /** What may be lent, and is shared with other pages. */
+  readonly room?: Room;
+  /** Whether the page can tell what is in its files without sending them. */
+  readonly digests?: boolean;
+}
+
 /**
  * What one page lends: files that lie in a browser, and are read here. Whoever reads one has the
  * page asked for its bytes, and the page brings them by `put`. Nothing of it is held, but small
@@ -68,6 +77,7 @@ export class Lending {
   readonly #clock: Clock;
   readonly #loans = new Map<string, Loan>();
   readonly #room: Room;
+  readonly #digests: boolean;
   /** What the page is asked for and has not brought yet, by name. */
   readonly #asked = new Map<string, Batch>();
   /** Small files that came, or are about to; what was used last stands at the end. */
@@ -82,10 +92,11 @@ export class Lending {
 
   constructor(
     tell: (wish: Wish) => void,
-    { clock = systemClock, room = new Room() }: { clock?: Clock; room?: Room } = {},
+    { clock = systemClock, room = new Room(), digests = false }: LendingOptions = {},
   ) {
     this.#tell = tell;
     this.#room = room;
+    this.#digests = digests;
     this.#clock = clock;
     this.#stirred = clock.now();
   }
@@ -134,6 +145,9 @@ export class Lending {
               size,
               mtime: file.mtime ?? mtime,
               read: (from, signal) => this.#read({ loan, place, size }, from, signal),
+              ...(this.#digests && {
+                digest: (bytes, signal) => this.#digestOf({ loan, place, size }, bytes, signal),
+              }),
             },
     );
   }
@@ -263,6 +277,21 @@ export class Lending {
     }
   }
 
+  async #digestOf({ loan, place }: Item, bytes: number, signal: AbortSignal): Promise<Uint8Array> {
+    for (let failures = 0; ; ) {
+      await this.#ready(loan, place, failures, signal);
+      const question = new Question(loan, { file: place, from: 0, bytes });
+      this.#ask(question);
+      try {
+        const digest = await question.answer(signal);
+        if (digest !== undefined) return digest;
+      } finally {
+        this.#leave(question, 'lost');
+      }
+      failures = failuresAfter(question, failures);
+    }
+  }
+
   /** Waits until the page can be asked; throws if that is of no use any more. */
   async #ready(loan: Loan, place: number, failures: number, signal: AbortSignal): Promise<void> {
     const either = [signal, this.gone];
@@ -327,15 +356,17 @@ export class Lending {
   #ask(batch: Batch): void {
     batch.name = String(++this.#names);
     this.#asked.set(batch.name, batch);
-    this.#tell({ event: 'want', loan: batch.loan.name, batch: batch.name, files: batch.files });
-    this.#awaitAnswer(batch, ANSWER_LIMIT);
+    const digest = batch instanceof Question && { digest: true as const };
+    const { loan, name, files } = batch;
+    this.#tell({ event: 'want', loan: loan.name, batch: name, files, ...digest });
+    this.#awaitAnswer(batch, batch.within);
   }
 
   /** A page brings few batches at a time: one may wait as long as others come. */
   #awaitAnswer(batch: Batch, ms: number): void {
     batch.cancel = this.#clock.after(ms, () => {
       if (batch.isComing || this.#isAway) return;
-      const left = this.#stirred + ANSWER_LIMIT - this.#clock.now();
+      const left = this.#stirred + batch.within - this.#clock.now();
       if (left > 0) this.#awaitAnswer(batch, left);
       else this.#leave(batch, 'lost');
     });
@@ -447,6 +478,8 @@ abstract class Batch {
   readonly files: readonly Wanted[];
   readonly bytes: number;
   name = '';
+  /** Milliseconds in which the page brings anything, if it is there. */
+  readonly within: number = ANSWER_LIMIT;
   /** Whether the page has begun to bring it. */
   isComing = false;
   end: End | undefined;
@@ -456,10 +489,11 @@ abstract class Batch {
   protected come = 0;
   protected readonly news = new News();
 
-  constructor(loan: Loan, files: readonly Wanted[]) {
+  /** `bytes`: how many the page brings, if not all that is in the files. */
+  constructor(loan: Loan, files: readonly Wanted[], bytes = sumOf(files)) {
     this.loan = loan;
     this.files = files;
-    this.bytes = files.reduce((sum, { bytes }) => sum + bytes, 0);
+    this.bytes = bytes;
   }
 
   get left(): number {
@@ -558,6 +592,38 @@ class Bundle extends Batch {
     if (start <= this.come) this.ensureUseful();
     return undefined;
   }
+}
+
+/** What tells the start of a file: the page looks through it, which may take a while. */
+class Question extends Batch {
+  override readonly within: number;
+  readonly #digest = new Uint8Array(DIGEST);
+
+  constructor(loan: Loan, start: Wanted) {
+    super(loan, [start], DIGEST);
+    this.within = ANSWER_LIMIT + start.bytes / COMPARING_PACE;
+  }
+
+  async bring(piece: Uint8Array): Promise<boolean> {
+    if (this.end !== undefined) return false;
+    this.#digest.set(piece, this.come);
+    this.come += piece.length;
+    return true;
+  }
+
+  /** Undefined if it does not come. */
+  async answer(signal: AbortSignal): Promise<Uint8Array | undefined> {
+    await this.news.until(() => this.end !== undefined, signal);
+    this.ensureUseful();
+    return this.end === 'whole' ? this.#digest : undefined;
+  }
+}
+
+/** Bytes of a SHA-256. */
+const DIGEST = 32;
+
+function sumOf(files: readonly Wanted[]): number {
+  return files.reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
 /** How often it failed in a row, after this as well. */

@@ -16,6 +16,8 @@ export type Wish =
         readonly from: number;
         readonly bytes: number;
       }[];
+      /** Not they are wanted but what tells them: the 32 bytes of their SHA-256. */
+      readonly digest?: true;
     }
   /** A batch is not wanted any more. */
   | { readonly event: 'unwanted'; readonly loan: string; readonly batch: string };

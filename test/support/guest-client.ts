@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { request } from 'node:http';
 import type { GuestEvent, Upload } from '../../src/web/guests/model.ts';
+import { Digests } from '../../src/web/page/guests/digests.ts';
 import { type Dropped, Lender } from '../../src/web/page/lending.ts';
 import { Changes } from './process.ts';
 
@@ -18,6 +19,8 @@ export class GuestClient implements AsyncDisposable {
   readonly faults: Fault[] = [];
   /** Requests that brought something. */
   puts = 0;
+  /** Bytes that they were to bring. */
+  sent = 0;
   page = '';
   /** Whether it does what it is asked. */
   isSilent = false;
@@ -30,10 +33,14 @@ export class GuestClient implements AsyncDisposable {
   private constructor(url: string, cookie: string | undefined) {
     this.#url = new URL(url);
     this.#cookie = cookie;
-    this.#lender = new Lender({
-      post: (name, body) => this.post(name, body) as Promise<{ loan: string }>,
-      put: (loan, batch, body, signal) => this.#put(loan, batch, body, signal),
-    });
+    const digests = new Digests();
+    this.#lender = new Lender(
+      {
+        post: (name, body) => this.post(name, body) as Promise<{ loan: string }>,
+        put: (loan, batch, body, signal) => this.#put(loan, batch, body, signal),
+      },
+      { digestOf: (...wanted) => digests.of(...wanted) },
+    );
   }
 
   /** Opens the page; `cookie` of a former one makes it the same browser. */
@@ -125,6 +132,7 @@ export class GuestClient implements AsyncDisposable {
 
   async #put(loan: string, batch: string, body: Blob, signal: AbortSignal): Promise<void> {
     this.puts += 1;
+    this.sent += body.size;
     const fault = this.faults.shift();
     if (fault !== undefined) return this.#break(`lend/${loan}/${batch}`, body, fault, signal);
     const response = await this.fetch(`lend/${loan}/${batch}`, { method: 'PUT', body, signal });

@@ -2,9 +2,16 @@ import { createHash, randomBytes } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { DropError, type LentEntry, type LentFile } from '../../src/index.ts';
-import { MAX_LENT, MAX_LENT_AHEAD, MAX_LENT_PART, MAX_LOANS } from '../../src/limits.ts';
+import {
+  COMPARING_PACE,
+  MAX_LENT,
+  MAX_LENT_AHEAD,
+  MAX_LENT_PART,
+  MAX_LOANS,
+} from '../../src/limits.ts';
 import { Lending } from '../../src/web/lending.ts';
 import type { Wish } from '../../src/web/loans.ts';
+import { Digests } from '../../src/web/page/guests/digests.ts';
 import {
   type Dropped,
   droppedOf,
@@ -13,6 +20,7 @@ import {
   Lender,
 } from '../../src/web/page/lending.ts';
 import { fakeClock, settled } from '../net/fake-clock.ts';
+import { picked } from '../support/guest-client.ts';
 
 const KIB = 1024;
 const gone = new DropError('disconnected');
@@ -343,6 +351,94 @@ describe('a page that breaks off', () => {
   });
 });
 
+describe('what tells a file', () => {
+  const START = 100 * KIB;
+
+  /** Asks for what tells the start of the first file. */
+  function start(files: readonly LentEntry[]): Promise<Uint8Array> {
+    const told = (files[0] as LentFile).digest?.(START, never());
+    if (told === undefined) throw new Error('Nobody can be asked.');
+    return told;
+  }
+
+  test('is asked of the page, which sends no more than that', async () => {
+    const page = new FakePage([200 * KIB]);
+    const files = await page.lend();
+    expect(await start(files)).toEqual(new Uint8Array(sha256(contentOf(0, 0, START))));
+    expect(page.wants).toEqual([
+      expect.objectContaining({ files: [{ file: 0, from: 0, bytes: START }], digest: true }),
+    ]);
+    expect(page.brought).toBe(32);
+  });
+
+  test('is asked for again after a break, and of a page that comes back', async () => {
+    const page = new FakePage([200 * KIB], { breaks: [7, 0] });
+    const files = await page.lend();
+    expect(await page.run(start(files))).toHaveLength(32);
+    expect(page.asked).toBe(3);
+    page.silent = true;
+    const told = start(files);
+    await settled();
+    page.lending.pause();
+    page.silent = false;
+    page.lending.resumed();
+    expect(await told).toHaveLength(32);
+  });
+
+  test('may take a page as long as it takes to look through it', async () => {
+    const clock = fakeClock();
+    const page = new FakePage([100 * 1000 * COMPARING_PACE], { clock, silent: true });
+    const [file] = await page.lend();
+    const told = (file as LentFile).digest?.(100 * 1000 * COMPARING_PACE, never());
+    await clock.pass(180_000);
+    expect(page.asked).toBe(1);
+    await clock.pass(15_000);
+    expect(page.asked).toBe(2);
+    page.lending.close(gone);
+    await expect(told).rejects.toBe(gone);
+  });
+
+  test('is one digest, and of a file that can be read', async () => {
+    for (const wrong of [-1, 1]) {
+      const files = await new FakePage([200 * KIB], { wrong }).lend();
+      await expect(start(files)).rejects.toMatchObject({ code: 'changed' });
+    }
+    const page = new FakePage([200 * KIB], { unreadable: 0, says: true });
+    const files = await page.lend();
+    await expect(page.run(start(files))).rejects.toMatchObject({ code: 'unreadable' });
+    expect(page.asked).toBe(1);
+  });
+
+  test('is not asked for any more when nobody waits for it', async () => {
+    const page = new FakePage([200 * KIB], { silent: true });
+    const [file] = await page.lend();
+    const left = new AbortController();
+    const told = (file as LentFile).digest?.(START, left.signal);
+    await settled();
+    left.abort(gone);
+    await expect(told).rejects.toBe(gone);
+    expect(page.unwanted).toHaveLength(1);
+  });
+
+  test('the page finds out as it is asked, and goes on where it was', async () => {
+    const { lender, lending: pages, compared } = pair();
+    const bytes = randomBytes(3 * KIB * KIB);
+    const loan = await lender.lend([picked('a', bytes)], 'p');
+    const [file] = (await pages.take(loan)) as LentFile[];
+    const told = async (length: number): Promise<void> =>
+      expect(await file?.digest?.(length, never())).toEqual(
+        new Uint8Array(sha256(bytes.subarray(0, length))),
+      );
+    await told(2 * KIB * KIB);
+    expect(compared.at(-1)).toBe(1);
+    compared.length = 0;
+    await told(3 * KIB * KIB);
+    // What it had looked through before, it does not look through again.
+    expect(compared[0]).toBeGreaterThan(2 / 3);
+    await Promise.all([told(5), told(3 * KIB * KIB), told(0)]);
+  });
+});
+
 describe('the page', () => {
   test('brings what is wanted, to the byte', async () => {
     const { lender, lending: pages, requests } = pair();
@@ -457,10 +553,10 @@ describe('what is dropped', () => {
 
   test('in a dialogue has its folder, and each a name of its own', async () => {
     const inFolder = Object.assign(new File([], 'c'), { webkitRelativePath: 'a/b/c' });
-    const picked = droppedOfInput([inFolder, new File([], '.x'), new File([], '.x')]);
-    expect(picked.map(({ path }) => path)).toEqual(['a/b/c', '.x', '.x']);
+    const chosen = droppedOfInput([inFolder, new File([], '.x'), new File([], '.x')]);
+    expect(chosen.map(({ path }) => path)).toEqual(['a/b/c', '.x', '.x']);
     const { lender, lending: pages } = pair();
-    const entries = await pages.take(await lender.lend(picked, 'p'));
+    const entries = await pages.take(await lender.lend(chosen, 'p'));
     expect(entries.map(({ path }) => path)).toEqual(['a/b/c', '.x', '.x (1)']);
   });
 });
@@ -507,11 +603,14 @@ class FakePage {
     this.silent = manners.silent ?? false;
     this.wrong = manners.wrong ?? 0;
     this.clock = manners.clock ?? fakeClock();
-    this.lending = new Lending((wish) => {
-      if (wish.event === 'unwanted') return void this.unwanted.push(wish);
-      this.wants.push(wish);
-      if (!this.silent) this.bring(wish);
-    }, this);
+    this.lending = new Lending(
+      (wish) => {
+        if (wish.event === 'unwanted') return void this.unwanted.push(wish);
+        this.wants.push(wish);
+        if (!this.silent) this.bring(wish);
+      },
+      Object.assign(this, { digests: true }),
+    );
   }
 
   get asked(): number {
@@ -570,7 +669,7 @@ class FakePage {
     return task;
   }
 
-  async *#body({ loan, files }: Want): AsyncGenerator<Uint8Array> {
+  async *#body({ loan, files, digest }: Want): AsyncGenerator<Uint8Array> {
     const { piece = 64 * KIB, unreadable, says, empty } = this.#manners;
     if (files.some(({ file }) => file === unreadable)) {
       if (says) this.lending.failed({ page: 'p', loan, file: unreadable });
@@ -581,6 +680,7 @@ class FakePage {
     let all = empty
       ? Buffer.alloc(files[0]?.bytes ?? 0)
       : Buffer.concat(files.map(({ file, from, bytes }) => contentOf(file, from, bytes)));
+    if (digest) all = Buffer.from(sha256(all));
     if (this.wrong < 0) all = all.subarray(0, this.wrong);
     if (this.wrong > 0) all = Buffer.concat([all, Buffer.alloc(this.wrong)]);
     for (let at = 0; at < all.length; at += piece) {
@@ -591,6 +691,10 @@ class FakePage {
       if (left === 0) throw new DropError('disconnected');
     }
   }
+}
+
+function sha256(bytes: Uint8Array): Buffer {
+  return createHash('sha256').update(bytes).digest();
 }
 
 /** Any bytes of a file, which are different everywhere. */
@@ -628,22 +732,33 @@ async function bytesOf(entry: LentEntry | undefined, from: number): Promise<Buff
 /** Both sides, without a network between them; a browser cannot read some of what it is to bring. */
 function pair(isBroken: (body: Blob) => boolean = () => false) {
   const requests = { lend: 0, put: 0 };
-  const pages: Lending = new Lending((wish) => {
-    if (wish.event === 'want') lender.want(wish);
-    else lender.unwanted(wish);
-  });
-  const lender = new Lender({
-    async post(name, body) {
-      if (name === 'lend-failed') return { loan: String(pages.failed(body)) };
-      requests.lend += 1;
-      return { loan: pages.add(body) };
+  const compared: number[] = [];
+  const digests = new Digests();
+  const pages: Lending = new Lending(
+    (wish) => {
+      if (wish.event === 'want') lender.want(wish);
+      else lender.unwanted(wish);
     },
-    put(loan, batch, body) {
-      requests.put += 1;
-      return pages.put(loan, batch, isBroken(body) ? breaking() : body.stream());
+    { digests: true },
+  );
+  const lender = new Lender(
+    {
+      async post(name, body) {
+        if (name === 'lend-failed') return { loan: String(pages.failed(body)) };
+        requests.lend += 1;
+        return { loan: pages.add(body) };
+      },
+      put(loan, batch, body) {
+        requests.put += 1;
+        return pages.put(loan, batch, isBroken(body) ? breaking() : body.stream());
+      },
     },
-  });
-  return { lender, lending: pages, requests };
+    {
+      digestOf: (...wanted) => digests.of(...wanted),
+      onComparing: (_, share) => compared.push(share),
+    },
+  );
+  return { lender, lending: pages, requests, compared };
 }
 
 async function* breaking(): AsyncGenerator<Uint8Array> {
@@ -675,6 +790,6 @@ function folder(name: string, inside: readonly Entry[]): Entry {
   };
 }
 
-function pathAndName({ path, file: picked }: Dropped): string {
-  return `${path}=${picked?.name ?? ''}`;
+function pathAndName({ path, file: chosen }: Dropped): string {
+  return `${path}=${chosen?.name ?? ''}`;
 }

@@ -59,7 +59,7 @@ export class GuestPage {
     this.#secret = visitor ?? newVisitor();
     this.#onGone = onGone;
     this.#onBug = onBug;
-    this.lending = new Lending((wish) => this.#line?.say(wish), { room });
+    this.lending = new Lending((wish) => this.#line?.say(wish), { room, digests: true });
   }
 
   /** Whether something would be lost with it. */

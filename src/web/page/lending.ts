@@ -17,19 +17,36 @@ export interface Server {
   put(loan: string, batch: string, body: Blob, signal: AbortSignal): Promise<void>;
 }
 
+/** Tells the start of a file: its SHA-256. `tell` hears how many bytes of it are looked through. */
+export type DigestOf = (
+  file: File,
+  bytes: number,
+  signal: AbortSignal,
+  tell: (bytes: number) => void,
+) => Promise<Uint8Array<ArrayBuffer>>;
+
+export interface LenderOptions {
+  /** Without it, a server may not ask what is in a file. */
+  readonly digestOf?: DigestOf;
+  /** How much of a file is compared with what is there, from 0 to 1. */
+  readonly onComparing?: (loan: string, share: number) => void;
+}
+
 type Want = Extract<Wish, { readonly event: 'want' }>;
 
 /** Lends files of this page to the server, which asks for their bytes when it wants them. */
 export class Lender {
   readonly #server: Server;
+  readonly #options: LenderOptions;
   readonly #loans = new Map<string, { page: string; files: readonly (File | undefined)[] }>();
   /** What is wanted and was not brought, by loan and batch. */
   readonly #wanted = new Map<string, AbortController>();
   readonly #waiting: (() => Promise<void>)[] = [];
   #running = 0;
 
-  constructor(server: Server) {
+  constructor(server: Server, options: LenderOptions = {}) {
     this.#server = server;
+    this.#options = options;
   }
 
   /** Offers all of it to the server. Returns the name of the loan. */
@@ -92,14 +109,18 @@ export class Lender {
     }
   }
 
-  async #bring({ loan, batch, files }: Want, signal: AbortSignal): Promise<void> {
+  async #bring(wanted: Want, signal: AbortSignal): Promise<void> {
+    const { loan, batch, files } = wanted;
     const { page, files: lent } = this.#loans.get(loan) ?? { page: '', files: [] };
     const parts = files.flatMap(({ file, from, bytes }) => {
       const blob = lent[file]?.slice(from, from + bytes);
       return blob === undefined ? [] : [{ file, blob }];
     });
     try {
-      await this.#server.put(loan, batch, new Blob(parts.map(({ blob }) => blob)), signal);
+      const brought = wanted.digest
+        ? await this.#digestFor(wanted, lent, signal)
+        : parts.map(({ blob }) => blob);
+      await this.#server.put(loan, batch, new Blob(brought), signal);
     } catch {
       // Why, nobody says: the connection, or a file that has changed. The server asks again, so it
       // should know of which that is of no use.
@@ -109,6 +130,18 @@ export class Lender {
           await this.#server.post('lend-failed', { page, loan, file }).catch(() => {});
       }
     }
+  }
+
+  async #digestFor(
+    { loan, files: [wanted] }: Want,
+    lent: readonly (File | undefined)[],
+    signal: AbortSignal,
+  ): Promise<Uint8Array<ArrayBuffer>[]> {
+    const { digestOf, onComparing } = this.#options;
+    const { file: place = 0, bytes = 0 } = wanted ?? {};
+    const file = lent[place];
+    if (file === undefined || digestOf === undefined) return [];
+    return [await digestOf(file, bytes, signal, (at) => onComparing?.(loan, at / bytes))];
   }
 }
 

@@ -5,6 +5,7 @@ import { byId, make, setText, show } from '../dom.ts';
 import { Failure } from '../hearing.ts';
 import { type Dropped, droppedOf, droppedOfInput, Lender } from '../lending.ts';
 import { GuestConnection, type GuestLink } from './connection.ts';
+import { Digests } from './digests.ts';
 
 /** The page at which guests send files to a computer that runs `drop receive --web`. */
 
@@ -38,6 +39,9 @@ class Row {
   readonly #stop: HTMLButtonElement;
   readonly #again: HTMLButtonElement;
   #state = '';
+  /** What came last of the server, and when something moved. */
+  #upload: Upload | undefined;
+  #movedAt = Number.NEGATIVE_INFINITY;
 
   constructor(dropped: readonly Dropped[], { stop, again }: RowActions) {
     const roots = [...new Set(dropped.map(({ path }) => path.split('/')[0] ?? ''))];
@@ -65,8 +69,21 @@ class Row {
     this.#announce(state, text);
   }
 
+  /** So much of a file is compared; of interest as long as nothing moves. */
+  compare(share: number): void {
+    if (this.#upload?.state !== 'running') return;
+    if (performance.now() - this.#movedAt < STILL) return;
+    // Never all of it before its end.
+    const percent = Math.floor(99 * share);
+    setText(this.#text, `Comparing with what is there already: ${percent} %. Keep this page open.`);
+    show(this.#numbers, false);
+    this.#announce('comparing', 'Comparing with what is there already.');
+  }
+
   update(upload: Upload): void {
     const { state, bytes, total } = upload;
+    if (bytes !== this.#upload?.bytes) this.#movedAt = performance.now();
+    this.#upload = upload;
     const text = textOf(upload);
     setText(this.#text, text);
     const isOn = state === 'waiting' || state === 'running';
@@ -126,6 +143,9 @@ function numbersOf({ bytes, total, files, ofFiles, rate, left, file }: Upload): 
   return parts.join(' · ');
 }
 
+/** Milliseconds without a byte, after which nothing moves. */
+const STILL = 1_000;
+
 /** All picks, and whose turn it is. */
 class Uploads {
   readonly #connection: GuestConnection;
@@ -138,7 +158,12 @@ class Uploads {
       onEvent: (event) => this.#hear(event),
       onLink: (link) => this.#linked(link),
     });
-    this.#lender = new Lender(this.#connection);
+    const digests = new Digests();
+    this.#lender = new Lender(this.#connection, {
+      digestOf: (...wanted) => digests.of(...wanted),
+      onComparing: (loan, share) =>
+        this.#picks.find((pick) => pick.loan === loan)?.row.compare(share),
+    });
   }
 
   /** Whether something is on its way, or is to be. */
