@@ -9,6 +9,12 @@ const EVERY = 250;
 /** Over how many of these the rate is taken. */
 const SAMPLES = 12;
 
+/**
+ * Milliseconds in which nothing moves, after which that is told: no rate is true any more. Where less
+ * often something moves, twice the time that it took last.
+ */
+const STILL_AFTER = 3_000;
+
 export interface ProgressOptions {
   readonly transfer?: string;
   /** What is begun lies here, and is there for the next time. */
@@ -60,6 +66,8 @@ export class Progress {
   #skipped = 0;
   #failed = 0;
   #emittedAt = Number.NEGATIVE_INFINITY;
+  #movedAt = Number.NEGATIVE_INFINITY;
+  #stillness: NodeJS.Timeout | undefined;
   /** The first failure, which the whole is called by if nothing was delivered. */
   #firstFailure: DropError | undefined;
   /** The message that is sent, if there is one. */
@@ -108,6 +116,7 @@ export class Progress {
         if (report.whole) this.#file = report.whole.path;
         else this.#begun.set(this.#current, (this.#begun.get(this.#current) ?? 0) + report.bytes);
         this.#tick();
+        this.#stirred();
         break;
       case 'paused':
         this.#say({ event: 'paused', by: report.by });
@@ -161,6 +170,7 @@ export class Progress {
 
   /** The connection is lost. `next` is when the next attempt is made, in milliseconds. */
   lost(reason: ErrorCode, next?: number): void {
+    clearTimeout(this.#stillness);
     for (const at of this.#begun.values()) this.#credit += at;
     if (this.#begun.size > 0) this.#leftOff = this.#begun;
     this.#begun = new Map();
@@ -186,6 +196,7 @@ export class Progress {
 
   /** The last event. */
   end(): Summary {
+    clearTimeout(this.#stillness);
     if (this.#files + this.#failed > 0) this.#progress();
     const kept = this.#kept();
     const summary: Summary = {
@@ -281,6 +292,21 @@ export class Progress {
 
   get #bytesInAll(): number | null {
     return this.#sized && this.#total ? this.#total.bytes : null;
+  }
+
+  /** Of what moves is told as it does; that it stands still is told once. */
+  #stirred(): void {
+    const at = this.#now();
+    const gap = at - this.#movedAt;
+    this.#movedAt = at;
+    const within = Number.isFinite(gap) ? Math.max(STILL_AFTER, 2 * gap) : STILL_AFTER;
+    clearTimeout(this.#stillness);
+    this.#stillness = setTimeout(() => {
+      this.#samples.length = 0;
+      this.#progress();
+      // What moves from now on has nothing to do with the time until then.
+      this.#samples.length = 0;
+    }, within).unref();
   }
 
   #tick(): void {

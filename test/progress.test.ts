@@ -1,6 +1,6 @@
-import { describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { DropError } from '../src/errors.ts';
-import type { Summary } from '../src/events.ts';
+import type { Summary, TransferEvent } from '../src/events.ts';
 import { Progress } from '../src/progress.ts';
 import type { DataEntry } from '../src/protocol/manifest.ts';
 import { BOB } from './cli/fake.ts';
@@ -70,5 +70,58 @@ describe('what is kept of files that are not whole', () => {
       tell({ type: 'moved', bytes: 400, wire: 400 });
     }, false);
     expect(sent).not.toHaveProperty('kept');
+  });
+});
+
+describe('what stands still', () => {
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+
+  const file: DataEntry = { kind: 'file', path: 'a', size: 10_000, mtime: 0 };
+
+  /** A transfer of which a thousand bytes moved every so many milliseconds, five times. */
+  function moving(every: number): { rates: () => number[]; progress: Progress } {
+    const events: TransferEvent[] = [];
+    const progress = new Progress(BOB, (event) => events.push(event), { transfer: 't' });
+    progress.tell({ type: 'started', entry: file, from: 0 });
+    for (let n = 0; n < 5; n++) {
+      vi.advanceTimersByTime(every);
+      progress.tell({ type: 'moved', bytes: 1000, wire: 1000 });
+    }
+    const rates = (): number[] =>
+      events.flatMap((event) => (event.event === 'progress' ? [event.rate] : []));
+    return { rates, progress };
+  }
+
+  test('has no rate, and is told of once', () => {
+    const { rates, progress } = moving(500);
+    expect(rates().at(-1)).toBe(2000);
+    const told = rates().length;
+    vi.advanceTimersByTime(3_600_000);
+    expect(rates().slice(told)).toEqual([0]);
+    // What follows is a rate of its own, without the time in between.
+    progress.tell({ type: 'moved', bytes: 1000, wire: 1000 });
+    vi.advanceTimersByTime(500);
+    progress.tell({ type: 'moved', bytes: 1000, wire: 1000 });
+    expect(rates().at(-1)).toBe(2000);
+  });
+
+  test('is not what only moves slowly', () => {
+    const { rates } = moving(4_000);
+    // Only the first time nobody knows how long that takes.
+    expect(rates()).toEqual([0, 250, 0, 0, 250, 250, 250]);
+    vi.advanceTimersByTime(8_000);
+    expect(rates().at(-1)).toBe(0);
+  });
+
+  test.each([
+    ['is over', (progress: Progress) => void progress.end()],
+    ['has lost its connection', (progress: Progress) => progress.lost('disconnected')],
+  ])('is not told of where it %s', (_, end) => {
+    const { rates, progress } = moving(500);
+    end(progress);
+    const told = rates().length;
+    vi.advanceTimersByTime(3_600_000);
+    expect(rates()).toHaveLength(told);
   });
 });

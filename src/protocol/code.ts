@@ -49,6 +49,11 @@ export class CodeGuard {
     return this.#lockedUntil;
   }
 
+  /** When one is judged again, of the clock that is handed in; Infinity: after `unlock`. */
+  get judgesFrom(): number {
+    return this.#lockedUntil ?? this.#notBefore;
+  }
+
   /** Whether an answer for the code of `epoch` may be judged now, or why it may not. */
   judges(epoch: number, now: number): 'yes' | 'code-changed' | 'not-yet' | 'locked' {
     if (this.#lockedUntil !== undefined && now >= this.#lockedUntil) this.unlock();

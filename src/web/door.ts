@@ -115,6 +115,8 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
   };
 }
 
+const LOOPBACK = '127.0.0.1';
+
 /** The connections that are there, the oldest first. */
 class Callers {
   /** Each with whether it was welcomed. */
@@ -192,6 +194,7 @@ async function serve(
   welcome: () => void,
   options: DoorOptions,
 ): Promise<void> {
+  const { at } = options;
   const gone = new AbortController();
   response.once('close', () => gone.abort());
   response.on('error', () => {}); // Who is gone needs no answer.
@@ -207,12 +210,12 @@ async function serve(
     const isRead = request.complete || !hasBody(request);
     if (gone.signal.aborted) answer.over?.(false);
     else response.once('close', () => answer.over?.(response.writableFinished));
-    await send(response, answer, { whole: request.method !== 'HEAD', last: !isRead });
+    await send(response, answer, { whole: request.method !== 'HEAD', last: !isRead, at });
   } catch (error) {
     // The answer breaks off, for all to see who wait for it.
     if (!gone.signal.aborted && !(error instanceof DropError)) options.onBug(error);
     if (response.headersSent) response.destroy();
-    else await send(response, failed(error), { whole: true, last: true }).catch(() => {});
+    else await send(response, failed(error), { whole: true, last: true, at }).catch(() => {});
   }
 }
 
@@ -269,11 +272,12 @@ function refusalOf(status: number): Answer {
 async function send(
   response: ServerResponse,
   { status, type, headers, body }: Answer,
-  { whole, last }: { readonly whole: boolean; readonly last: boolean },
+  { whole, last, at }: { readonly whole: boolean; readonly last: boolean; readonly at: string },
 ): Promise<void> {
   const length = typeof body === 'string' ? Buffer.byteLength(body) : bytesOf(body);
   response.writeHead(status, {
     ...WALLS,
+    ...(at === LOOPBACK ? WALLS_HERE : {}),
     ...(type === undefined ? {} : { 'Content-Type': type }),
     ...(length === undefined ? {} : { 'Content-Length': length }),
     ...(last ? { Connection: 'close' } : {}),
@@ -368,10 +372,12 @@ const WALLS: OutgoingHttpHeaders = {
     "base-uri 'none'",
     "frame-ancestors 'none'",
   ].join('; '),
-  'Cross-Origin-Opener-Policy': 'same-origin',
   'Cross-Origin-Resource-Policy': 'same-origin',
   'Referrer-Policy': 'same-origin',
   'X-Content-Type-Options': 'nosniff',
   'X-Frame-Options': 'DENY',
   'Cache-Control': 'no-store',
 };
+
+/** What browsers heed only of this computer itself, as of other pages that come by HTTP they trust none. */
+const WALLS_HERE: OutgoingHttpHeaders = { 'Cross-Origin-Opener-Policy': 'same-origin' };

@@ -217,7 +217,9 @@ describe('a PIN', () => {
       expect(await guess('wrong')).toBe(401);
       expect(await guess(PIN)).toBe(429);
       expect(await guess(PIN, '127.0.0.2')).toBe(200);
-      clock += CODE_LIMITS.gap;
+      clock += CODE_LIMITS.gap - 1;
+      expect(await guess(PIN)).toBe(429);
+      clock += 1;
       expect(await guess(PIN)).toBe(200);
       // Right ones take nothing back.
       for (let n = 1; n < CODE_LIMITS.wrongInAll; n++) {
@@ -229,6 +231,38 @@ describe('a PIN', () => {
       expect(await guess(PIN, '127.0.0.2')).toBe(200);
       clock += CODE_LIMITS.lock;
       expect(await guess(PIN)).toBe(200);
+    } finally {
+      now.mockRestore();
+    }
+  });
+
+  test('that was wrong is answered by how long none is looked at', async () => {
+    const link = await linkFor({ pin: PIN });
+    const now = vi.spyOn(performance, 'now');
+    try {
+      let clock = 1_000_000;
+      now.mockImplementation(() => clock);
+      const type = (pin: string) =>
+        ask(link.port, `/${link.token}/-/pin`, { method: 'POST', body: `pin=${pin}` });
+      const waits = ['1 second', '2 seconds', '4 seconds', '8 seconds', '16 seconds'];
+      for (const wait of waits) {
+        expect((await type('wrong')).text).toContain(`The next one is looked at in ${wait}.`);
+        expect(await type(PIN)).toMatchObject({
+          status: 429,
+          headers: { 'retry-after': wait.split(' ')[0] },
+          text: expect.stringContaining(`Try again in ${wait}.`),
+        });
+        clock += CODE_LIMITS.maxGap;
+      }
+      for (let n = waits.length; n < CODE_LIMITS.wrongInAll; n++) {
+        await type('wrong');
+        clock += CODE_LIMITS.maxGap;
+      }
+      clock += 29 * 60_000;
+      expect(await type(PIN)).toMatchObject({
+        status: 429,
+        text: expect.stringContaining('None is looked at for 30 minutes.'),
+      });
     } finally {
       now.mockRestore();
     }

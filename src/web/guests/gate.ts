@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { formatCount } from '../../figures.ts';
 import { CodeGuard, DropError, isPin, normalizeCode } from '../../index.ts';
 import {
   CODE_LIMITS,
@@ -68,6 +69,12 @@ export class Gate {
     return 'wrong';
   }
 
+  /** How long no PIN of this source is looked at, in whole seconds. */
+  #secondsFor(source: string): number {
+    const from = Math.max(this.#each.get(source)?.judgesFrom ?? 0, this.#all.judgesFrom);
+    return Math.max(0, Math.ceil((from - performance.now()) / 1000));
+  }
+
   #guardOf(source: string): CodeGuard {
     const guard = this.#each.get(source) ?? new CodeGuard(() => this.#pin, CODE_LIMITS, 'pin');
     this.#each.delete(source);
@@ -85,19 +92,21 @@ export class Gate {
 
   #refuse(call: Call, verdict: Exclude<Verdict, 'right'>): Answer {
     const isLater = verdict === 'not-yet' || verdict === 'locked';
+    const seconds = this.#secondsFor(call.remote);
+    const said = sentenceOf(verdict, seconds);
     const page = pageAnswer({
       title: 'PIN',
       root: this.#root,
       status: isLater ? 429 : 401,
       main: html`<h1>This link needs a PIN</h1>
 <p>It is shown, or was chosen, at the computer that this link is of.</p>
-${SENTENCES[verdict] === '' ? '' : html`<p class="trouble" role="alert">${SENTENCES[verdict]}</p>\n`}<form method="post" action="${this.#root}${PATH.slice(1)}">
+${said === '' ? '' : html`<p class="trouble" role="alert">${said}</p>\n`}<form method="post" action="${this.#root}${PATH.slice(1)}">
 <label for="pin">PIN</label>
 <input id="pin" name="pin" type="password" maxlength="${MAX_PIN * 2}" autocomplete="off" required autofocus>
 <button type="submit">Continue</button>
 </form>`,
     });
-    if (isLater) return { ...page, headers: { 'Retry-After': verdict === 'locked' ? 3600 : 60 } };
+    if (isLater) return { ...page, headers: { 'Retry-After': seconds } };
     // A browser would ask in a window of its own, which says nothing of what it is for.
     return isBrowser(call) ? page : { ...page, headers: { 'WWW-Authenticate': CHALLENGE } };
   }
@@ -105,12 +114,21 @@ ${SENTENCES[verdict] === '' ? '' : html`<p class="trouble" role="alert">${SENTEN
 
 type Verdict = 'right' | 'wrong' | 'missing' | 'not-yet' | 'locked';
 
-const SENTENCES = {
-  missing: '',
-  wrong: 'That was not the PIN.',
-  'not-yet': 'After a wrong PIN none is looked at for a while. Try again in a minute.',
-  locked: 'There were too many wrong PINs. None is looked at for an hour.',
-} as const;
+/** What is said, if anything; `seconds`: until a PIN is looked at. */
+function sentenceOf(verdict: Exclude<Verdict, 'right'>, seconds: number): string {
+  const wait =
+    seconds < 100 ? formatCount(seconds, 'second') : formatCount(Math.ceil(seconds / 60), 'minute');
+  switch (verdict) {
+    case 'missing':
+      return '';
+    case 'wrong':
+      return `That was not the PIN. The next one is looked at in ${wait}.`;
+    case 'not-yet':
+      return `After a wrong PIN none is looked at for a while. Try again in ${wait}.`;
+    case 'locked':
+      return `There were too many wrong PINs. None is looked at for ${wait}.`;
+  }
+}
 
 /** Where the form goes. */
 const PATH = '/-/pin';

@@ -1,0 +1,246 @@
+import { once } from 'node:events';
+import { createServer, Server, Socket } from 'node:net';
+import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { DropError } from '../../src/index.ts';
+import { MAX_PAGE_HEADERS, PAGE_HEADERS_LIMIT, PAGE_SILENCE_LIMIT } from '../../src/limits.ts';
+import { type Door, type DoorOptions, openDoor } from '../../src/web/door.ts';
+import { ask, connectionOf } from './support.ts';
+
+afterEach(() => void vi.restoreAllMocks());
+
+/** A door for one test, at which everybody is let in; what it says to whoever asks. */
+async function opened(options: Partial<DoorOptions> = {}): Promise<Door & { bugs: unknown[] }> {
+  const bugs: unknown[] = [];
+  const door = await openDoor({
+    ...{ at: '::', ports: [0], isOurs: () => true, onBug: (error) => bugs.push(error) },
+    answer: async ({ method, path }) => ({ status: 200, type: 'text/plain', body: method + path }),
+    ...options,
+  });
+  onTestFinished(() => door.close());
+  return { ...door, bugs };
+}
+
+/** What comes back for exactly these bytes, until the connection is closed from there. */
+async function said(port: number, bytes: string): Promise<string> {
+  const { socket } = await connectionOf(port);
+  let heard = '';
+  socket.on('data', (piece) => {
+    heard += piece.toString();
+  });
+  const closed = once(socket, 'close');
+  socket.write(bytes);
+  await closed;
+  return heard;
+}
+
+describe('what a page may do', () => {
+  test('is nothing but what comes from here, and is kept nowhere', async () => {
+    const { port } = await opened();
+    const { headers } = await ask(port, '/');
+    expect(headers).toMatchObject({
+      'content-security-policy':
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+      'cross-origin-resource-policy': 'same-origin',
+      'referrer-policy': 'same-origin',
+      'x-content-type-options': 'nosniff',
+      'x-frame-options': 'DENY',
+      'cache-control': 'no-store',
+    });
+    // Of pages that come by HTTP from elsewhere, browsers only complain of it.
+    expect(headers).not.toHaveProperty('cross-origin-opener-policy');
+  });
+
+  test('is in no window of others, where browsers heed that', async () => {
+    const { port } = await opened({
+      at: '127.0.0.1',
+      answer: async () => ({ status: 500 }),
+      isOurs: (host) => host !== 'evil',
+    });
+    for (const asking of [{}, { method: 'PATCH' }, { headers: { host: 'evil' } }])
+      expect((await ask(port, '/', asking)).headers).toMatchObject({
+        'cross-origin-opener-policy': 'same-origin',
+      });
+  });
+});
+
+describe('what is asked', () => {
+  test.each([
+    ['PATCH', '/'],
+    ['DELETE', '/'],
+    ['OPTIONS', '*'],
+    ['GET', 'http://127.0.0.1/'],
+  ])('by %s %s is not answered', async (method, path) => {
+    const answer = vi.fn();
+    const { port } = await opened({ answer });
+    expect(await ask(port, path, { method })).toMatchObject({
+      status: 400,
+      text: 'That is not answered.\n',
+    });
+    expect(answer).not.toHaveBeenCalled();
+  });
+
+  test.each([
+    [{ origin: 'http://evil.example' }, 403],
+    [{ origin: 'null' }, 403],
+    [{ 'sec-fetch-site': 'cross-site' }, 403],
+    [{ 'sec-fetch-site': 'same-site' }, 403],
+    [{ 'sec-fetch-site': 'same-origin' }, 200],
+    [{ 'sec-fetch-site': 'none' }, 200],
+    // A link on another page leads here; a frame, a picture and a script on it do not.
+    [
+      {
+        'sec-fetch-site': 'cross-site',
+        'sec-fetch-mode': 'navigate',
+        'sec-fetch-dest': 'document',
+      },
+      200,
+    ],
+    [
+      { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'iframe' },
+      403,
+    ],
+    [
+      { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'no-cors', 'sec-fetch-dest': 'document' },
+      403,
+    ],
+  ])('by a page with %j gets %i', async (headers, status) => {
+    const { port } = await opened();
+    expect((await ask(port, '/', { headers })).status).toBe(status);
+  });
+
+  test('by a form of another page is not answered, even if it leads away from that', async () => {
+    const { port } = await opened();
+    const headers = {
+      'sec-fetch-site': 'cross-site',
+      'sec-fetch-mode': 'navigate',
+      'sec-fetch-dest': 'document',
+    };
+    for (const method of ['POST', 'PUT'])
+      expect((await ask(port, '/', { method, headers, body: 'a' })).status).toBe(403);
+  });
+
+  test('in more than so many bytes, or in what is no HTTP, is no question', async () => {
+    const { port, bugs } = await opened();
+    const long = `GET / HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(MAX_PAGE_HEADERS)}\r\n\r\n`;
+    expect(await said(port, long)).toBe('');
+    expect(await said(port, 'SSH-2.0-x\r\n\r\n')).toBe('');
+    const fits = 'x'.repeat(MAX_PAGE_HEADERS - 200);
+    expect((await ask(port, '/', { headers: { x: fits } })).status).toBe(200);
+    expect(bugs).toEqual([]);
+  });
+
+  test('leaves nothing behind that would be taken for the next question', async () => {
+    const { port } = await opened();
+    const body = 'GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n';
+    const heard = await said(
+      port,
+      `POST /one HTTP/1.1\r\nHost: a\r\nContent-Length: ${body.length + 1}\r\n\r\n${body}`,
+    );
+    expect(heard).toContain('POST/one');
+    expect(heard).toMatch(/connection: close/i);
+    expect(heard).not.toContain('smuggled');
+  });
+
+  test('by HEAD is answered without what there is', async () => {
+    const { port } = await opened();
+    const { headers, body } = await ask(port, '/', { method: 'HEAD' });
+    expect([headers['content-length'], body.length]).toEqual(['5', 0]);
+  });
+});
+
+describe('who asks', () => {
+  test('is let in by both addresses, those of IPv4 as such', async () => {
+    const asked: string[][] = [];
+    const { port } = await opened({
+      admits: (local, remote) => {
+        asked.push([local, remote]);
+        return remote !== '127.0.0.2';
+      },
+    });
+    expect((await ask(port, '/')).status).toBe(200);
+    await expect(ask(port, '/', { from: '127.0.0.2' })).rejects.toThrow(/hang up|ECONNRESET/);
+    expect(asked).toEqual([
+      ['127.0.0.1', '127.0.0.1'],
+      ['127.0.0.1', '127.0.0.2'],
+    ]);
+  });
+
+  test('has so long for it, and is not waited for where nothing moves', async () => {
+    // It is another matter whether Node keeps what it is told.
+    const listening = vi.spyOn(Server.prototype, 'listen');
+    await opened();
+    expect(listening.mock.contexts[0]).toMatchObject({
+      ...{ headersTimeout: PAGE_HEADERS_LIMIT, timeout: PAGE_SILENCE_LIMIT },
+      ...{ keepAliveTimeout: PAGE_SILENCE_LIMIT },
+    });
+  });
+
+  test('is waited for as long as somebody else has to be asked', async () => {
+    let quiet: unknown;
+    const { port } = await opened({
+      async answer(call) {
+        const setting = vi.spyOn(Socket.prototype, 'setTimeout');
+        call.wait(7);
+        quiet = setting.mock.calls[0]?.[0];
+        return { status: 200 };
+      },
+    });
+    await ask(port, '/');
+    expect(quiet).toBe(7);
+  });
+});
+
+describe('what goes wrong', () => {
+  test('is told of as the fault of whoever asked, or of us', async () => {
+    let error: unknown = new DropError('usage');
+    const { port, bugs } = await opened({
+      answer: async () => {
+        throw error;
+      },
+    });
+    expect(await ask(port, '/')).toMatchObject({ status: 400, text: '' });
+    error = new DropError('disconnected');
+    expect(await ask(port, '/')).toMatchObject({ status: 500, text: '' });
+    expect(bugs).toEqual([]);
+    error = new Error('a secret path');
+    expect(await ask(port, '/')).toMatchObject({ status: 500, text: '' });
+    expect(bugs).toEqual([error]);
+  });
+
+  test('in the middle breaks off, so that nobody takes it for whole', async () => {
+    let go = (): void => {};
+    const heard = new Promise<void>((resolve) => {
+      go = resolve;
+    });
+    const { port } = await opened({
+      answer: async () => ({
+        status: 200,
+        body: (async function* () {
+          yield Buffer.from('half');
+          await heard;
+          throw new DropError('changed');
+        })(),
+      }),
+    });
+    const { socket, hears } = await connectionOf(port);
+    let rest = '';
+    socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    await hears('half');
+    socket.on('data', (bytes) => {
+      rest += bytes.toString();
+    });
+    go();
+    await once(socket, 'close');
+    expect(rest).toBe('');
+  });
+
+  test('does not keep others from being served where no port is free', async () => {
+    const taken = createServer().listen(0, '::');
+    await once(taken, 'listening');
+    onTestFinished(() => void taken.close());
+    const address = taken.address();
+    const port = typeof address === 'object' ? (address?.port ?? 0) : 0;
+    expect((await opened({ ports: [port, 0] })).port).not.toBe(port);
+    await expect(opened({ ports: [port] })).rejects.toMatchObject({ code: 'usage' });
+  });
+});
