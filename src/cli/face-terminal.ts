@@ -6,7 +6,7 @@ import { progressLine } from './format.ts';
 import type { Output } from './io.ts';
 import type { Line, Lines } from './lines.ts';
 import { cut, rowsOf, wipe, wrap } from './rows.ts';
-import { failureLines, type Words, type WordsOptions } from './words.ts';
+import { failureLines, type Line, type Words, type WordsOptions } from './words.ts';
 
 /** Transfers that are drawn at once; the others only run. */
 const DRAWN = 3;
@@ -37,6 +37,8 @@ export class TerminalFace implements Face {
   readonly #spinner: Ora;
   readonly #running = new Map<string, ProgressEvent>();
   #busy = '';
+  /** What is shown above the next line that belongs below it. */
+  #picture: Line[] = [];
   /** When a lost connection is tried again, by `performance.now()`, and to whom, by the id. */
   readonly #retries = new Map<string, { readonly at: number; readonly peer: Device }>();
   /** The picture changes as time goes by, even if nothing happens. */
@@ -87,7 +89,7 @@ export class TerminalFace implements Face {
     const { colors } = this.#options;
     const lines = draw({ columns: this.#stderr.columns ?? 80, colors });
     const text = lines ?? ['This terminal is too narrow for a picture of the link.'];
-    this.#write(text.map((line) => ({ weight: 'news', text: line })));
+    this.#picture = text.map((line) => ({ weight: 'news', text: line }));
   }
 
   fail(failure: Failure): void {
@@ -110,7 +112,9 @@ export class TerminalFace implements Face {
 
   #write(lines: readonly Line[]): void {
     // While it spins, ora lets what is written pass above itself.
-    this.#lines.write(lines);
+    this.#lines.write(
+      lines.flatMap((line) => (line.isBelowPicture ? [...this.#picture.splice(0), line] : [line])),
+    );
     this.#draw();
   }
 

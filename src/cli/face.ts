@@ -73,7 +73,7 @@ export interface Face {
    * matters to those who read lines.
    */
   busy(what: string, weight?: Line['weight']): void;
-  /** Shows a picture, where pictures are drawn, if `draw` can do it in that room. */
+  /** Shows a picture with the next event that has one, where pictures are drawn, if `draw` can do it in that room. */
   picture(draw: (room: Room) => readonly string[] | undefined): void;
   /** The command failed, outside of any transfer. */
   fail(failure: Failure): void;

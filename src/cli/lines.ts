@@ -5,6 +5,8 @@ export interface Line {
   /** `detail` is said if asked for, `news` unless asked not to; `need`, `trouble` and `content` always. */
   readonly weight: 'detail' | 'news' | 'need' | 'trouble' | 'content';
   readonly text: string;
+  /** If there is a picture, it stands above this line, and what follows stays in sight with it. */
+  readonly isBelowPicture?: boolean;
 }
 
 export interface LinesOptions {

@@ -60,7 +60,6 @@ export class WebSide {
     if (web !== undefined && web !== this.#shown) {
       this.#shown = web;
       const { qrLines } = await import('../web/guests/qr.ts');
-      // It is high: below it, link and PIN stay in sight.
       face.picture((room) => qrLines(web, room));
     }
     face.show(web === undefined ? event : { ...event, web });

@@ -107,7 +107,7 @@ export class Words {
       case 'waiting':
         return [detail(`${this.device(event)} is asked.`)];
       case 'reachable':
-        return [this.#reachable(event.addresses), ...this.#web(event.web)];
+        return [this.#reachable(event.addresses), ...belowPicture(this.#web(event.web))];
       case 'hidden':
         return [
           news(event.message),
@@ -190,12 +190,11 @@ export class Words {
       'into' in event
         ? `Ready as ${name}, ${this.#landing(event.into)}`
         : `Sharing ${formatFirst(event.roots, (root) => this.#text(root))} as ${name}`;
-    return [
-      news(first),
-      ...this.#entrance(event),
-      this.#reachable(event.addresses),
-      ...this.#web(event.web),
-    ];
+    const entrance = this.#entrance(event);
+    const reachable = this.#reachable(event.addresses);
+    const web = this.#web(event.web);
+    if (web.length === 0) return [news(first), ...entrance, reachable];
+    return [news(first), reachable, ...belowPicture(entrance), ...web];
   }
 
   #landing(into: string | null): string {
@@ -636,6 +635,10 @@ function lockedLines(ms: number | null): readonly Line[] {
     },
     need(`${when} new devices in again.`),
   ];
+}
+
+function belowPicture([first, ...rest]: readonly Line[]): readonly Line[] {
+  return first === undefined ? [] : [{ ...first, isBelowPicture: true }, ...rest];
 }
 
 function news(text: string): Line {

@@ -97,6 +97,26 @@ describe('drop receive --web', () => {
     receiving.type(CTRL_C);
     await receiving.outcome();
   });
+
+  test.each([
+    ['receive', ['--pin'], /^PIN for new devices/],
+    ['receive', [], /^Code for new devices/],
+    ['share', ['--pin', '/etc/hostname'], /^PIN for new devices/],
+  ])('of %s %j is seen as a whole on a common screen', async (command, more, secret) => {
+    await using ana = new Home();
+    await using there = dropOnScreen([command, '--web', '--name', 'Ana', ...more], { home: ana });
+    await there.waitFor(/Waiting for .*Ctrl-C/);
+    const rows = there.text().split('\n');
+    expect(rows.length).toBeLessThanOrEqual(24);
+    const picture = rows.filter((row) => /^[█▀▄ ]{30,}$/.test(row));
+    expect(picture).toHaveLength(17);
+    expect(picture[0]).toMatch(/^█+$/);
+    const below = rows.slice(rows.indexOf(picture.at(-1) ?? '') + 1);
+    expect(below[0]).toMatch(secret);
+    expect(below[1]).toMatch(/^In a browser: http/);
+    there.type(CTRL_C);
+    await there.outcome();
+  });
 });
 
 describeWith([CHROMIUM], 'a browser', () => {
