@@ -3,7 +3,7 @@ import { readdirSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { ReceiveEvent, SendEvent, Summary } from '../src/events.ts';
 import {
   Control,
@@ -13,7 +13,7 @@ import {
   type ReceiveOptions,
   receive,
 } from '../src/index.ts';
-import { OPEN_ENTRIES } from '../src/limits.ts';
+import { OPEN_ENTRIES, VISITOR_IDLE } from '../src/limits.ts';
 import { TempFolder } from './support/home.ts';
 
 /** A file in memory, which is read in pieces of `piece` bytes and counts what was read of it. */
@@ -155,6 +155,32 @@ describe('a hatch', () => {
     const many = Array.from({ length: OPEN_ENTRIES + 1 }, (_, i) => lent(`${i}`, randomBytes(1)));
     await expect(bring(hatch, many)).rejects.toMatchObject({ code: 'too-much' });
     expect(heard.filter(({ event }) => event === 'saved')).toHaveLength(1);
+  });
+
+  test('waits as long for a visitor of whom nothing comes as a telephone may sleep', async () => {
+    const hatch = new Hatch();
+    await receiver({ hatch, accept: async () => true });
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    let isRead = false;
+    let ended: unknown;
+    const asleep: LentFile = {
+      ...lent('a', randomBytes(100_000)),
+      async *read() {
+        isRead = true;
+        await new Promise(() => {});
+      },
+    };
+    const bringing = bring(hatch, [asleep]).catch((error) => {
+      ended = error;
+    });
+    while (!isRead) await new Promise((resolve) => setImmediate(resolve));
+    vi.advanceTimersByTime(VISITOR_IDLE - 1);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(ended).toBeUndefined();
+    vi.advanceTimersByTime(1);
+    await bringing;
+    expect(ended).toMatchObject({ code: 'refused' });
   });
 
   test('lets nobody in where nothing is received', async () => {
