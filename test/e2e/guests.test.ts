@@ -185,6 +185,46 @@ describeWith([...LAB, CHROMIUM, 'curl', 'wget', 'unzip'], 'a guest at another co
     await receiving.stop();
   });
 
+  test('sends only the rest of a large file after the page was closed', async () => {
+    const large = join(guest.path, 'film.bin');
+    await makeFile(large, 'film', 24 * MiB);
+    const receiving = network.run(here, ['receive', '--web', '--json', '--into', 'Downloads']);
+    const { web = '' } = await receiving.event('ready');
+    there.limit('eth0', '30mbit');
+    const context = await browser.newContext();
+    const first = await context.newPage();
+    await first.goto(web);
+    await first.setInputFiles('#files', large);
+    await receiving.event('progress', ({ bytes }) => bytes > 10 * MiB);
+    await first.close({ runBeforeUnload: false });
+
+    const before = there.traffic('eth0').sent;
+    const second = await context.newPage();
+    const said: string[] = [];
+    second.on('console', (message) => said.push(message.text()));
+    await second.goto(web);
+    // What is seen of it may be gone before anybody looks.
+    await second.evaluate(`{
+      const seen = window.seen = [];
+      const list = document.getElementById('uploads');
+      const look = () => seen.push(list.innerText);
+      new MutationObserver(look).observe(list, { subtree: true, childList: true, characterData: true });
+    }`);
+    await second.setInputFiles('#files', large);
+    await uploads(second)
+      .getByText(/Delivered: 1 file/)
+      .waitFor();
+    expect(there.traffic('eth0').sent - before).toBeLessThan(16 * MiB);
+    expect(await digestOf(join(ana.downloads, 'film.bin'))).toBe(await digestOf(large));
+    expect(await second.evaluate(`window.seen.join('\\n')`)).toMatch(
+      /Comparing with what is there already: \d+ %/,
+    );
+    expect(said).toEqual([]);
+    there.limit('eth0', '1gbit');
+    await context.close();
+    await receiving.stop();
+  });
+
   /** A browser of its own, as far as pages can tell. */
   async function visit(
     options: { readonly javaScriptEnabled?: boolean },

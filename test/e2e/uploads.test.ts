@@ -172,6 +172,8 @@ describeWith([CHROMIUM], 'a browser', () => {
     const { page } = await opened(web.replace(/:\d+/, `:${line.port}`));
     await page.setInputFiles('#files', join(mine.path, 'large.bin'));
     await page.locator('#link').getByText('The connection is lost.').waitFor();
+    expect(await page.locator('#uploads').innerText()).toMatch(/MB of 41\.9 MB/);
+    expect(await page.locator('#uploads').innerText()).not.toMatch(/\/s|left/);
     line.mend();
     await page.locator('#uploads').getByText('Delivered: 1 file').waitFor();
     const landed = await readFile(join(receiving.home.downloads, 'large.bin'));

@@ -3,7 +3,7 @@ import { createServer, Server, Socket } from 'node:net';
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { DropError } from '../../src/index.ts';
 import { MAX_PAGE_HEADERS, PAGE_HEADERS_LIMIT, PAGE_SILENCE_LIMIT } from '../../src/limits.ts';
-import { type Door, type DoorOptions, openDoor } from '../../src/web/door.ts';
+import { type Door, type DoorOptions, openDoor, readBody } from '../../src/web/door.ts';
 import { ask, connectionOf } from './support.ts';
 
 afterEach(() => void vi.restoreAllMocks());
@@ -141,10 +141,49 @@ describe('what is asked', () => {
     expect(heard).not.toContain('smuggled');
   });
 
-  test('by HEAD is answered without what there is', async () => {
-    const { port } = await opened();
-    const { headers, body } = await ask(port, '/', { method: 'HEAD' });
-    expect([headers['content-length'], body.length]).toEqual(['5', 0]);
+  test('by HEAD is answered without what there is, which nobody then reads either', async () => {
+    let isRead = false;
+    const body = (async function* () {
+      isRead = true;
+      yield Buffer.from('abc');
+    })();
+    const { port } = await opened({ answer: async () => ({ status: 200, body }) });
+    expect((await ask(port, '/', { method: 'HEAD' })).body).toHaveLength(0);
+    expect(isRead).toBe(false);
+  });
+
+  test('under another name is not answered', async () => {
+    const answer = vi.fn();
+    const { port } = await opened({ answer, isOurs: (host) => host !== 'evil' });
+    expect((await ask(port, '/', { headers: { host: 'evil' } })).status).toBe(421);
+    expect(answer).not.toHaveBeenCalled();
+  });
+
+  test('by somebody who leaves is given up', async () => {
+    const left = vi.fn();
+    const over = vi.fn();
+    const { port } = await opened({
+      async answer({ signal }) {
+        await once(signal, 'abort');
+        left();
+        return { status: 200, over };
+      },
+    });
+    const { socket } = await connectionOf(port);
+    socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    await new Promise((resolve) => setImmediate(resolve));
+    socket.destroy();
+    await vi.waitFor(() => expect(over).toHaveBeenCalledWith(false));
+    expect(left).toHaveBeenCalledOnce();
+  });
+
+  test('is read up to what it may be', async () => {
+    const { port } = await opened({
+      answer: async (call) => ({ status: 200, body: await readBody(call, 3) }),
+    });
+    const put = (body: string) => ask(port, '/', { method: 'POST', body });
+    expect(await put('abc')).toMatchObject({ status: 200, text: 'abc' });
+    expect((await put('abcd')).status).toBe(400);
   });
 });
 

@@ -4,8 +4,10 @@ import {
   MAX_FORM,
   MAX_PAGE_CONNECTIONS,
   MAX_PAGE_CONNECTIONS_EACH,
+  MAX_SOURCES,
   MAX_WRONG_LINKS,
   MAX_WRONG_PAGE_PINS,
+  WRONG_LINKS_FOR,
 } from '../../src/limits.ts';
 import { isLiteral } from '../../src/web/guests/link.ts';
 import { ask, connectionOf, linkFor } from './support.ts';
@@ -72,6 +74,46 @@ describe('a link', () => {
     });
     expect((await ask(link.port, wrong, { from: '127.0.0.2' })).status).toBe(404);
     expect((await ask(link.port, `/${link.token}/`)).status).toBe(200);
+    // What browsers ask for by themselves is no guess.
+    expect((await ask(link.port, '/favicon.ico')).status).toBe(404);
+    const now = vi.spyOn(performance, 'now').mockReturnValue(performance.now() + WRONG_LINKS_FOR);
+    try {
+      // They are counted anew, and not on and on.
+      expect((await ask(link.port, wrong)).status).toBe(404);
+      expect((await ask(link.port, wrong)).status).toBe(404);
+    } finally {
+      now.mockRestore();
+    }
+  });
+
+  test('remembers so many of those who guess, and no more', async () => {
+    const link = await linkFor({ pin: PIN });
+    const wrong = `/${'x'.repeat(22)}/`;
+    const guess = (pin: string, from?: string) => {
+      const headers = { Authorization: `Basic ${Buffer.from(`:${pin}`).toString('base64')}` };
+      return ask(link.port, `/${link.token}/`, { headers, ...(from && { from }) });
+    };
+    const now = vi.spyOn(performance, 'now').mockReturnValue(1_000_000);
+    try {
+      for (let n = 0; n < MAX_WRONG_LINKS; n++) await ask(link.port, wrong);
+      expect((await guess('wrong')).status).toBe(401);
+      for (let n = 0; n < MAX_SOURCES; n++) {
+        if (n === MAX_SOURCES - 1) expect((await ask(link.port, wrong)).status).toBe(429);
+        const from = `127.1.${1 + (n >> 7)}.${1 + (n & 127)}`;
+        await ask(link.port, wrong, { from });
+        await guess(PIN, from);
+      }
+      expect((await ask(link.port, wrong)).status).toBe(404);
+      expect((await guess(PIN)).status).toBe(200);
+    } finally {
+      now.mockRestore();
+    }
+  });
+
+  test('is compared to its last sign', async () => {
+    const link = await linkFor({});
+    const last = link.token.endsWith('A') ? 'B' : 'A';
+    expect((await ask(link.port, `/${link.token.slice(0, -1)}${last}/`)).status).toBe(404);
   });
 
   test('has room for whoever has it, however many connections without it stand there', async () => {

@@ -201,6 +201,27 @@ describe('a page for uploads', () => {
     expect(landed()).toEqual(['a.bin']);
   });
 
+  test('that was closed in the middle is not waited for when another one of its browser sends', async () => {
+    await begin(true);
+    const bytes = randomBytes(20 * MIB);
+    const first = await GuestClient.open(url);
+    first.faults.push({ after: 12 * MIB, hangs: true });
+    await first.bring([picked('a.bin', bytes)]);
+    while (bytesIn(into()) < 5 * MIB) await turn();
+    await first[Symbol.asyncDispose]();
+    await using other = await GuestClient.open(url);
+    await other.bring([picked('b', 'b')]);
+    expect(await other.ended()).toMatchObject({ state: 'done' });
+    expect(heard.filter(({ event }) => event === 'summary')).toHaveLength(1);
+    await using second = await GuestClient.open(url, first.cookie);
+    await second.bring([picked('a.bin', bytes)]);
+    const { state, resumed } = await second.ended();
+    expect(state).toBe('done');
+    expect(resumed).toBeGreaterThan(4 * MIB);
+    expect(second.sent).toBeLessThan(bytes.length - resumed + KIB);
+    expect(read('a.bin').equals(bytes)).toBe(true);
+  });
+
   test('lets others go on when a file cannot be read', async () => {
     await begin(true);
     await using guest = await GuestClient.open(url);

@@ -67,6 +67,11 @@ export class GuestPage {
     return this.#stop !== undefined || this.#loan !== undefined;
   }
 
+  /** Whether nobody listens there just now. */
+  get isAway(): boolean {
+    return this.#line === undefined;
+  }
+
   /** What the page is told from now on, as long as it listens. */
   async *listen(signal: AbortSignal): AsyncGenerator<Uint8Array> {
     clearTimeout(this.#leaving);
@@ -124,7 +129,7 @@ export class GuestPage {
     this.#stop?.abort(new DropError('cancelled'));
   }
 
-  /** It does not come back, or need not. Resolves when it has heard of that. */
+  /** It does not come back, or need not. Resolves when it has heard of that, and nothing of it is sent. */
   async leave(reason?: 'ended' | 'crowded'): Promise<void> {
     clearTimeout(this.#leaving);
     this.#onGone(this);
@@ -136,6 +141,7 @@ export class GuestPage {
     if (reason !== undefined) this.#line?.say({ event: 'bye', reason });
     this.#line?.end();
     await this.#line?.over;
+    await this.#bringing;
   }
 
   #brought(loan: string): void {

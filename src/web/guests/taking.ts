@@ -137,12 +137,24 @@ class Taking {
         page.lending.failed(given);
         break;
       case 'bring':
+        await this.#takeOver(page);
         await page.bring(parsed(GUEST_COMMANDS.bring, given).loan, call.remote);
         break;
       case 'cancel':
         page.cancel();
     }
     return jsonAnswer({});
+  }
+
+  /**
+   * Whoever sends at another page of the same browser has closed those that are away: what broke off
+   * there is not waited for, and can be gone on with here.
+   */
+  async #takeOver(page: GuestPage): Promise<void> {
+    for (const other of [...this.#pages.values()]) {
+      const isHers = other.visitor !== undefined && other.visitor === page.visitor;
+      if (other !== page && isHers && other.isAway) await other.leave();
+    }
   }
 
   async #put(call: GuestCall): Promise<Answer> {

@@ -42,6 +42,7 @@ class Row {
   /** What came last of the server, and when something moved. */
   #upload: Upload | undefined;
   #movedAt = Number.NEGATIVE_INFINITY;
+  #stillness: ReturnType<typeof setTimeout> | undefined;
 
   constructor(dropped: readonly Dropped[], { stop, again }: RowActions) {
     const roots = [...new Set(dropped.map(({ path }) => path.split('/')[0] ?? ''))];
@@ -66,6 +67,7 @@ class Row {
     show(this.#failures, false);
     show(this.#stop, state !== 'failed');
     show(this.#again, state === 'failed');
+    this.#still();
     this.#announce(state, text);
   }
 
@@ -92,6 +94,8 @@ class Row {
     else this.#bar.value = total === 0 ? 1 : bytes / total;
     show(this.#numbers, state === 'running');
     setText(this.#numbers, numbersOf(upload));
+    clearTimeout(this.#stillness);
+    this.#stillness = setTimeout(() => this.#still(), UNHEARD);
     this.#failures.replaceChildren(
       ...upload.failures.map(({ path, message }) =>
         make('li', {}, make('bdi', {}, clean(path)), `: ${message}`),
@@ -101,6 +105,11 @@ class Row {
     show(this.#stop, isOn);
     show(this.#again, state === 'stopped' || state === 'failed');
     this.#announce(state, text);
+  }
+
+  /** Nobody knows how fast it is, while nothing is heard of it. */
+  #still(): void {
+    if (this.#upload) setText(this.#numbers, numbersOf({ ...this.#upload, rate: 0, left: null }));
   }
 
   /** For those who do not see the page: only what is another state, not each number. */
@@ -138,13 +147,17 @@ function numbersOf({ bytes, total, files, ofFiles, rate, left, file }: Upload): 
     ...(ofFiles !== null && ofFiles > 1 ? [`${files} of ${formatCount(ofFiles, 'file')}`] : []),
     ...(rate > 0 ? [`${formatBytes(rate)}/s`] : []),
     ...(left === null ? [] : [`${formatClock(left / 1000)} left`]),
-    ...(file === '' ? [] : [file]),
+    // A single one stands above.
+    ...(file === '' || ofFiles === 1 ? [] : [file]),
   ];
   return parts.join(' · ');
 }
 
 /** Milliseconds without a byte, after which nothing moves. */
 const STILL = 1_000;
+
+/** Milliseconds without a word of the server, who tells that it stands still; then that is lost, too. */
+const UNHEARD = 5_000;
 
 /** All picks, and whose turn it is. */
 class Uploads {
@@ -315,6 +328,8 @@ function choosing(button: HTMLElement, input: HTMLElement): void {
 
 const drop = byId('drop');
 show(drop, true);
+// With a finger nobody drops anything.
+if (matchMedia('(pointer: coarse)').matches) setText(byId('drop-text'), 'Choose what to send.');
 show(byId('choose-folder'), 'webkitdirectory' in HTMLInputElement.prototype);
 choosing(byId('choose-files'), byId('files'));
 choosing(byId('choose-folder'), byId('folder'));
