@@ -6,7 +6,7 @@ import { progressLine } from './format.ts';
 import type { Output } from './io.ts';
 import type { Line, Lines } from './lines.ts';
 import { cut, rowsOf, wipe, wrap } from './rows.ts';
-import { failureLines, type Line, type Words, type WordsOptions } from './words.ts';
+import { failureLines, type Words, type WordsOptions } from './words.ts';
 
 /** Transfers that are drawn at once; the others only run. */
 const DRAWN = 3;
