@@ -2,7 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { Awake, guardOf } from '../src/awake.ts';
+import { Awake, guardOf, Vigil } from '../src/awake.ts';
+import type { Report } from '../src/transfer/report.ts';
 import { TempFolder } from './support/home.ts';
 import { finished, PATIENCE } from './support/process.ts';
 
@@ -111,6 +112,32 @@ describe('the machine is kept awake', () => {
     release();
     await guards.until('ended');
   });
+});
+
+test('a transfer holds it from its first bytes on, and not while anybody lets it rest', () => {
+  const awake = new Awake(linux);
+  let held = 0;
+  awake.hold = () => {
+    held += 1;
+    return () => {
+      held -= 1;
+    };
+  };
+  const vigil = new Vigil(awake);
+  const moved: Report = { type: 'moved', bytes: 1, wire: 1 };
+  const after = (...reports: Report[]): number => {
+    for (const report of reports) vigil.hear(report);
+    return held;
+  };
+  expect(after({ type: 'accepted', transfer: '' })).toBe(0);
+  expect(after(moved, moved)).toBe(1);
+  // What was on its way still comes.
+  expect(after({ type: 'paused', by: 'there' }, moved)).toBe(0);
+  expect(after({ type: 'paused', by: 'here' }, { type: 'resumed', by: 'there' }, moved)).toBe(0);
+  expect(after({ type: 'resumed', by: 'here' })).toBe(0);
+  expect(after(moved)).toBe(1);
+  vigil.end();
+  expect(held).toBe(0);
 });
 
 describe('a program that keeps the machine awake', () => {

@@ -92,6 +92,11 @@ describe('who moves nothing', () => {
     idle.stir();
     vi.advanceTimersByTime(MINUTE);
     expect(end).not.toHaveBeenCalled();
+    // One pause lies in another, as it may be asked about while it is paused.
+    idle.pause();
+    idle.resume();
+    vi.advanceTimersByTime(MINUTE);
+    expect(end).not.toHaveBeenCalled();
     idle.resume();
     vi.advanceTimersByTime(1000);
     expect(end).toHaveBeenCalledOnce();

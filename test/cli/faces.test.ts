@@ -425,6 +425,55 @@ describe('where there are several', () => {
   });
 });
 
+describe('a pause', () => {
+  const accepted: ShownEvent = { ...of, event: 'accepted' };
+  const paused = (by: 'here' | 'there'): ShownEvent => ({ ...of, event: 'paused', by });
+  const resumed = (by: 'here' | 'there'): ShownEvent => ({ ...of, event: 'resumed', by });
+  const lost: ShownEvent = { ...of, event: 'reconnecting', reason: 'disconnected', next: 0 };
+  const progress = (bytes: number): ShownEvent => ({
+    ...{ ...of, event: 'progress', file: 'a', bytes, total: 100, files: 0, ofFiles: 1, rate: 10 },
+  });
+
+  test('is said once, by whom, and again when the connection is back', () => {
+    const events = [accepted, paused('there'), progress(1), lost, paused('there')];
+    expect(told([...events, resumed('there')], { side: 'sender' })).toEqual([
+      '"Bob" accepted.',
+      '"Bob" has paused it.',
+      'The connection to "Bob" was lost; trying again...',
+      'The connection to "Bob" is back.',
+      '"Bob" has paused it.',
+      '"Bob" goes on.',
+    ]);
+    expect(told([accepted, paused('here'), resumed('here')], { side: 'sender' })).toEqual([
+      '"Bob" accepted.',
+      'Paused.',
+      'Going on.',
+    ]);
+  });
+
+  test('has no rate in lines; what was on its way is not told', () => {
+    let now = 0;
+    const { face, said } = plainFace({ side: 'sender', now: () => now });
+    for (const event of [accepted, progress(20), paused('there')]) face.show(event);
+    now = 60_000;
+    face.show(progress(40));
+    for (const event of [resumed('there'), progress(41)]) face.show(event);
+    expect(said().trimEnd().split('\n').slice(1)).toEqual([
+      '20 % of 100 B, 10 B/s, 0:08 left, a',
+      '"Bob" has paused it.',
+      '"Bob" goes on.',
+      '41 % of 100 B, 10 B/s, 0:06 left, a',
+    ]);
+  });
+
+  test('of one who does nothing else does not fill the screen', () => {
+    const both = [paused('there'), resumed('there')];
+    const all = Array.from({ length: 100 }, () => both).flat();
+    expect(told([accepted, ...all], { side: 'sender' }).length).toBeLessThan(30);
+    expect(told([accepted, ...all], { side: 'sender', verbose: true })).toHaveLength(201);
+  });
+});
+
 describe('a connection that is lost', () => {
   const accepted: ShownEvent = { ...of, event: 'accepted' };
   const lost = (next?: number): ShownEvent => ({
@@ -644,6 +693,7 @@ describe('a hostile peer', () => {
     { ...it, event: 'reconnecting', reason: 'disconnected', next: 0 },
     { ...it, event: 'reconnecting', reason: 'disconnected' },
     { ...it, event: 'resuming', bytes: 1, total: null },
+    { ...it, event: 'paused', by: 'there' },
     { ...it, event: 'declined', reason: 'declined' },
     { ...summaryOf({ ok: false, files: 0 }), ...it },
     { ...peerEvent(HOSTILE, 'e', 'namesake') },

@@ -144,6 +144,12 @@ describe('a progress line', () => {
   });
 
   test('shows only what is known where the total is not, as of a stream', () => {
+    expect(progressLine({ bytes: 12_300_000, total: null, rate: 9 }, 100, 'paused')).toBe(
+      ' 12.3 MB  paused',
+    );
+    expect(progressLine({ bytes: 42, total: 100, rate: 9 }, 100, 'paused')).toMatch(
+      /^\[#+-+\] +42 % +42 B of 100 B {2}paused$/,
+    );
     expect(progressLine({ bytes: 12_300_000, total: null, rate: 3_100_000 }, 100)).toBe(
       ' 12.3 MB    3.1 MB/s',
     );

@@ -1,13 +1,16 @@
+import { readdirSync, statSync } from 'node:fs';
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { ERRORS } from '../../src/errors.ts';
+import { Control, receive, send } from '../../src/index.ts';
 import { NEWEST, OLDEST } from '../../src/protocol/message.ts';
 import { openSelf } from '../../src/self.ts';
 import { Pair } from '../lab/pair.ts';
 import { type Build, type Drop, drop, PRESENT } from '../support/bin.ts';
 import { digestOf, makeFile } from '../support/content.ts';
-import type { Home } from '../support/home.ts';
+import { Home } from '../support/home.ts';
 import { OtherBuild, RELEASES } from '../support/releases.ts';
 import { describeWith, LAB } from '../support/skip.ts';
 import { makeOddTree, treeDifferences } from '../support/tree.ts';
@@ -105,6 +108,66 @@ for (const release of RELEASES)
       expect(await digestOf(there)).toBe(await digestOf(here));
     });
 
+    test.concurrent('what an old one sends rests here, and goes on over the same connection', async () => {
+      await using ana = new Home();
+      await using bob = new Home();
+      const file = join(bob.path, 'large');
+      await makeFile(file, 'large', 32 * MiB);
+      const control = new Control();
+      const stop = new AbortController();
+      const kinds: string[] = [];
+      let sending: Drop | undefined;
+      for await (const event of receive({
+        ...{ home: ana.state, into: ana.downloads, interfaces: ['lo'], name: 'Ana', control },
+        signal: stop.signal,
+      })) {
+        if (event.event === 'ready') {
+          const to = `127.0.0.1:${event.port}`;
+          const words = ['send', '--json', '--to', to, '--limit', '16MB/s', '--compress', 'never'];
+          const env = { DROP_CODE: event.code ?? '' };
+          sending = drop([...words, file], { build: old, home: bob, env });
+        }
+        if (event.event === 'progress' && event.bytes > 4 * MiB && !kinds.includes('paused'))
+          control.pause(event.transfer);
+        if ('transfer' in event && event.event !== 'progress') kinds.push(event.event);
+        if (event.event === 'paused')
+          void untilStill(() => bytesIn(ana.downloads)).then((bytes) => {
+            expect(bytes).toBeLessThan(24 * MiB);
+            control.resume(event.transfer);
+          });
+        if (event.event === 'summary') stop.abort();
+      }
+      expect(kinds).toEqual(['request', 'accepted', 'paused', 'resumed', 'saved', 'summary']);
+      await using ended = sending as Drop;
+      await expectEnd(ended, 0);
+      expect(await digestOf(join(ana.downloads, 'large'))).toBe(await digestOf(file));
+    });
+
+    test.concurrent('what goes to an old one rests here, and goes on', async () => {
+      await using ana = new Home();
+      await using bob = new Home();
+      const file = join(bob.path, 'large');
+      await makeFile(file, 'large', 16 * MiB);
+      const receiving = ['receive', '--json', '--name', 'Ana'];
+      await using there = drop(receiving, { build: old, home: ana });
+      const { code, port } = await there.event('ready');
+      const control = new Control();
+      const kinds: string[] = [];
+      for await (const event of send([file], {
+        ...{ home: bob.state, interfaces: ['lo'], to: `127.0.0.1:${port}` },
+        ...{ code: async () => code ?? '', limit: 8 * MiB, compress: 'never', control },
+      })) {
+        if (event.event === 'progress' && event.bytes > 2 * MiB && !kinds.includes('paused'))
+          control.pause(event.transfer);
+        if ('transfer' in event && event.event !== 'progress') kinds.push(event.event);
+        if (event.event === 'paused')
+          void untilStill(() => bytesIn(ana.downloads)).then(() => control.resume());
+      }
+      expect(kinds).toEqual(['accepted', 'paused', 'resumed', 'saved', 'summary']);
+      await there.stop();
+      expect(await digestOf(join(ana.downloads, 'large'))).toBe(await digestOf(file));
+    });
+
     test.concurrent('who shares is in no list of an old one, and who receives there is', async () => {
       await using pair = new Pair();
       const { bob, left } = pair;
@@ -196,6 +259,24 @@ async function befriend(ana: Home, bob: Home): Promise<void> {
   ];
   await trust.add({ id: other.identity.id, name: 'Bob' });
   await other.trust.add({ id: identity.id, name: 'Ana' });
+}
+
+/** The number, once it has stayed the same for several looks at it. */
+async function untilStill(look: () => number): Promise<number> {
+  for (let [before, same] = [-1, 0]; ; ) {
+    const now = look();
+    same = now === before ? same + 1 : 0;
+    if (same === 10) return now;
+    before = now;
+    await sleep(100);
+  }
+}
+
+/** Of all that lies in a folder, whole or not. */
+function bytesIn(folder: string): number {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .map((path) => statSync(join(folder, path), { throwIfNoEntry: false })?.size ?? 0)
+    .reduce((sum, size) => sum + size, 0);
 }
 
 async function expectEnd(sending: Drop, exit: number): Promise<void> {
