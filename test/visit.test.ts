@@ -31,6 +31,7 @@ const HERE = new Uint8Array(32).fill(7);
 let home: Home;
 let house: House;
 let events: ReceiveEvent[];
+let transfers: Transfers<Received>;
 beforeEach(async () => {
   home = new Home();
   house = await open({});
@@ -47,6 +48,7 @@ interface Manner {
 /** Ana's, in which things are done in this manner. */
 async function open({ accept, open: to, pin = false, saving }: Manner): Promise<House> {
   events = [];
+  transfers = new Transfers<Received>();
   const drawn = pin ? PIN : CODE;
   const self = await openSelf({ home: home.state, name: 'Ana' });
   const emit = (event: ReceiveEvent): void => void events.push(event);
@@ -55,7 +57,7 @@ async function open({ accept, open: to, pin = false, saving }: Manner): Promise<
     open: to,
     accept,
     saving: await Saving.prepare(self, saving ?? { into: home.downloads }),
-    transfers: new Transfers<Received>(),
+    transfers,
     patience: new Patience(),
     allowance: new Allowance(),
     awake: new Awake(),
@@ -464,6 +466,41 @@ describe('a visit', () => {
     expect(ended).toBeUndefined();
     vi.advanceTimersByTime(1);
     await vi.waitFor(() => expect(ended).toMatchObject({ code: 'refused' }));
+  });
+
+  test('of whom nobody vouches for is not kept by its own pauses, and not ended by ours', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    house = await open({ open: 'capped' });
+    const begin = async (path: string): Promise<Channel> => {
+      const channel = await bob({ knows: false, unverified: true });
+      const entries = [{ kind: 'file', path, size: 1, mtime: 0 }] as const;
+      await channel.say({ type: 'begin', continues: null, checksum: false, digests: ['sha256'] });
+      await channel.say({ type: 'roots', names: [path], final: true });
+      await channel.say({ type: 'offer', entries, files: 1, bytes: 1, final: true });
+      for (const type of ['begun', 'accept', 'want'] as const) await channel.hear(type);
+      return channel;
+    };
+    const resting = await begin('a');
+    for (const [type, told] of [
+      ['pause', 'paused'],
+      ['resume', 'resumed'],
+    ] as const) {
+      vi.advanceTimersByTime(0.4 * STRANGER_IDLE);
+      await resting.say({ type });
+      await vi.waitFor(() => expect(events.at(-1)).toMatchObject({ event: told, by: 'there' }));
+    }
+    vi.advanceTimersByTime(0.4 * STRANGER_IDLE);
+    await expect(resting.hear('complete')).rejects.toMatchObject({ code: 'refused' });
+
+    const held = await begin('b');
+    transfers.follow('pause');
+    await held.hear('pause');
+    vi.advanceTimersByTime(2 * STRANGER_IDLE);
+    transfers.follow('resume');
+    await held.hear('resume');
+    vi.advanceTimersByTime(STRANGER_IDLE);
+    await expect(held.hear('complete')).rejects.toMatchObject({ code: 'refused' });
   });
 
   test('is one of four of a known device, and of an address where anybody may come', async () => {

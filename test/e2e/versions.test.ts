@@ -148,7 +148,7 @@ for (const release of RELEASES)
       await using bob = new Home();
       const file = join(bob.path, 'large');
       await makeFile(file, 'large', 16 * MiB);
-      const receiving = ['receive', '--json', '--name', 'Ana'];
+      const receiving = ['receive', '--json', '--yes', '--name', 'Ana'];
       await using there = drop(receiving, { build: old, home: ana });
       const { code, port } = await there.event('ready');
       const control = new Control();

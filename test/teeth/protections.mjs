@@ -54,7 +54,7 @@ const historyTable = test('cli/history');
 const link = test('web/link');
 const ui = test('web/ui');
 const opening = test('e2e/ui');
-const pace = test('pace');
+const pause = test('transfer/pause');
 const hatch = test('hatch');
 const handing = test('web/handing');
 const downloads = test('web/downloads');
@@ -1286,7 +1286,7 @@ const GUESTS = [
   {
     name: 'nor by what stirs meanwhile',
     file: 'src/guests.ts',
-    from: 'if (this.#paused) return;',
+    from: 'if (this.#pauses > 0) return;',
     to: '',
     test: guests('what stirs during a pause'),
   },
@@ -2688,16 +2688,79 @@ const UPLOADS = [
   },
   {
     name: 'who is paused sends nothing',
-    file: 'src/pace.ts',
-    from: 'while (this.#pause !== undefined) {',
-    to: 'while (this.#pause !== undefined && bytes < 0) {',
-    test: pace('lets nothing go while it is paused'),
+    file: 'src/transfer/outflow.ts',
+    from: 'if (this.#pauses?.on) await this.#pauses.over();',
+    to: '',
+    test: pause('rest, and both know it'),
+  },
+  {
+    name: 'in a pause nothing is taken of who has no word for it',
+    file: 'src/transfer/receiver.ts',
+    from: 'if (DATA.has(message.type) && pauses.holds)',
+    to: 'if (DATA.size === 0 && pauses.holds)',
+    test: pause('rest where the other one has no word for it'),
+  },
+  {
+    name: 'who takes nothing in a pause can be ended all the same',
+    file: 'src/transfer/receiver.ts',
+    from: 'await channel.unlessFailed(progress.until(() => !pauses.holds));',
+    to: 'await progress.until(() => !pauses.holds);',
+    test: pause('rest where the other one has no word for it'),
+  },
+  {
+    name: 'nothing is looked for on the disk in a pause',
+    file: 'src/transfer/receiver.ts',
+    from: 'await pauses.over();',
+    to: '',
+    test: pause('is told nothing of what is wanted'),
+  },
+  {
+    name: 'pauses are counted',
+    file: 'src/protocol/session.ts',
+    from: "ensure(++this.#pauses[role] <= MAX_PAUSES, 'too many pauses');",
+    to: 'this.#pauses[role] += 1;',
+    test: session('a pause too many'),
+  },
+  {
+    name: 'a pause is said only where it is known what that is',
+    file: 'src/protocol/session.ts',
+    from: "ensure(this.#version >= PAUSE_SINCE, 'a pause, of which this version knows nothing');",
+    to: '',
+    test: session('or a pause'),
+  },
+  {
+    name: 'a pause is no sign that something moves',
+    file: 'src/take-in.ts',
+    from: "if (report.type !== 'paused' && report.type !== 'resumed') idle?.stir();",
+    to: "if (report.type !== 'paused' && report.type !== 'resumed') idle?.stir(); else if (report.by === 'there') idle?.stir();",
+    test: visit('not kept by its own pauses'),
+  },
+  {
+    name: 'nobody is shown out while we have paused it',
+    file: 'src/take-in.ts',
+    from: "else if (report.by === 'here') report.type === 'paused' ? idle?.pause() : idle?.resume();",
+    to: '',
+    test: visit('not ended by ours'),
+  },
+  {
+    name: 'the machine may fall asleep in a pause',
+    file: 'src/awake.ts',
+    from: "if (report.type === 'moved' && this.#paused.size === 0)",
+    to: "if (report.type === 'moved')",
+    test: awake('not while anybody lets it rest'),
+  },
+  {
+    name: 'pauses do not fill the screen',
+    file: 'src/cli/words.ts',
+    from: 'if (told.pauses > NAMED && !this.#options.verbose) return [];',
+    to: '',
+    test: faces('of one who does nothing else'),
   },
   {
     name: 'a single transfer can be ended',
     file: 'src/transfers.ts',
-    from: 'if (held?.use !== undefined) held.use.visit.channel.fail(stopped);',
-    to: 'if (held?.use !== undefined && !stopped) held.use.visit.channel.fail(stopped);',
+    from: 'else if (use !== undefined) use.visit.channel.fail(stopped);',
+    to: 'else if (use !== undefined && !stopped) use.visit.channel.fail(stopped);',
     test: hatch('can be ended while the others go on'),
   },
   {
