@@ -23,8 +23,9 @@ import { MAX_BATCH, MAX_OPEN_ENTRIES, MAX_ROOT_UNITS, MAX_ROOTS } from '../../sr
 import { concat, u32, utf8 } from '../../src/protocol/bytes.ts';
 import type { Entry } from '../../src/protocol/manifest.ts';
 import { Besieged, delivered, MARK } from '../support/besieged.ts';
+import { sha256 } from '../support/memory.ts';
 import { PATIENCE } from '../support/process.ts';
-import { file, folder, KIND, Rogue, sha256, type Talk } from '../support/rogue-peer.ts';
+import { file, folder, KIND, Rogue, type Talk } from '../support/rogue-peer.ts';
 import { describeWith } from '../support/skip.ts';
 
 const MiB = 1024 * 1024;

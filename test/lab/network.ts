@@ -37,7 +37,7 @@ export class Network implements AsyncDisposable {
   /** Any other command. */
   run(host: Host, args: readonly string[], options: Options = {}): Drop {
     const home = this.home(host);
-    const running = drop(args, { patience: PATIENCE, home, ...options, host });
+    const running = drop(args, { home, ...options, host });
     this.#running.push(running);
     return running;
   }
@@ -129,6 +129,3 @@ export class List {
     await this.drop.until(isGone, `list without "${name}"`);
   }
 }
-
-/** ms. Missing a device takes two checks, each of which may hang, and looking again a while. */
-const PATIENCE = 25_000;

@@ -13,7 +13,7 @@ export class Running {
   readonly lines: Line[] = [];
   readonly #child: ChildProcess;
   readonly #ended: Promise<number | null>;
-  readonly #changes = new Changes(PATIENCE);
+  readonly #changes = new Changes();
   #over = false;
 
   constructor(host: Host, args: readonly string[]) {
@@ -55,9 +55,6 @@ export class Running {
     this.#changes.announce();
   }
 }
-
-/** ms. Whoever is gone is missed after two checks, each of which may hang. */
-const PATIENCE = 25_000;
 
 const PROGRAM = fileURLToPath(new URL('process.mjs', import.meta.url));
 

@@ -1,8 +1,7 @@
-import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DropError, type ErrorCode } from '../../src/errors.ts';
 import { type Connection, type Door, dial, listen } from '../../src/net/tls.ts';
-import { concat, u32, utf8 } from '../../src/protocol/bytes.ts';
+import { utf8 } from '../../src/protocol/bytes.ts';
 import type { Way } from '../../src/protocol/card.ts';
 import { FrameDecoder } from '../../src/protocol/frame.ts';
 import { type Entry, hasData, rootOf, sizeOf } from '../../src/protocol/manifest.ts';
@@ -10,7 +9,9 @@ import { decode, encode, type Message, type MessageOf } from '../../src/protocol
 import { openSelf, type Self } from '../../src/self.ts';
 import { Channel } from '../../src/transfer/channel.ts';
 import { greetAsChooser, introduce } from '../../src/transfer/greeting.ts';
+import { frame } from './attacker.ts';
 import { Home } from './home.ts';
+import { sha256 } from './memory.ts';
 import { Changes } from './process.ts';
 
 /** What is said by hand: the kinds of `docs/PROTOCOL.md`. */
@@ -43,10 +44,6 @@ export function file(path: string, text: string, more: { mtime?: number; mode?: 
 
 export function folder(path: string): Thing {
   return { entry: { kind: 'folder', path, mtime: 0 } };
-}
-
-export function sha256(bytes: Uint8Array): Uint8Array {
-  return new Uint8Array(createHash('sha256').update(bytes).digest());
 }
 
 /**
@@ -209,10 +206,8 @@ export class Talk {
 
   /** Says what no program would: any body under any kind. Text and objects are sent as JSON. */
   utter(kind: number, body: Uint8Array | object | string): void {
-    const text = typeof body === 'string' ? body : JSON.stringify(body);
-    const bytes = body instanceof Uint8Array ? body : utf8(text);
-    const frame = concat(u32(bytes.length), Uint8Array.of(kind), bytes);
-    void this.#connection.write(frame).catch(() => {});
+    const isRaw = typeof body === 'string' || body instanceof Uint8Array;
+    void this.#connection.write(frame(kind, isRaw ? body : JSON.stringify(body))).catch(() => {});
   }
 
   /** The next message of one of these types; what came before it is passed over. */
