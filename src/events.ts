@@ -409,3 +409,10 @@ export interface DownloadedEvent {
   /** Whether that is all of it. */
   readonly whole: boolean;
 }
+
+/** The window of this account runs already, in another process, and can be opened. */
+export interface RunningEvent {
+  readonly event: 'running';
+  /** Opens it. Whoever has it can do all that the window can. */
+  readonly url: string;
+}

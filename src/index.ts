@@ -64,6 +64,7 @@ export type { LentEntry, LentFile } from './lent.ts';
 export { CALL_QUESTION_LIMIT, QUESTION_LIMIT } from './limits.ts';
 export type { AskCode, CodeRequest, Confirm, Doubt, Trusting } from './meet.ts';
 export type { Stranger } from './outreach.ts';
+export { type Note, openNote } from './note.ts';
 export { Pace } from './pace.ts';
 export { forgetPeer, type KnownPeer, knownPeers, renamePeer, trustPeer } from './peers.ts';
 export { readPin } from './pin.ts';

@@ -77,7 +77,7 @@ Examples:
 `,
   ui: `
 Examples:
-  drop ui
+  drop ui                         again: the window that is there opens
   drop ui --no-open --port 8080   print the link, and open it yourself
   ssh -L 8080:127.0.0.1:8080 host drop ui --no-open --port 8080
 `,

@@ -1,4 +1,4 @@
-import type { DownloadedEvent } from '../events.ts';
+import type { DownloadedEvent, RunningEvent } from '../events.ts';
 import type {
   Arrival,
   CheckEvent,
@@ -37,6 +37,7 @@ export type ShownEvent =
   | DiscoverEvent
   | CheckEvent
   | DownloadedEvent
+  | RunningEvent
   | KnownEvent
   | ArrivedEvent;
 

@@ -1,10 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { OpenWindow } from '../web/window/ui.ts';
 import type { Context } from './context.ts';
 import { type UiOrder, UsageError } from './orders.ts';
 import { failureOf } from './outcome.ts';
 import { readVersion } from './version.ts';
 
-/** `drop ui`: opens the window, and works behind it until Ctrl-C. */
+/**
+ * `drop ui`: opens the window, and works behind it until Ctrl-C. Where another process does that
+ * already, it opens that window and ends.
+ */
 export async function ui(order: UiOrder, context: Context): Promise<number> {
   const { face, common, library } = context;
   const { json, name, into, port } = order;
@@ -22,9 +26,9 @@ export async function ui(order: UiOrder, context: Context): Promise<number> {
       tell: json
         ? (event) => face.show(event.event === 'ready' ? { ...event, url: link } : event)
         : undefined,
-      onReady(url) {
+      onReady(url, window) {
         link = url;
-        showing = show(url, order, context).catch((error) => unopened.abort(error));
+        showing = show(url, window, order, context).catch((error) => unopened.abort(error));
       },
       onClosed: (error) => face.fail(failureOf(error, library)),
       onBug: (error) => face.fail(failureOf(error, library)),
@@ -32,24 +36,43 @@ export async function ui(order: UiOrder, context: Context): Promise<number> {
   } finally {
     await showing;
   }
+  if (unopened.signal.aborted) throw unopened.signal.reason;
   return 0;
 }
 
 /** Opens a browser, or has the person do so; and clears away what was needed for it. */
-async function show(url: string, order: UiOrder, context: Context): Promise<void> {
+async function show(
+  url: string,
+  { elsewhere, visited }: OpenWindow,
+  order: UiOrder,
+  context: Context,
+): Promise<void> {
   const { face, common } = context;
+  if (elsewhere && order.json) face.show({ event: 'running', url });
   const { openLink } = await import('../web/window/ui.ts');
   const { opened, forget } = order.open ? await openLink(url) : NOT_OPENED;
   try {
     ensureReader(order, context, opened);
-    if (opened) face.say('The window opens in your browser. If it does not:');
+    if (elsewhere && opened) face.say('Your window runs already, and opens in your browser.');
+    else if (elsewhere)
+      face.say('Your window runs already. Open this in a browser on this computer:');
+    else if (opened) face.say('The window opens in your browser. If it does not:');
     else face.say('Open this in a browser on this computer:');
-    if (context.io.stderr.isTTY) face.say(url);
-    face.busy('The window is there. Ctrl-C ends it.');
-    if (opened) await sleep(READ_BY_THEN, undefined, { signal: common.signal }).catch(() => {});
+    if (context.io.stderr.isTTY && !(elsewhere && opened)) face.say(url);
+    if (!elsewhere) face.busy('The window is there. Ctrl-C ends it.');
+    if (opened) await readBy(visited, common.signal);
   } finally {
     await forget();
   }
+}
+
+/** Resolves when a page has opened, or no browser needs longer. */
+async function readBy(visited: OpenWindow['visited'], end: AbortSignal): Promise<void> {
+  const enough = new AbortController();
+  const signal = AbortSignal.any([end, enough.signal]);
+  const late = sleep(READ_BY_THEN, undefined, { signal });
+  await Promise.any([visited(signal), late]).catch(() => {});
+  enough.abort();
 }
 
 /**

@@ -121,6 +121,7 @@ export class Words {
       case 'peer':
       case 'known':
       case 'arrived':
+      case 'running':
         return [];
       case 'unrecorded':
         return [detail(`What arrives is missing in drop history: ${event.message}`)];

@@ -1,9 +1,11 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
 import { dirname, join } from 'node:path';
-import { describe, expect, test } from 'vitest';
-import { drop, dropOnScreen } from '../support/bin.ts';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { type Drop, drop, dropOnScreen } from '../support/bin.ts';
 import { Home } from '../support/home.ts';
+import { PageClient } from '../support/page-client.ts';
 
 const LINK = /http:\/\/127\.0\.0\.1:\d+\/#[\w-]{22}/;
 
@@ -72,6 +74,128 @@ describe('drop ui', () => {
     await screen.waitFor(LINK);
     await screen.waitFor(/Error: .*file/);
     await screen.waitFor(/The window is there/);
+  });
+});
+
+describe('drop ui, run again by the same account', () => {
+  const again = (home: Home, ...args: string[]): Drop => drop(['ui', '--json', ...args], { home });
+
+  test('opens the window that is there, and ends', async () => {
+    await using home = new Home();
+    const env = await desktop(home);
+    await using first = again(home, '--no-open');
+    const url = linkOf(await first.event('ready'));
+    await using second = drop(['ui', '--json'], { home, env });
+    expect(await second.event('running')).toEqual({ v: 1, event: 'running', url });
+    await expect.poll(() => existsSync(join(home.path, 'opened'))).toBe(true);
+    const path = readFileSync(join(home.path, 'opened'), 'utf8').trim();
+    expect(readFileSync(path, 'utf8')).toContain(`url=${url}`);
+    expect(readFileSync(join(home.path, 'words'), 'utf8')).not.toContain('#');
+    // Which is what it waits for: then nothing is left of the way there.
+    const page = await new PageClient(url).open();
+    expect(await second.outcome()).toMatchObject({ code: 0 });
+    expect(second.events.map(({ event }) => event)).toEqual(['running']);
+    expect(existsSync(path)).toBe(false);
+    await page.close();
+    // The first one goes on.
+    expect((await fetch(url)).status).toBe(200);
+    expect((await first.stop()).signal).toBe('SIGINT');
+  });
+
+  test('says so in a sentence, with the link where nothing is opened', async () => {
+    await using home = new Home();
+    await using first = again(home, '--no-open');
+    const url = linkOf(await first.event('ready'));
+    await using screen = dropOnScreen(['ui', '--no-open'], { home, cols: 100 });
+    await screen.waitFor(/Your window runs already\. Open this in a browser on this computer:/);
+    const [link] = await screen.waitFor(LINK);
+    expect(link).toBe(url);
+    expect(await screen.outcome()).toMatchObject({ code: 0 });
+  });
+
+  test('is refused what the window that is there is not, and nothing else', async () => {
+    await using home = new Home();
+    const { downloads } = home;
+    await using first = again(home, '--no-open', '--name', 'Ana', '--into', downloads);
+    const url = linkOf(await first.event('ready'));
+    for (const [option, value] of [
+      ['--name', 'Bob'],
+      ['--into', home.path],
+      ['--port', '1'],
+    ] as const) {
+      const { code, stdout } = await again(home, '--no-open', option, value).outcome();
+      expect([option, code]).toEqual([option, 2]);
+      expect(stdout).toContain(`Your window runs already, with another ${option} than this.`);
+      expect(stdout).not.toContain(url.split('#')[1]);
+    }
+    const { port } = new URL(url);
+    const same = again(home, '--no-open', '--name', 'Ana', '--into', 'Downloads', '--port', port);
+    expect((await same.outcome()).code).toBe(0);
+    expect(await same.event('running')).toMatchObject({ url });
+  });
+
+  test('is one window, also if both are run at once', async () => {
+    await using home = new Home();
+    for (let round = 0; round < 3; round++) {
+      await using one = again(home, '--no-open');
+      await using other = again(home, '--no-open');
+      const first = await Promise.all(
+        [one, other].map((either) =>
+          either.until(
+            () => either.events.find(({ event }) => event === 'ready' || event === 'running'),
+            'window',
+          ),
+        ),
+      );
+      expect(first.map(({ event }) => event).sort()).toEqual(['ready', 'running']);
+      const [link, ...others] = new Set(first.map(linkOf));
+      expect(link).toMatch(LINK);
+      expect(others).toEqual([]);
+      // A crash leaves a note of a window that is none.
+      for (const either of [one, other]) either.kill('SIGKILL');
+    }
+  });
+
+  test('tells its token to nobody who listens where a window was that crashed', async () => {
+    await using home = new Home();
+    await using first = again(home, '--no-open');
+    const url = new URL(linkOf(await first.event('ready')));
+    const note = join(home.state, 'window.json');
+    expect(statSync(note).mode & 0o777).toBe(0o600);
+    const token = url.hash.slice(1);
+    expect(readFileSync(note, 'utf8')).toContain(token);
+    first.kill('SIGKILL');
+    await first.outcome();
+
+    // Somebody else of this computer, who would like to be taken for it.
+    const heard: string[] = [];
+    const other = createServer((request, response) => {
+      heard.push(`${request.method} ${request.url} ${JSON.stringify(request.rawHeaders)}`);
+      response.end('x'.repeat(43));
+    }).listen(Number(url.port), '127.0.0.1');
+    onTestFinished(() => void other.close());
+    await using second = again(home, '--no-open');
+    const link = linkOf(await second.event('ready'));
+    expect(new URL(link).port).not.toBe(url.port);
+    expect(heard).toEqual([expect.stringMatching(/^GET \/proof\/[\w-]{22} /)]);
+    expect(heard.join()).not.toContain(token);
+    expect(readFileSync(note, 'utf8')).not.toContain(token);
+  });
+
+  test('has the port of the time before, if that is free', async () => {
+    await using home = new Home();
+    const ports = new Set<string>();
+    for (let time = 0; time < 2; time++) {
+      await using window = again(home, '--no-open');
+      const url = new URL(linkOf(await window.event('ready')));
+      ports.add(url.port);
+      await window.stop();
+      // What stays is no secret.
+      expect(readFileSync(join(home.state, 'window.json'), 'utf8')).toBe(
+        `{"v":1,"port":${url.port}}\n`,
+      );
+    }
+    expect(ports.size).toBe(1);
   });
 });
 

@@ -85,6 +85,7 @@ const lines = {
   unlocked: line('unlocked', {}),
   reachable: line('reachable', { addresses, web: v.exactOptional(web) }),
   downloaded: line('downloaded', { from: text, path: text, bytes: amount, whole: flag }),
+  running: line('running', { url: text }),
   hidden: line('hidden', { cause, message: text }),
   peer: line('peer', {
     state: found,

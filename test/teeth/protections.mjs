@@ -2501,6 +2501,13 @@ const WINDOW = [
     test: ui('commands that are none'),
   },
   {
+    name: 'a browser is sent to a window only that has proven to be the one',
+    file: 'src/web/window/seat.ts',
+    from: 'if (!(await isThere(place))) return undefined;',
+    to: '',
+    test: opening('tells its token to nobody'),
+  },
+  {
     name: 'there are not more pages than there may be',
     file: 'src/web/window/ui.ts',
     from: 'this.#open.size >= MAX_PAGES',

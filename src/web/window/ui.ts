@@ -12,24 +12,42 @@ import { Line } from '../line.ts';
 import { Desk, type DeskOptions, type Loan } from './desk.ts';
 import type { Commands, PageEvent, View } from './model.ts';
 import { show } from './opener.ts';
+import { LOOPBACK, linkTo, NONCE, type Place, proofOf, Seat, VISIT, visited } from './seat.ts';
 import { saidOf } from './transfer.ts';
 
 export interface UiOptions extends DeskOptions {
-  /** The port of the page; by default any that is free. */
+  /** The port of the page; by default that of the time before, or any that is free. */
   readonly port?: number | undefined;
   /** What the page says that it is a version of. */
   readonly version: string;
   /** The window can be opened now, by whoever knows this link. */
-  readonly onReady: (url: string) => void;
+  readonly onReady: (url: string, window: OpenWindow) => void;
   readonly onBug: (error: unknown) => void;
+}
+
+/** A window that can be opened. */
+export interface OpenWindow {
+  /** Whether it is that of another process of this account, which goes on without us. */
+  readonly elsewhere: boolean;
+  /** Resolves when a page of it opens; throws if it ends, or the signal is aborted. */
+  readonly visited: (signal: AbortSignal) => Promise<void>;
 }
 
 /**
  * The window: a server for this computer alone, and what happens behind it, until the signal is
- * aborted. Throws `usage` if the port is taken.
+ * aborted. Where this account has one already, it tells of that and ends. Throws `usage` if the port
+ * is taken, or the window that is there is another one than is wished for.
  */
 export async function runUi(options: UiOptions): Promise<void> {
   const { signal } = options;
+  const seat = await Seat.find(options);
+  const pointTo = (place: Place): void =>
+    options.onReady(linkTo(place), {
+      elsewhere: true,
+      visited: (signal) => visited(place, signal),
+    });
+  const there = await seat.taken();
+  if (there !== undefined) return pointTo(there);
   const token = randomBytes(16).toString('base64url');
   const bearer = `Bearer ${token}`;
   const pages = new Pages(options.version);
@@ -38,11 +56,13 @@ export async function runUi(options: UiOptions): Promise<void> {
   const api = new Api(desk, pages);
   const door = await openDoor({
     at: LOOPBACK,
-    ports: [options.port ?? 0],
+    // A browser remembers by the port, too, what it was allowed.
+    ports: options.port === undefined ? [seat.lastPort ?? 0, 0] : [options.port],
     isOurs: (host) => isOurs(host, door.port),
     answer: async (call) => {
       const asset = assets.get(call);
       if (asset !== undefined) return asset;
+      if (call.path.startsWith(PROOF)) return proof(call.path.slice(PROOF.length));
       if (!call.path.startsWith(API)) return { status: 404 };
       // All that is said is for whoever was given the link.
       if (!isSameSecret(call.headers.authorization ?? '', bearer)) return { status: 401 };
@@ -51,14 +71,27 @@ export async function runUi(options: UiOptions): Promise<void> {
     },
     onBug: options.onBug,
   });
+  const place = { port: door.port, token };
+  let isEnding = false;
+  const proof = (nonce: string): Answer =>
+    isEnding || !NONCE.test(nonce)
+      ? { status: 404 }
+      : { status: 200, type: 'text/plain', body: proofOf(place, nonce) };
   try {
-    options.onReady(`http://${LOOPBACK}:${door.port}/#${token}`);
+    const quicker = await seat.take(place);
+    if (quicker !== undefined) return pointTo(quicker);
+    options.onReady(linkTo(place), {
+      elsewhere: false,
+      visited: (signal) => pages.visited(signal),
+    });
     await desk.run();
   } finally {
+    isEnding = true;
+    await seat.leave();
     pages.close();
     await door.close();
-    signal.throwIfAborted();
   }
+  signal.throwIfAborted();
 }
 
 /**
@@ -96,6 +129,10 @@ class Api {
     try {
       if (call.method === 'GET' && name === 'events' && rest.length === 0)
         return this.#pages.stream(call, this.#desk);
+      if (call.method === 'GET' && call.path === VISIT) {
+        await this.#pages.visited(call.signal);
+        return jsonAnswer({});
+      }
       if (call.method === 'PUT' && name === 'lend') return await this.#bring(rest, call);
       const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name as keyof Commands] : undefined;
       if (call.method !== 'POST' || command === undefined || rest.length > 0)
@@ -125,6 +162,8 @@ class Api {
 class Pages {
   readonly #version: string;
   readonly #open = new Map<string, Page>();
+  /** Who wait for one to open. */
+  readonly #expecting = new Set<() => void>();
 
   constructor(version: string) {
     this.#version = version;
@@ -142,12 +181,31 @@ class Pages {
       return refused(new DropError('busy', { message: 'There are too many windows open.' }));
     const page = before ?? new Page((gone) => this.#open.delete(gone.name));
     this.#open.set(page.name, page);
+    if (before === undefined) this.#welcome();
     const hello = { event: 'hello', page: page.name, version: this.#version } as const;
     return {
       status: 200,
       type: 'application/x-ndjson',
       body: page.listen(hello, desk, call.signal),
     };
+  }
+
+  /** Resolves when a page opens, or none does any more; throws the reason of the signal. */
+  async visited(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    await new Promise<void>((resolve, reject) => {
+      const come = (): void => {
+        this.#expecting.delete(come);
+        signal.removeEventListener('abort', leave);
+        resolve();
+      };
+      const leave = (): void => {
+        this.#expecting.delete(come);
+        reject(signal.reason);
+      };
+      this.#expecting.add(come);
+      signal.addEventListener('abort', leave, { once: true });
+    });
   }
 
   /** Throws `usage` if no page lends that. */
@@ -170,7 +228,12 @@ class Pages {
   }
 
   close(): void {
+    this.#welcome();
     for (const page of this.#open.values()) page.leave();
+  }
+
+  #welcome(): void {
+    for (const come of this.#expecting) come();
   }
 
   #pageOf(loan: string): Page {
@@ -389,8 +452,8 @@ function isOurs(host: string, port: number): boolean {
   return host === `${LOOPBACK}:${port}` || host === `localhost:${port}`;
 }
 
-const LOOPBACK = '127.0.0.1';
 const API = '/api/';
+const PROOF = '/proof/';
 
 /** Milliseconds between two pictures. */
 const BETWEEN_VIEWS = 100;
