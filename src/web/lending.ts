@@ -106,12 +106,20 @@ export class Lending {
     return this.#over.signal;
   }
 
+  /** What is lent, by name. */
+  get loans(): string[] {
+    return [...this.#loans.keys()];
+  }
+
   /** Whether something of that name is lent. */
   has(loan: string): boolean {
     return this.#loans.has(loan);
   }
 
-  /** Begins a loan, or adds to one, as the command `lend` says. Returns its name. Throws `usage`. */
+  /**
+   * Begins a loan, or adds to one, as the command `lend` says. Returns its name. Throws `usage`; what
+   * cannot be lent as a whole is not lent at all.
+   */
   add(part: unknown): string {
     this.gone.throwIfAborted();
     const { loan: name, entries, ready } = parsed(LendSchema, part);
@@ -120,7 +128,12 @@ export class Lending {
     if (before?.isReady) throw usage('Nothing can be added to what is lent already.');
     if (before === undefined && this.#loans.size >= MAX_LOANS)
       throw usage('That is too much at a time.');
-    this.#room.take(entries.length, units);
+    try {
+      this.#room.take(entries.length, units);
+    } catch (error) {
+      if (before !== undefined) this.giveBack(before.name);
+      throw error;
+    }
     const loan = before ?? new Loan(randomBytes(8).toString('hex'));
     this.#loans.set(loan.name, loan);
     loan.add(entries, units);
@@ -152,7 +165,7 @@ export class Lending {
     );
   }
 
-  /** Nobody reads this loan any more. */
+  /** Nobody reads this loan any more; the page is told, that it may forget it, too. */
   giveBack(name: string): void {
     const loan = this.#loans.get(name);
     if (loan === undefined) return;
@@ -161,6 +174,7 @@ export class Lending {
     this.#news.changed();
     for (const batch of this.#batches())
       if (batch.loan === loan) this.#leave(batch, { error: new DropError('unreadable') });
+    if (!this.#isAway) this.#tell({ event: 'returned', loan: name });
   }
 
   /**

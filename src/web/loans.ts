@@ -20,7 +20,9 @@ export type Wish =
       readonly digest?: true;
     }
   /** A batch is not wanted any more. */
-  | { readonly event: 'unwanted'; readonly loan: string; readonly batch: string };
+  | { readonly event: 'unwanted'; readonly loan: string; readonly batch: string }
+  /** Nothing of a loan will be wanted any more. */
+  | { readonly event: 'returned'; readonly loan: string };
 
 /** What `POST NAME` takes of a page, as JSON, and what comes back. */
 export interface LoanCommands {

@@ -12,6 +12,8 @@ export class PageClient {
   readonly #token: string;
   readonly #left = new AbortController();
   readonly #loans = new Map<string, readonly Uint8Array[]>();
+  /** Loans that were given back to it. */
+  readonly returned: string[] = [];
   #view: Partial<View> = {};
   #page = '';
   #listening: Promise<void> = Promise.resolve();
@@ -115,6 +117,7 @@ export class PageClient {
   #hear(event: PageEvent | { readonly event?: undefined }): void {
     if (event.event === 'hello') this.#page = event.page;
     else if (event.event === 'view') this.#view = { ...this.#view, ...event };
+    else if (event.event === 'returned') this.returned.push(event.loan);
     else if (event.event === 'want') void this.#bring(event).catch(() => {});
   }
 

@@ -32,6 +32,8 @@ export class PageServer implements AsyncDisposable {
   #view: View;
   #door: Door | undefined;
   #port = 0;
+  /** What the page lends, by name. */
+  loans: string[] = [];
   #loans = 0;
   #pages = 0;
 
@@ -113,14 +115,16 @@ export class PageServer implements AsyncDisposable {
     if (answer) return answer;
     if (name !== 'lend') return jsonAnswer({});
     this.#loans += 1;
-    return jsonAnswer({ loan: `loan-${this.#loans}` });
+    const loan = `loan-${this.#loans}`;
+    this.loans.push(loan);
+    return jsonAnswer({ loan });
   }
 
   #stream({ query, signal }: Call): Answer {
     const stream = new Stream();
     this.#pages += 1;
     const page = query.get('page') ?? `page-${this.#pages}`;
-    stream.say({ event: 'hello', page, version: '0.1.0' });
+    stream.say({ event: 'hello', page, version: '0.1.0', loans: this.loans });
     stream.say({ event: 'view', ...this.#view });
     this.#streams.add(stream);
     signal.addEventListener('abort', () => {

@@ -53,6 +53,17 @@ describe('what may be lent', () => {
     pages.add({ entries: folders(1), ready: true });
   });
 
+  test('is not lent in part: what of it was taken is given back', () => {
+    const pages = lending();
+    const loan = pages.add({ entries: [], ready: false });
+    for (let n = 0; n < MAX_LENT; n += MAX_LENT_PART)
+      pages.add({ loan, entries: folders(MAX_LENT_PART), ready: false });
+    expect(() => pages.add({ loan, entries: folders(1), ready: true })).toThrow('100,000');
+    expect(pages.loans).toEqual([]);
+    // Nobody has to close the page to lend something smaller.
+    pages.add({ entries: folders(MAX_LENT_PART), ready: true });
+  });
+
   test('has paths that are so long together', () => {
     const pages = lending();
     const entries = Array.from({ length: MAX_LENT_PART }, () => ({ path: 'abc/'.repeat(1_000) }));
@@ -459,6 +470,27 @@ describe('the page', () => {
     expect(requests.put).toBeLessThan(8);
   });
 
+  test('lets go of what is given back, also while it could not hear of it', async () => {
+    const puts: string[] = [];
+    let loans = 0;
+    const lender = new Lender({
+      post: async () => ({ loan: `${++loans}` }),
+      put: async (loan, _, body) => void puts.push(`${loan}: ${await body.text()}`),
+    });
+    const lend = (text: string): Promise<string> =>
+      lender.lend(droppedOfInput([new File([text], 'a')]), 'p');
+    const [first, second, third] = [await lend('one'), await lend('two'), await lend('three')];
+    lender.forget(first);
+    lender.lost();
+    const fourth = await lend('four');
+    // Lent after it was lost, so that the server may not have counted it.
+    lender.found([third]);
+    for (const loan of [first, second, third, fourth])
+      lender.want({ event: 'want', loan, batch: '1', files: [{ file: 0, from: 0, bytes: 5 }] });
+    await settled();
+    expect(puts.sort()).toEqual(['1: ', '2: ', '3: three', '4: four']);
+  });
+
   test('says which file it cannot read', async () => {
     const { lender, lending: pages } = pair((body) => body.size >= 1_000);
     const broken = Object.assign(new Blob(['a'.repeat(1_000)]), {
@@ -588,6 +620,7 @@ class FakePage {
   readonly failures: string[] = [];
   /** Bytes that were taken from it. */
   brought = 0;
+  readonly returned: string[] = [];
   silent: boolean;
   wrong: number;
   readonly #sizes: readonly number[];
@@ -606,6 +639,7 @@ class FakePage {
     this.lending = new Lending(
       (wish) => {
         if (wish.event === 'unwanted') return void this.unwanted.push(wish);
+        if (wish.event === 'returned') return void this.returned.push(wish.loan);
         this.wants.push(wish);
         if (!this.silent) this.bring(wish);
       },
@@ -737,7 +771,8 @@ function pair(isBroken: (body: Blob) => boolean = () => false) {
   const pages: Lending = new Lending(
     (wish) => {
       if (wish.event === 'want') lender.want(wish);
-      else lender.unwanted(wish);
+      else if (wish.event === 'unwanted') lender.unwanted(wish);
+      else lender.forget(wish.loan);
     },
     { digests: true },
   );

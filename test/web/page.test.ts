@@ -265,6 +265,26 @@ describeWith([CHROMIUM], 'the page', () => {
     await visit.heard('send', { to: ['ana'], loan: 'loan-2' });
   });
 
+  test('lets go of files when nobody can want them any more', async () => {
+    await using visit = await Visit.begin(browser, SCENES.devices);
+    const { server } = visit;
+    const held = await visit.heldFiles();
+    await visit.drop('li.device[data-key=bob]', { 'a.txt': 'first file' });
+    await visit.heard('send', { to: ['bob'], loan: 'loan-1' });
+    await visit.drop('li.device[data-key=bob]', { 'b.txt': 'second' });
+    await visit.heard('send', { to: ['bob'], loan: 'loan-2' });
+    await soon(held).toBe(2);
+    server.tell({ event: 'returned', loan: 'loan-1' });
+    await soon(held).toBe(1);
+    // It could not be told: the page hears of it when it is there again.
+    server.loans = [];
+    visit.expectedErrors.push(/ERR_INCOMPLETE_CHUNKED/);
+    server.cut();
+    await visit.page.getByText('Connecting again…').waitFor();
+    await visit.connected();
+    await soon(held).toBe(0);
+  });
+
   test('sends to several that are marked, and to an address that is typed', async () => {
     await using visit = await Visit.begin(browser, SCENES.devices);
     const { page } = visit;
@@ -491,6 +511,27 @@ class Visit implements AsyncDisposable {
     );
     await this.page.dispatchEvent(selector, 'dragover', { dataTransfer });
     await this.page.dispatchEvent(selector, 'drop', { dataTransfer });
+    await dataTransfer.dispose();
+  }
+
+  /** Tells how many files the page holds on to, whatever was dropped on it. */
+  async heldFiles(): Promise<() => Promise<number>> {
+    const session = await this.page.context().newCDPSession(this.page);
+    const { result } = await session.send('Runtime.evaluate', { expression: 'File.prototype' });
+    return async () => {
+      await session.send('HeapProfiler.collectGarbage');
+      const { objects } = await session.send('Runtime.queryObjects', {
+        prototypeObjectId: result.objectId ?? '',
+        objectGroup: 'files',
+      });
+      const count = await session.send('Runtime.callFunctionOn', {
+        functionDeclaration: 'function () { return this.length; }',
+        objectId: objects.objectId ?? '',
+      });
+      // Else looking at them would hold them.
+      await session.send('Runtime.releaseObjectGroup', { objectGroup: 'files' });
+      return Number(count.result.value);
+    };
   }
 
   async heard(name: string, body: object): Promise<void> {

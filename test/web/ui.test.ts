@@ -152,6 +152,43 @@ describe('a window', () => {
     expect((await readFile(join(into('Bob'), 'big.bin'))).equals(big)).toBe(true);
   });
 
+  test('gives back what was lent when that is over for good, and not before', async () => {
+    const { ana, to } = await friends();
+    const files = { 'a.txt': Buffer.from('first') };
+    await ana.command('send', { to, loan: await ana.lend(files) });
+    await ana.until(() => ana.returned.length === 1);
+    await ana.until(() => ana.view.transfers[0]?.state === 'done');
+    // Sent to nobody that is there.
+    const key = `${'0'.repeat(16)}-${'0'.repeat(8)}`;
+    const lost = await ana.lend(files);
+    await expect(ana.command('send', { to: [key], loan: lost })).rejects.toThrow('no longer there');
+    await ana.until(() => ana.returned.includes(lost));
+
+    const shared = await ana.lend(files);
+    await ana.command('share', { loan: shared });
+    await ana.until(() => ana.view.sharings[0]?.code != null);
+    const big = await ana.lend({ 'big.bin': randomBytes(4_000_000) });
+    let hold = (): void => {};
+    const held = new Promise<void>((resolve) => {
+      hold = resolve;
+    });
+    ana.onWant = async () => {
+      await held;
+      return undefined;
+    };
+    await ana.command('send', { to, loan: big });
+    await ana.until(() => ana.view.transfers[0]?.state === 'running');
+    await ana.command('pause', { transfer: ana.view.transfers[0]?.id ?? '' });
+    await ana.until(() => ana.view.transfers[0]?.state === 'paused');
+    expect(ana.returned).toHaveLength(2);
+    await ana.command('end-sharing', { id: ana.view.sharings[0]?.id ?? '' });
+    await ana.until(() => ana.returned.includes(shared));
+    await ana.command('resume', { transfer: ana.view.transfers[0]?.id ?? '' });
+    hold();
+    await ana.until(() => ana.returned.includes(big));
+    await ana.until(() => ana.view.transfers[0]?.state === 'done');
+  });
+
   test('pauses, goes on, and stops, on either side', async () => {
     const { ana, bob, to } = await friends();
     const bytes = randomBytes(4_000_000);

@@ -39,6 +39,8 @@ export class Lender {
   readonly #server: Server;
   readonly #options: LenderOptions;
   readonly #loans = new Map<string, { page: string; files: readonly (File | undefined)[] }>();
+  /** Those of which nobody knows whether they are lent still. */
+  #doubtful: readonly string[] = [];
   /** What is wanted and was not brought, by loan and batch. */
   readonly #wanted = new Map<string, AbortController>();
   readonly #waiting: (() => Promise<void>)[] = [];
@@ -86,9 +88,20 @@ export class Lender {
     this.#wanted.get(`${loan}/${batch}`)?.abort();
   }
 
-  /** Nobody asks for it any more. */
+  /** Nobody asks for it any more: the files are let go of. */
   forget(loan: string): void {
     this.#loans.delete(loan);
+  }
+
+  /** The server is out of reach: what it gives back meanwhile we do not hear. */
+  lost(): void {
+    this.#doubtful = [...this.#loans.keys()];
+  }
+
+  /** It is there again, and these are lent still. */
+  found(loans: readonly string[]): void {
+    for (const loan of this.#doubtful) if (!loans.includes(loan)) this.forget(loan);
+    this.#doubtful = [];
   }
 
   /** The server has forgotten this page: nothing is lent any more. */

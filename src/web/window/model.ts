@@ -226,8 +226,16 @@ export type Check = Omit<CheckEvent, 'event'>;
  * has nothing to say says `{}` every few seconds.
  */
 export type PageEvent =
-  /** The page is known by this from now on; its own files are lent under it. */
-  | { readonly event: 'hello'; readonly page: string; readonly version: string }
+  /**
+   * The page is known by this from now on; its own files are lent under it. `loans` is what it lends:
+   * all else was returned, or is of an earlier server.
+   */
+  | {
+      readonly event: 'hello';
+      readonly page: string;
+      readonly version: string;
+      readonly loans: readonly string[];
+    }
   /** What has changed of the view. */
   | ({ readonly event: 'view' } & Partial<View>)
   /** Its files are lent under `/api/`. */

@@ -182,7 +182,13 @@ class Pages {
     const page = before ?? new Page((gone) => this.#open.delete(gone.name));
     this.#open.set(page.name, page);
     if (before === undefined) this.#welcome();
-    const hello = { event: 'hello', page: page.name, version: this.#version } as const;
+    const { name, lending } = page;
+    const hello = {
+      event: 'hello',
+      page: name,
+      version: this.#version,
+      loans: lending.loans,
+    } as const;
     return {
       status: 200,
       type: 'application/x-ndjson',
@@ -223,8 +229,13 @@ class Pages {
   /** All of a loan, once that is known. */
   async take(loan: string): Promise<Loan> {
     const { name, lending } = this.#pageOf(loan);
-    const entries = await lending.take(loan);
-    return { page: name, entries, gone: lending.gone, giveBack: () => lending.giveBack(loan) };
+    const entries = [...(await lending.take(loan))];
+    const giveBack = (): void => {
+      lending.giveBack(loan);
+      // What is shown of a transfer may be all that holds on to it, for as long as it is shown.
+      entries.length = 0;
+    };
+    return { page: name, entries, gone: lending.gone, giveBack };
   }
 
   close(): void {
@@ -368,7 +379,13 @@ const COMMANDS: {
       text: v.optional(v.string()),
     }),
     async does({ desk, pages }, { to, loan, text }) {
-      desk.send(to, { text, loan: loan === undefined ? undefined : await pages.take(loan) });
+      const taken = loan === undefined ? undefined : await pages.take(loan);
+      try {
+        desk.send(to, { text, loan: taken });
+      } catch (error) {
+        taken?.giveBack();
+        throw error;
+      }
     },
   },
   get: {

@@ -38,7 +38,10 @@ class Page implements Doing {
     this.#connection = new Connection({
       token,
       onEvent: (event) => this.#hear(event),
-      onLink: (link) => this.#showLink(link),
+      onLink: (link) => {
+        if (link !== 'open') this.#lender.lost();
+        this.#showLink(link);
+      },
     });
     this.#lender = new Lender(this.#connection);
     this.#here = new Here(this);
@@ -109,6 +112,7 @@ class Page implements Doing {
         // A server that does not know this page has none of its loans either.
         if (this.#page !== undefined && this.#page !== event.page) this.#lender.forgetAll();
         this.#page = event.page;
+        this.#lender.found(event.loans);
         setText(byId('version'), `drop ${event.version}`);
         return;
       case 'want':
@@ -116,6 +120,9 @@ class Page implements Doing {
         return;
       case 'unwanted':
         this.#lender.unwanted(event);
+        return;
+      case 'returned':
+        this.#lender.forget(event.loan);
         return;
       case 'view': {
         const { event: _, ...changes } = event;
