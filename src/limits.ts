@@ -328,6 +328,9 @@ export const MAX_PAGE_CONNECTIONS_EACH = 48;
 /** Pages of `drop ui` that are open at a time. Bounds memory. */
 export const MAX_PAGES = 16;
 
+/** What a person is called for at a time who does not look at the window. Protects them from being rung out of their work. */
+export const MAX_CALLS = 8;
+
 /** What a page commands at once. Bounds what is held and parsed. */
 export const MAX_COMMAND = 8 * 1024 * 1024;
 

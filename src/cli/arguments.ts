@@ -335,22 +335,26 @@ function addHistory(program: Command, take: TakeOrder): void {
 }
 
 function addUi(program: Command, take: TakeOrder): void {
-  program
+  const ui = program
     .command('ui')
     .description('open a window in the browser, for all that drop can do')
     .addOption(setting('--no-open', 'only print its link'))
     .addOption(
       setting(
         '--port <number>',
-        'the port of the window, on this computer alone; by default any',
+        'the port of the window, on this computer alone; by default that of the time before, or any',
         'DROP_UI_PORT',
       ).argParser(parsePort),
     )
     .addOption(setting('--name <name>', 'this device, as others see it').argParser(parseText))
-    .addOption(setting('--into <folder>', INTO).argParser(parseText))
+    .addOption(setting('--into <folder>', INTO).argParser(parseText));
+  addNotify(
+    ui,
+    'where no page can: when somebody asks or something came, ring the bell of the terminal or show a notice',
+  )
     .addHelpText('after', EXAMPLES.ui)
-    .action(({ open = true, port, name, into }: Values<UiOrder>) =>
-      take({ command: 'ui', open, port, name, into }),
+    .action(({ open = true, port, name, into, ...values }: Values<UiOrder>) =>
+      take({ command: 'ui', open, port, name, into, ...notifyOf(values) }),
     );
 }
 
@@ -464,13 +468,11 @@ function presenceOf({
 }
 
 /** The option of every command during which something arrives. */
-function addNotify(command: Command): Command {
-  return command.addOption(
-    setting(
-      '--notify <how>',
-      'ring the bell of the terminal or show a notice when something arrived',
-    ).choices(NOTIFY),
-  );
+function addNotify(
+  command: Command,
+  description = 'ring the bell of the terminal or show a notice when something arrived',
+): Command {
+  return command.addOption(setting('--notify <how>', description).choices(NOTIFY));
 }
 
 function notifyOf({ notify }: Partial<NotifyOrder>): NotifyOrder {

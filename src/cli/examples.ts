@@ -78,6 +78,7 @@ Examples:
   ui: `
 Examples:
   drop ui                         again: the window that is there opens
+  drop ui --notify desktop        tells of questions while no page is open
   drop ui --no-open --port 8080   print the link, and open it yourself
   ssh -L 8080:127.0.0.1:8080 host drop ui --no-open --port 8080
 `,

@@ -14,19 +14,45 @@ const PATIENCE = 10_000;
 
 /** Calls a person who looks elsewhere when something arrived. That it cannot is no failure. */
 export class Notices {
-  readonly #order: NotifyOrder;
-  readonly #context: Pick<Context, 'io' | 'library' | 'words'>;
-  #waiting: Summary[] = [];
-  #pause: NodeJS.Timeout | undefined;
+  readonly #bell: Bell<Summary>;
 
-  constructor(order: NotifyOrder, context: Pick<Context, 'io' | 'library' | 'words'>) {
-    this.#order = order;
-    this.#context = context;
+  constructor(order: NotifyOrder, context: Pick<Context, 'io' | 'words'>) {
+    this.#bell = new Bell(order, context, (summaries) =>
+      noticeOf(summaries, (device) => context.words.device(device)),
+    );
   }
 
   hear(event: ShownEvent): void {
-    if (this.#order.notify === undefined || event.event !== 'summary' || event.files === 0) return;
-    this.#waiting.push(event);
+    if (event.event === 'summary' && event.files > 0) this.#bell.ring(event);
+  }
+
+  /** Tells at once what has not been told. */
+  close(): void {
+    this.#bell.close();
+  }
+}
+
+/** Tells of news as the person has asked for, and of those together that come soon after each other. */
+export class Bell<News> {
+  readonly #order: NotifyOrder;
+  readonly #context: Pick<Context, 'io'>;
+  readonly #noticeOf: (news: readonly News[]) => Notice;
+  #waiting: News[] = [];
+  #pause: NodeJS.Timeout | undefined;
+
+  constructor(
+    order: NotifyOrder,
+    context: Pick<Context, 'io'>,
+    noticeOf: (news: readonly News[]) => Notice,
+  ) {
+    this.#order = order;
+    this.#context = context;
+    this.#noticeOf = noticeOf;
+  }
+
+  ring(news: News): void {
+    if (this.#order.notify === undefined) return;
+    this.#waiting.push(news);
     if (this.#pause === undefined) this.#tell();
   }
 
@@ -39,7 +65,7 @@ export class Notices {
   #tell(): void {
     this.#pause = undefined;
     if (this.#waiting.length === 0) return;
-    const notice = noticeOf(this.#waiting, (device) => this.#context.words.device(device));
+    const notice = this.#noticeOf(this.#waiting);
     this.#waiting = [];
     this.#pause = setTimeout(() => this.#tell(), GAP).unref();
     if (this.#order.notify === 'desktop') showNotice(notice);
@@ -49,9 +75,11 @@ export class Notices {
 }
 
 /** The texts of a notice: what, and from whom. */
-interface Notice {
+export interface Notice {
   readonly title: string;
   readonly body: string;
+  /** What it is about, in a word of desktops on Linux. */
+  readonly category: 'transfer' | 'transfer.complete';
 }
 
 /**
@@ -70,6 +98,7 @@ function noticeOf(
   return {
     title: `${formatCount(files, 'file')} arrived${whole ? '' : ', others did not'}`,
     body: `from ${from}`,
+    category: 'transfer.complete',
   };
 }
 
@@ -98,7 +127,7 @@ function showNotice(notice: Notice): void {
  */
 export function noticeProgram(
   platform: NodeJS.Platform,
-  { title, body }: Notice,
+  { title, body, category }: Notice,
   { SystemRoot = 'C:\\Windows' }: Environment,
 ):
   | { readonly command: readonly [file: string, ...args: string[]]; readonly env: Environment }
@@ -110,7 +139,7 @@ export function noticeProgram(
         command: [
           'notify-send',
           '--app-name=drop',
-          '--category=transfer.complete',
+          `--category=${category}`,
           '--',
           title,
           asBody(body),

@@ -125,7 +125,7 @@ export interface DoctorOrder extends Settings {
   readonly into: string | undefined;
 }
 
-export interface UiOrder extends Settings {
+export interface UiOrder extends Settings, NotifyOrder {
   readonly command: 'ui';
   /** Whether a browser is opened. */
   readonly open: boolean;

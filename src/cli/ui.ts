@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Calling } from '../web/window/calls.ts';
 import type { OpenWindow } from '../web/window/ui.ts';
 import type { Context } from './context.ts';
+import { Bell, type Notice } from './notices.ts';
 import { type UiOrder, UsageError } from './orders.ts';
 import { failureOf } from './outcome.ts';
 import { readVersion } from './version.ts';
@@ -16,6 +18,7 @@ export async function ui(order: UiOrder, context: Context): Promise<number> {
   const signal = AbortSignal.any([common.signal, unopened.signal]);
   let link = '';
   let showing: Promise<void> = Promise.resolve();
+  const bell = new Bell<Calling>(order, context, noticeOf);
   ensureReader(order, context, order.open);
   const { runUi } = await import('../web/window/ui.ts');
   try {
@@ -30,14 +33,29 @@ export async function ui(order: UiOrder, context: Context): Promise<number> {
         link = url;
         showing = show(url, window, order, context).catch((error) => unopened.abort(error));
       },
+      call(calling) {
+        if (calling.asks) face.say(`${calling.title}. Answer it in the window: drop ui`);
+        bell.ring(calling);
+      },
       onClosed: (error) => face.fail(failureOf(error, library)),
       onBug: (error) => face.fail(failureOf(error, library)),
     });
   } finally {
     await showing;
+    bell.close();
   }
   if (unopened.signal.aborted) throw unopened.signal.reason;
   return 0;
+}
+
+/** What waits in the window, for a person who has no page of it, or none that may call. */
+function noticeOf(callings: readonly Calling[]): Notice {
+  const asking = callings.filter(({ asks }) => asks);
+  const [first = { title: '', body: '' }] = asking.length > 0 ? asking : callings;
+  const more = callings.length > 1 ? `, and ${callings.length - 1} more` : '';
+  const answer = asking.length > 0 ? ['Answer it in the window: drop ui'] : [];
+  const body = [first.body, ...answer].join('\n');
+  return { title: `${first.title}${more}`, body, category: 'transfer' };
 }
 
 /** Opens a browser, or has the person do so; and clears away what was needed for it. */

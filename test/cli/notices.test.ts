@@ -8,7 +8,7 @@ import { Words } from '../../src/cli/words.ts';
 import { forTerminal } from '../../src/protocol/names.ts';
 import { TempFolder } from '../support/home.ts';
 import { PATIENCE } from '../support/process.ts';
-import { fakeIo, fakeLibrary, HOSTILE, idOf, STEERING, summaryOf } from './fake.ts';
+import { fakeIo, HOSTILE, idOf, STEERING, summaryOf } from './fake.ts';
 
 afterEach(() => {
   vi.unstubAllEnvs();
@@ -27,7 +27,7 @@ function noticesOf(notify: NotifyOrder['notify'], isTTY = true) {
     home: '',
     port: 23_767,
   });
-  const notices = new Notices({ notify }, { io, library: fakeLibrary(), words });
+  const notices = new Notices({ notify }, { io, words });
   return { notices, io };
 }
 
@@ -129,8 +129,8 @@ describe('the bell', () => {
 });
 
 describe('what shows a notice', () => {
-  const notice = { title: '1 file arrived', body: 'from "Bob"' };
-  const program = (platform: NodeJS.Platform, body = notice.body) =>
+  const notice = { title: '1 file arrived', body: 'from "Bob"', category: 'transfer' } as const;
+  const program = (platform: NodeJS.Platform, body: string = notice.body) =>
     noticeProgram(platform, { ...notice, body }, { SystemRoot: 'D:\\Windows' });
 
   test.each([

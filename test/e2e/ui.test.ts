@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { dirname, join } from 'node:path';
@@ -76,6 +76,58 @@ describe('drop ui', () => {
     await screen.waitFor(/The window is there/);
   });
 });
+
+test.runIf(process.platform === 'linux')(
+  'drop ui --notify tells who looks at no page',
+  async () => {
+    await using ana = new Home();
+    await using bob = new Home();
+    const env = await desktop(ana);
+    const notifier = join(ana.path, 'bin', 'notify-send');
+    await writeFile(notifier, `#!/bin/sh\nprintf '%s\\n' "$@" . >>"$HOME/told"\n`);
+    await chmod(notifier, 0o755);
+    await using window = drop(['ui', '--json', '--no-open', '--notify', 'desktop'], {
+      ...{ home: ana, env },
+    });
+    const ready = await window.event('ready');
+    const page = new PageClient(linkOf(ready));
+    const told = (): string[] => {
+      const file = join(ana.path, 'told');
+      return existsSync(file) ? readFileSync(file, 'utf8').split('\n.\n').slice(0, -1) : [];
+    };
+    const notice = (...words: string[]): string =>
+      ['--app-name=drop', '--category=transfer', '--', ...words].join('\n');
+    const send = (name: string): Drop => {
+      writeFileSync(join(bob.path, name), name);
+      const args = ['send', '--json', '--to', `127.0.0.1:${ready.port}`, join(bob.path, name)];
+      return drop(args, { home: bob, env: { DROP_NAME: 'Bob', DROP_CODE: ready.code ?? '' } });
+    };
+
+    expect((await send('secret.txt').outcome()).code).toBe(0);
+    await expect.poll(told, POLL).toEqual([notice('1 file arrived', 'from Bob')]);
+    await using asking = send('other.txt');
+    await expect
+      .poll(told, POLL)
+      .toEqual([
+        notice('1 file arrived', 'from Bob'),
+        notice('Bob wants to send you something', '9 B\nAnswer it in the window: drop ui'),
+      ]);
+    await page.open();
+    const { id } = await page.question('accept');
+    await page.command('answer', { question: id, answer: true });
+    expect((await asking.outcome()).code).toBe(0);
+
+    // Somebody may be looking at it now.
+    await using seen = send('third.txt');
+    const third = await page.question('accept');
+    await page.command('answer', { question: third.id, answer: true });
+    expect((await seen.outcome()).code).toBe(0);
+    expect(told()).toHaveLength(2);
+    await page.close();
+  },
+);
+
+const POLL = { timeout: 20_000, interval: 50 };
 
 describe('drop ui, run again by the same account', () => {
   const again = (home: Home, ...args: string[]): Drop => drop(['ui', '--json', ...args], { home });

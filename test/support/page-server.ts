@@ -47,6 +47,11 @@ export class PageServer implements AsyncDisposable {
     return server;
   }
 
+  /** What all pages show. */
+  get view(): View {
+    return this.#view;
+  }
+
   get address(): string {
     return `http://127.0.0.1:${this.#port}/`;
   }

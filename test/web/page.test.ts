@@ -14,7 +14,10 @@ const WIDE = { width: 1280, height: 900 };
 const LOOKS = {
   light: { colorScheme: 'light', viewport: WIDE },
   dark: { colorScheme: 'dark', viewport: WIDE },
-  narrow: { colorScheme: 'light', viewport: { width: 360, height: 800 } },
+  narrow: { colorScheme: 'light', viewport: { width: 320, height: 700 } },
+  // What a window of 1280 points has left at 200 %.
+  zoomed: { colorScheme: 'light', viewport: { width: 640, height: 450 }, deviceScaleFactor: 2 },
+  contrast: { colorScheme: 'dark', forcedColors: 'active', viewport: WIDE },
 } as const satisfies Readonly<Record<string, BrowserContextOptions>>;
 
 const scenes: readonly [string, Partial<View>][] = Object.entries(SCENES);
@@ -304,6 +307,80 @@ describeWith([CHROMIUM], 'the page', () => {
     await visit.heard('get', { from: '10.0.0.7:5050' });
   });
 
+  test('asks the browser for notifications when somebody presses for it, and never else', async () => {
+    await using visit = await Visit.begin(browser, SCENES.accept, {}, NOTIFICATIONS);
+    const { page } = visit;
+    await visit.sight('hidden');
+    await visit.calls([{ id: 'q1', page: 'page-1', title: 'Ana asks', body: 'for something' }]);
+    await visit.sight('visible');
+    expect(await visit.notifications()).toEqual({ asked: 0, shown: [] });
+    await visit.mayAnswer();
+    await page.keyboard.press('Escape');
+    await page.getByRole('dialog').waitFor({ state: 'detached' });
+    // The browser of this test allows nothing.
+    await visit.tabTo('Notify me');
+    await page.keyboard.press('Enter');
+    await page.getByText('Your browser blocks notifications of this page.').waitFor();
+    expect(await visit.notifications()).toEqual({ asked: 1, shown: [] });
+    expect(await violationsOf(page)).toEqual([]);
+    await visit.sight('hidden');
+    await visit.heard('sight', { page: 'page-1', sight: 'silent' });
+  });
+
+  test('calls by notifications while it is out of sight, each once, until that is over', async () => {
+    const permissions = ['notifications'];
+    await using visit = await Visit.begin(browser, SCENES.devices, { permissions }, NOTIFICATIONS);
+    const { page, server } = visit;
+    // What something else at this address was once allowed is nothing that was asked for here.
+    await visit.sight('hidden');
+    await visit.heard('sight', { page: 'page-1', sight: 'silent' });
+    await visit.sight('visible');
+    await visit.heard('sight', { page: 'page-1', sight: 'in-sight' });
+    await page.getByRole('button', { name: 'Notify me' }).click();
+    expect(await visit.focused()).toBe('Stop notifying');
+    await visit.sight('hidden');
+    await visit.heard('sight', { page: 'page-1', sight: 'calling' });
+
+    const [ask, other] = [...SCENES.accept.questions, ...SCENES.stranger.questions];
+    server.change({ questions: [ask!, { ...other!, id: 'q2' }] });
+    const call = { page: 'page-1', title: 'Ana\u202e asks', body: '3 files' };
+    await visit.calls([
+      { ...call, id: 'q1' },
+      { ...call, id: 'q2' },
+      { ...call, id: 'q3', page: 'page-9' },
+    ]);
+    const one = { title: 'Ana\ufffd asks', body: '3 files', isClosed: false };
+    const shown = async (): Promise<unknown> => (await visit.notifications()).shown;
+    await soon(shown).toEqual([
+      { ...one, tag: 'q1' },
+      { ...one, tag: 'q2' },
+    ]);
+    // Answered elsewhere.
+    await visit.calls([{ ...call, id: 'q2' }]);
+    await soon(shown).toEqual([
+      { ...one, tag: 'q1', isClosed: true },
+      { ...one, tag: 'q2' },
+    ]);
+    // Whoever follows one comes to its question, whichever was to be asked first.
+    await page.getByText('Ana’s laptop wants to send you').waitFor();
+    await visit.follow('q2');
+    await page.getByText('bob-desktop wants to send you report.pdf').waitFor();
+    await soon(shown).toEqual([
+      { ...one, tag: 'q1', isClosed: true },
+      { ...one, tag: 'q2', isClosed: true },
+    ]);
+    await visit.mayAnswer();
+    await page.keyboard.press('Escape');
+    await visit.heard('answer', { question: 'q2', answer: false });
+    await page.getByText('Ana’s laptop wants to send you').waitFor();
+
+    // The page that comes after it is asked no more.
+    await page.reload();
+    await visit.connected();
+    await visit.sight('hidden');
+    await visit.heard('sight', { page: 'page-2', sight: 'calling' });
+  });
+
   test('says what the server refuses', async () => {
     await using visit = await Visit.begin(browser, SCENES.devices);
     const { page, server } = visit;
@@ -409,7 +486,11 @@ describeWith([CHROMIUM], 'the page', () => {
         mkdirSync(SCREENSHOTS, { recursive: true });
         await using visit = await Visit.begin(browser, {}, look);
         const { page, server } = visit;
-        for (const [scene, view] of scenes) {
+        for (const [scene, view] of [
+          ...scenes,
+          ['crowd', CROWD],
+          ['long', hostile(LONG)],
+        ] as const) {
           server.show(view);
           await page.waitForTimeout(900);
           const isAsked = view.questions?.some(({ kind }) => kind !== 'unlock') === true;
@@ -444,12 +525,43 @@ describeWith([CHROMIUM], 'the page', () => {
     );
 });
 
+/**
+ * Writes down what becomes of notifications, which are the browser's own; and what the page is taken for, as
+ * no window of a browser without a screen is ever out of sight.
+ */
+const NOTIFICATIONS = `
+  globalThis.asked = 0;
+  globalThis.shown = [];
+  const request = Notification.requestPermission.bind(Notification);
+  globalThis.Notification = class extends Notification {
+    static requestPermission() {
+      globalThis.asked += 1;
+      return request();
+    }
+    constructor(title, options) {
+      super(title, options);
+      globalThis.shown.push(this);
+    }
+    close() {
+      this.isClosed = true;
+      super.close();
+    }
+  };
+  let sight = 'visible';
+  Object.defineProperty(document, 'visibilityState', { get: () => sight });
+  globalThis.become = (how) => {
+    sight = how;
+    document.dispatchEvent(new Event('visibilitychange'));
+  };
+`;
+
 /** A page that somebody has open, and its server. Whatever went wrong in it is told at the end. */
 class Visit implements AsyncDisposable {
   readonly page: Page;
   readonly server: PageServer;
   readonly expectedErrors: RegExp[] = [];
   readonly #wrong: string[] = [];
+  #calls = 0;
 
   private constructor(page: Page, server: PageServer) {
     this.page = page;
@@ -467,9 +579,11 @@ class Visit implements AsyncDisposable {
     browser: Browser,
     view: Partial<View>,
     options: BrowserContextOptions = {},
+    script = '',
   ): Promise<Visit> {
     const server = await PageServer.open(view);
     const visit = new Visit(await (await browser.newContext(options)).newPage(), server);
+    await visit.page.addInitScript(script);
     await visit.page.goto(server.link);
     await visit.connected();
     return visit;
@@ -477,6 +591,31 @@ class Visit implements AsyncDisposable {
 
   async connected(): Promise<void> {
     await this.page.locator('#status[data-link=open]').waitFor();
+  }
+
+  /** Puts another window before it, or takes that away. */
+  async sight(how: 'hidden' | 'visible'): Promise<void> {
+    await this.page.evaluate(`become('${how}')`);
+  }
+
+  /** Has the page call for these, and waits until it has heard of them. */
+  async calls(calls: View['calls']): Promise<void> {
+    const name = `heard of ${this.#calls++}`;
+    this.server.change({ calls, device: { ...this.server.view.device, name } });
+    await this.page.getByText(name, { exact: true }).waitFor();
+  }
+
+  async notifications(): Promise<{ readonly asked: number; readonly shown: unknown }> {
+    return await this.page.evaluate(
+      '({ asked, shown: shown.map(({ title, body, tag, isClosed = false }) => ({ title, body, tag, isClosed })) })',
+    );
+  }
+
+  /** Clicks on a notification. */
+  async follow(tag: string): Promise<void> {
+    await this.page.evaluate(
+      `shown.find((one) => one.tag === '${tag}').dispatchEvent(new Event('click'))`,
+    );
   }
 
   /** A question takes an answer when it has stood there for a moment. */
@@ -574,6 +713,23 @@ async function widthsOf(page: Page): Promise<[number, number]> {
 function running(megabytes: number): View['transfers'] {
   return [{ ...SENDING, what: ['holiday.mp4'], bytes: megabytes * 1_000_000 }];
 }
+
+/** A full room, and a busy day. */
+const CROWD: Partial<View> = {
+  nearby: Array.from({ length: 40 }, (_, n) => ({
+    ...{ key: `k${n}`, name: `laptop-${n + 1}`, id: `${n}`.padStart(8, 'a') },
+    ...{ standing: n % 3 === 0 ? 'paired' : 'new', addresses: [`10.0.0.${n}:23767`] },
+    shares: n % 7 === 3,
+  })),
+  transfers: Array.from({ length: 100 }, (_, n) => ({
+    ...SENDING,
+    id: `t${n}`,
+    what: [`photo-${n}.jpg`],
+    ...(n < 3 ? {} : { state: 'done', can: ['dismiss'] as const, rate: 0, left: null, file: '' }),
+  })),
+};
+
+const LONG = 'Die Präsentation der Abteilung für Öffentlichkeitsarbeit '.repeat(4);
 
 /** Everything that can come from others, with the same text in it. */
 function hostile(text: string): Partial<View> {

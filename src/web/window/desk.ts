@@ -25,7 +25,7 @@ import {
   trustPeer,
 } from '../../index.ts';
 import { CALL_QUESTION_LIMIT, MAX_TEXT, QUESTION_LIMIT } from '../../limits.ts';
-import type { Check, Said, View } from './model.ts';
+import type { Check, DeskView, Said } from './model.ts';
 import { Neighbours, type Target } from './neighbours.ts';
 import { show } from './opener.ts';
 import { Questions } from './questions.ts';
@@ -64,7 +64,7 @@ export interface Loan {
 export class Desk {
   readonly #options: DeskOptions;
   readonly #common: Common;
-  readonly #changed: (part: keyof View) => void;
+  readonly #changed: (part: keyof DeskView) => void;
   readonly #questions = new Questions(() => this.#changed('questions'));
   readonly #neighbours = new Neighbours(() => {
     this.#changed('nearby');
@@ -88,7 +88,7 @@ export class Desk {
   readonly #tasks = new Set<Promise<unknown>>();
 
   /** `changed` hears which part of the picture is another one. */
-  constructor(options: DeskOptions, changed: (part: keyof View) => void) {
+  constructor(options: DeskOptions, changed: (part: keyof DeskView) => void) {
     this.#options = options;
     const { home, interfaces, signal, name } = options;
     this.#common = { home, interfaces, signal, name };
@@ -104,7 +104,7 @@ export class Desk {
     });
   }
 
-  get view(): View {
+  get view(): DeskView {
     return {
       ...this.#rest,
       nearby: this.#neighbours.seen(this.#rest.known, this.#ports),
@@ -480,7 +480,7 @@ export class Desk {
     this.#setDevice({ closed, code: null });
   }
 
-  #setDevice(change: Partial<View['device']>): void {
+  #setDevice(change: Partial<DeskView['device']>): void {
     this.#set({ device: { ...this.#rest.device, ...change } });
   }
 
@@ -492,7 +492,7 @@ export class Desk {
 }
 
 /** What of the picture is kept here. */
-type Rest = Pick<View, 'device' | 'messages' | 'known' | 'history' | 'troubles'>;
+type Rest = Pick<DeskView, 'device' | 'messages' | 'known' | 'history' | 'troubles'>;
 
 /** What all functions of the library are told. */
 type Common = Pick<DeskOptions, 'home' | 'interfaces' | 'signal' | 'name'>;

@@ -9,7 +9,13 @@ import type { LoanCommands, Wish } from '../loans.ts';
  */
 
 /** All that the page shows. The server sends it whole when a page opens, and then what changed. */
-export interface View {
+export interface View extends DeskView {
+  /** What a person is called for who looks at no page. */
+  readonly calls: readonly Call[];
+}
+
+/** What stands behind it. */
+export interface DeskView {
   readonly device: DeviceHere;
   /** Who is in the list, in the order in which they came. */
   readonly nearby: readonly Nearby[];
@@ -187,6 +193,19 @@ export interface Message {
   readonly at: number;
 }
 
+/** Something that a page has the browser tell of. */
+export interface Call {
+  /** A question by its name, or `transfers`, or `messages`. A later one takes the place of an earlier. */
+  readonly id: string;
+  /** The page that does so. */
+  readonly page: string;
+  readonly title: string;
+  readonly body: string;
+}
+
+/** Whether somebody may be looking at a page; and if not, whether it has the browser tell of things. */
+export type Sight = 'in-sight' | 'calling' | 'silent';
+
 /** A device that is remembered. */
 export interface Known {
   readonly name: string;
@@ -222,8 +241,9 @@ export interface Part {
 export type Check = Omit<CheckEvent, 'event'>;
 
 /**
- * A line of the stream `GET /api/events`, each one JSON value. The first is `hello`. A server that
- * has nothing to say says `{}` every few seconds.
+ * A line of the stream `GET /api/events?page=PAGE&sight=SIGHT`, each one JSON value. The first is
+ * `hello`; a page that comes back says who it was. A server that has nothing to say says `{}` every few
+ * seconds.
  */
 export type PageEvent =
   /**
@@ -261,6 +281,8 @@ export interface Commands extends LoanCommands {
   share: { takes: { readonly loan: string }; gives: object };
   /** Ends that; who is just fetching it gets no more. */
   'end-sharing': { takes: { readonly id: string }; gives: object };
+  /** A page came in sight, or got out of it. */
+  sight: { takes: { readonly page: string; readonly sight: Sight }; gives: object };
   answer: {
     takes: {
       readonly question: string;

@@ -9,8 +9,9 @@ import { readAsset } from '../assets.ts';
 import { type Answer, type Call, isSameSecret, jsonAnswer, openDoor, readJson } from '../door.ts';
 import { Lending } from '../lending.ts';
 import { Line } from '../line.ts';
+import { type Calling, Calls } from './calls.ts';
 import { Desk, type DeskOptions, type Loan } from './desk.ts';
-import type { Commands, PageEvent, View } from './model.ts';
+import type { Commands, DeskView, PageEvent, Sight, View } from './model.ts';
 import { show } from './opener.ts';
 import { LOOPBACK, linkTo, NONCE, type Place, proofOf, Seat, VISIT, visited } from './seat.ts';
 import { saidOf } from './transfer.ts';
@@ -22,6 +23,8 @@ export interface UiOptions extends DeskOptions {
   readonly version: string;
   /** The window can be opened now, by whoever knows this link. */
   readonly onReady: (url: string, window: OpenWindow) => void;
+  /** Tells a person of something for which no page can call. */
+  readonly call?: ((calling: Calling) => void) | undefined;
   readonly onBug: (error: unknown) => void;
 }
 
@@ -50,8 +53,13 @@ export async function runUi(options: UiOptions): Promise<void> {
   if (there !== undefined) return pointTo(there);
   const token = randomBytes(16).toString('base64url');
   const bearer = `Bearer ${token}`;
-  const pages = new Pages(options.version);
-  const desk = new Desk(options, (part) => pages.changed(part, desk));
+  const desk = new Desk(options, (part) => pages.changed(part));
+  const pages = new Pages(
+    options.version,
+    desk,
+    // Whoever ends it knows that all else ends with it.
+    options.call && ((calling) => !signal.aborted && options.call?.(calling)),
+  );
   const assets = await Assets.load();
   const api = new Api(desk, pages);
   const door = await openDoor({
@@ -128,7 +136,7 @@ class Api {
     const [name = '', ...rest] = call.path.slice(API.length).split('/');
     try {
       if (call.method === 'GET' && name === 'events' && rest.length === 0)
-        return this.#pages.stream(call, this.#desk);
+        return this.#pages.stream(call);
       if (call.method === 'GET' && call.path === VISIT) {
         await this.#pages.visited(call.signal);
         return jsonAnswer({});
@@ -161,38 +169,57 @@ class Api {
 /** The pages that are open, each with what it lends. */
 class Pages {
   readonly #version: string;
+  readonly #desk: Desk;
+  readonly #calls: Calls;
   readonly #open = new Map<string, Page>();
   /** Who wait for one to open. */
   readonly #expecting = new Set<() => void>();
 
-  constructor(version: string) {
+  constructor(version: string, desk: Desk, call: UiOptions['call']) {
     this.#version = version;
+    this.#desk = desk;
+    this.#calls = new Calls({ changed: () => this.#tell('calls'), call });
+  }
+
+  get view(): View {
+    return { ...this.#desk.view, calls: this.#calls.all };
   }
 
   /** A part of the picture is another one. */
-  changed(part: keyof View, desk: Desk): void {
-    for (const page of this.#open.values()) page.changed(part, desk);
+  changed(part: keyof DeskView): void {
+    if (part === 'questions' || part === 'transfers' || part === 'messages')
+      this.#calls.look(this.#desk.view);
+    this.#tell(part);
+  }
+
+  /** How it stands with a page. Throws `usage` if there is no such page. */
+  sight(name: string, sight: Sight): void {
+    this.#calls.page(this.#named(name).name, sight);
   }
 
   /** What a page hears; one that comes back in time is the same page, and goes on lending. */
-  stream(call: Call, desk: Desk): Answer {
+  stream(call: Call): Answer {
     const before = this.#open.get(call.query.get('page') ?? '');
     if (before === undefined && this.#open.size >= MAX_PAGES)
       return refused(new DropError('busy', { message: 'There are too many windows open.' }));
-    const page = before ?? new Page((gone) => this.#open.delete(gone.name));
-    this.#open.set(page.name, page);
-    if (before === undefined) this.#welcome();
+    const page =
+      before ??
+      new Page({
+        view: () => this.view,
+        onAway: ({ name }) => this.#calls.page(name, undefined),
+        onGone: ({ name }) => this.#open.delete(name),
+      });
     const { name, lending } = page;
-    const hello = {
-      event: 'hello',
-      page: name,
-      version: this.#version,
-      loans: lending.loans,
-    } as const;
+    this.#open.set(name, page);
+    if (before === undefined) this.#welcome();
+    const sight = v.safeParse(SightSchema, call.query.get('sight'));
+    const hello = { event: 'hello', page: name, version: this.#version } as const;
     return {
       status: 200,
       type: 'application/x-ndjson',
-      body: page.listen(hello, desk, call.signal),
+      body: page.listen({ ...hello, loans: lending.loans }, call.signal, () =>
+        this.#calls.page(name, sight.success ? sight.output : 'in-sight'),
+      ),
     };
   }
 
@@ -221,9 +248,7 @@ class Pages {
 
   /** Throws `usage` if there is no such page. */
   lend(page: string, part: unknown): string {
-    const open = this.#open.get(page);
-    if (open === undefined) throw new DropError('usage', { message: 'That page is not open.' });
-    return open.lending.add(part);
+    return this.#named(page).lending.add(part);
   }
 
   /** All of a loan, once that is known. */
@@ -247,37 +272,60 @@ class Pages {
     for (const come of this.#expecting) come();
   }
 
+  #tell(part: keyof View): void {
+    for (const page of this.#open.values()) page.changed(part);
+  }
+
+  #named(name: string): Page {
+    const page = this.#open.get(name);
+    if (page === undefined) throw new DropError('usage', { message: 'That page is not open.' });
+    return page;
+  }
+
   #pageOf(loan: string): Page {
     for (const page of this.#open.values()) if (page.lending.has(loan)) return page;
     throw new DropError('usage', { message: 'Nothing of that name is lent.' });
   }
 }
 
+interface PageOptions {
+  readonly view: () => View;
+  /** It does not listen just now. */
+  readonly onAway: (page: Page) => void;
+  /** It does not come back. */
+  readonly onGone: (page: Page) => void;
+}
+
 /** One page, as long as it is open somewhere. */
 class Page {
   readonly name = randomBytes(8).toString('hex');
   readonly lending = new Lending((wish) => this.#say(wish));
-  readonly #onGone: (page: Page) => void;
+  readonly #options: PageOptions;
   #line: Line<PageEvent> | undefined;
   #leaving: NodeJS.Timeout | undefined;
   /** What has changed and was not told yet. */
   readonly #stale = new Set<keyof View>();
   #telling: NodeJS.Timeout | undefined;
 
-  constructor(onGone: (page: Page) => void) {
-    this.#onGone = onGone;
+  constructor(options: PageOptions) {
+    this.#options = options;
   }
 
   /** What the page is told from now on, as long as it listens. */
-  async *listen(hello: PageEvent, desk: Desk, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  async *listen(
+    hello: PageEvent,
+    signal: AbortSignal,
+    onHeard: () => void,
+  ): AsyncGenerator<Uint8Array> {
     clearTimeout(this.#leaving);
     this.#line?.end();
     const line = new Line(merged);
     this.#line = line;
     this.#stale.clear();
     line.say(hello);
-    line.say({ event: 'view', ...desk.view });
+    line.say({ event: 'view', ...this.#options.view() });
     this.lending.resumed();
+    onHeard();
     try {
       yield* line.heard(signal);
     } finally {
@@ -285,18 +333,19 @@ class Page {
       if (this.#line === line) {
         this.#line = undefined;
         this.lending.pause();
+        this.#options.onAway(this);
         this.#leaving = setTimeout(() => this.leave(), PAGE_GRACE);
       }
     }
   }
 
   /** Tells what has changed, but not more often than people can see. */
-  changed(part: keyof View, desk: Desk): void {
+  changed(part: keyof View): void {
     if (this.#line === undefined) return;
     this.#stale.add(part);
     this.#telling ??= setTimeout(() => {
       this.#telling = undefined;
-      const { view } = desk;
+      const view = this.#options.view();
       const changed = Object.fromEntries(Array.from(this.#stale, (name) => [name, view[name]]));
       this.#stale.clear();
       this.#say({ event: 'view', ...changed });
@@ -309,7 +358,7 @@ class Page {
     clearTimeout(this.#telling);
     this.#line?.end();
     this.lending.close(new DropError('disconnected', { message: 'The page was closed.' }));
-    this.#onGone(this);
+    this.#options.onGone(this);
   }
 
   #say(event: PageEvent): void {
@@ -345,6 +394,8 @@ class Assets {
     return method === 'GET' || method === 'HEAD' ? this.#all.get(path) : undefined;
   }
 }
+
+const SightSchema = v.picklist(['in-sight', 'calling', 'silent'] satisfies Sight[]);
 
 const PAGE_FILES = {
   'index.html': 'text/html; charset=utf-8',
@@ -399,6 +450,10 @@ const COMMANDS: {
   'end-sharing': {
     takes: v.strictObject({ id: v.string() }),
     does: ({ desk }, { id }) => desk.endSharing(id),
+  },
+  sight: {
+    takes: v.strictObject({ page: v.string(), sight: SightSchema }),
+    does: ({ pages }, { page, sight }) => pages.sight(page, sight),
   },
   answer: {
     takes: v.strictObject({ question: v.string(), answer: v.unknown() }),

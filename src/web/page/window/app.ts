@@ -2,6 +2,7 @@ import type { Commands, PageEvent, View } from '../../window/model.ts';
 import { byId, setAttribute, setText, show } from '../dom.ts';
 import { Failure } from '../hearing.ts';
 import { type Dropped, Lender } from '../lending.ts';
+import { Caller } from './calls.ts';
 import { Connection, type Link } from './connection.ts';
 import type { Doing } from './doing.ts';
 import { Here } from './here.ts';
@@ -18,6 +19,7 @@ class Page implements Doing {
   readonly #connection: Connection;
   readonly #lender: Lender;
   readonly #here: Here;
+  readonly #caller: Caller;
   readonly #nearby: NearbyList;
   readonly #questions: Questions;
   readonly #sharings: SharingList;
@@ -37,6 +39,7 @@ class Page implements Doing {
   constructor(token: string) {
     this.#connection = new Connection({
       token,
+      sight: () => this.#caller.sight,
       onEvent: (event) => this.#hear(event),
       onLink: (link) => {
         if (link !== 'open') this.#lender.lost();
@@ -45,6 +48,10 @@ class Page implements Doing {
     });
     this.#lender = new Lender(this.#connection);
     this.#here = new Here(this);
+    this.#caller = new Caller({
+      onSight: () => this.#connection.tellSight(),
+      onFollowed: (id) => this.#follow(id),
+    });
     this.#nearby = new NearbyList(this);
     this.#questions = new Questions(this);
     this.#sharings = new SharingList(this);
@@ -135,8 +142,18 @@ class Page implements Doing {
   }
 
   #draw(view: View): void {
-    const { device, nearby, nobody, questions, sharings, transfers, messages, known, history } =
-      view;
+    const {
+      device,
+      nearby,
+      nobody,
+      questions,
+      sharings,
+      transfers,
+      messages,
+      known,
+      history,
+      calls,
+    } = view;
     show(byId('content'), true);
     document.title = windowTitle(view);
     this.#here.update(device, questions);
@@ -148,6 +165,13 @@ class Page implements Doing {
     this.#history.update(history);
     this.#drawTroubles();
     this.#questions.update(questions);
+    this.#caller.update(calls.filter(({ page }) => page === this.#page));
+  }
+
+  /** Leads to what somebody was called for. */
+  #follow(id: string): void {
+    if (id === 'transfers' || id === 'messages') byId(`${id}-title`).focus();
+    else this.#questions.bringUp(id);
   }
 
   #drawTroubles(): void {
@@ -166,6 +190,7 @@ class Page implements Doing {
     setText(byId('gone-hint'), hint);
     // Nobody is there any more to take an answer.
     this.#questions.update([]);
+    this.#caller.update([]);
     document.title = `${message} – drop`;
   }
 

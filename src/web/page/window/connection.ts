@@ -1,4 +1,4 @@
-import type { Commands, PageEvent } from '../../window/model.ts';
+import type { Commands, PageEvent, Sight } from '../../window/model.ts';
 import { Failure, failureOf, hear } from '../hearing.ts';
 
 /**
@@ -9,6 +9,8 @@ export type Link = 'connecting' | 'open' | 'broken' | 'gone' | 'refused';
 
 export interface ConnectionOptions {
   readonly token: string;
+  /** How it stands with this page now. */
+  readonly sight: () => Sight;
   readonly onEvent: (event: PageEvent) => void;
   readonly onLink: (link: Link) => void;
 }
@@ -19,6 +21,7 @@ export class Connection {
   /** What the server calls this page. */
   #page: string | undefined;
   #link: Link = 'connecting';
+  #toldSight: Sight | undefined;
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
@@ -28,6 +31,15 @@ export class Connection {
   get page(): string {
     if (this.#page === undefined) throw new Failure('drop is not there yet.', 'Try again.');
     return this.#page;
+  }
+
+  /** Tells the server how it stands with this page, if it does not know. */
+  tellSight(): void {
+    const sight = this.#options.sight();
+    if (this.#link !== 'open' || this.#page === undefined || sight === this.#toldSight) return;
+    this.#toldSight = sight;
+    // If it fails, the connection is lost, and it is told with the next one.
+    void this.post('sight', { page: this.#page, sight }).catch(() => {});
   }
 
   /** Hears what happens, and again after each break. Ends when the page is refused. */
@@ -61,9 +73,13 @@ export class Connection {
 
   /** Returns whether anything was heard. */
   async #listen(): Promise<boolean> {
-    const query = this.#page === undefined ? '' : `?page=${encodeURIComponent(this.#page)}`;
     const isHeard = await hear<PageEvent>(
-      (signal) => this.#fetch(`api/events${query}`, { signal }),
+      (signal) => {
+        this.#toldSight = this.#options.sight();
+        const query = new URLSearchParams({ sight: this.#toldSight });
+        if (this.#page !== undefined) query.set('page', this.#page);
+        return this.#fetch(`api/events?${query}`, { signal });
+      },
       MAX_SILENCE,
       (news) => this.#hear(news),
     );
@@ -75,6 +91,7 @@ export class Connection {
     if (news.event === 'hello') {
       this.#page = news.page;
       this.#become('open');
+      this.tellSight();
     }
     this.#options.onEvent(news);
   }

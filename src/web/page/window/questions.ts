@@ -62,6 +62,16 @@ export class Questions {
     this.#next();
   }
 
+  /** Asks this one now, if it is still to be answered; what is open waits. */
+  bringUp(id: string): void {
+    const question = this.#waiting.find((one) => one.id === id);
+    if (question === undefined || this.#open?.id === id) return;
+    this.#open?.close();
+    this.#open = undefined;
+    this.#waiting = [question, ...this.#waiting.filter((one) => one !== question)];
+    this.#next();
+  }
+
   #next(): void {
     clearTimeout(this.#timer);
     const [question] = this.#waiting;

@@ -225,4 +225,5 @@ export const NOTHING: View = {
   known: [],
   history: [],
   troubles: [],
+  calls: [],
 };
