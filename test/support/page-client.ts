@@ -31,6 +31,11 @@ export class PageClient {
     return this.#left.signal;
   }
 
+  /** What the server calls it. */
+  get name(): string {
+    return this.#page;
+  }
+
   /** What the page shows. */
   get view(): View {
     return this.#view as View;

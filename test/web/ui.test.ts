@@ -345,9 +345,41 @@ describe('a window', () => {
     fetching.say({ type: 'begun', transfer, digest: 'sha256', codecs: [] });
     fetching.say({ type: 'accept' });
     await ana.until(() => ana.view.transfers.length === 2);
-    expect(ana.view.transfers[0]).toMatchObject({ direction: 'out', can: ['cancel'] });
+    expect(ana.view.transfers[0]).toMatchObject({ direction: 'out', can: ['pause', 'cancel'] });
     await ana.command('cancel', { transfer: ana.view.transfers[0]?.id ?? '' });
     expect(await fetching.end()).toBe('cancelled');
+  });
+
+  test('has one page call for what none shows, until one does or it is answered', async () => {
+    const url = await window('Ana');
+    const [ana, other] = [await new PageClient(url).open(), await new PageClient(url).open()];
+    const bob = await page('Bob');
+    const sight = (page: PageClient, how: 'in-sight' | 'calling' | 'silent') =>
+      page.command('sight', { page: page.name, sight: how });
+    const to = [await bob.device('Ana')];
+    await bob.command('send', { to, text: 'It is me.' });
+    const { id } = await bob.question('code');
+    await bob.command('answer', { question: id, answer: ana.view.device.code ?? '' });
+    await ana.until(() => ana.view.messages.length === 1);
+    // Both could be seen.
+    expect(ana.view.calls).toEqual([]);
+
+    await sight(ana, 'silent');
+    await sight(other, 'calling');
+    await bob.command('send', { to, loan: await bob.lend({ 'a.txt': randomBytes(5) }) });
+    const asked = await ana.question('accept');
+    const title = 'Bob wants to send you something';
+    await ana.until(() => ana.view.calls.length === 1);
+    expect(ana.view.calls).toEqual([{ id: asked.id, page: other.name, title, body: '5 B' }]);
+    // The other one is closed: nobody can call any more, until this one may.
+    await other.close();
+    await ana.until(() => ana.view.calls.length === 0);
+    await sight(ana, 'calling');
+    await ana.until(() => ana.view.calls[0]?.page === ana.name);
+    await ana.command('answer', { question: asked.id, answer: true });
+    await ana.until(() => ana.view.calls[0]?.title === '1 file arrived');
+    await sight(ana, 'in-sight');
+    await ana.until(() => ana.view.calls.length === 0);
   });
 
   describe('is closed to', () => {
