@@ -64,6 +64,7 @@ const lending = test('web/lending');
 const taking = test('web/taking');
 const guestPage = test('web/guest-page');
 const line = test('web/line');
+const calls = test('web/calls');
 
 /** The code and the PIN. */
 const CODE = [
@@ -2506,6 +2507,13 @@ const WINDOW = [
     from: 'if (!(await isThere(place))) return undefined;',
     to: '',
     test: opening('tells its token to nobody'),
+  },
+  {
+    name: 'nobody is called for more than can be borne',
+    file: 'src/web/window/calls.ts',
+    from: ' && this.#hasRoom',
+    to: '',
+    test: calls('than can be borne'),
   },
   {
     name: 'there are not more pages than there may be',

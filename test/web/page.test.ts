@@ -381,6 +381,67 @@ describeWith([CHROMIUM], 'the page', () => {
     await visit.heard('sight', { page: 'page-2', sight: 'calling' });
   });
 
+  test('leads to its own places by its own links, and keeps its token', async () => {
+    await using visit = await Visit.begin(browser, { ...SCENES.devices, transfers: running(100) });
+    const { page } = visit;
+    await page.keyboard.press('Tab');
+    expect(await visit.focused()).toBe('Skip to the devices');
+    await page.keyboard.press('Enter');
+    await soon(() => visit.focused()).toBe('Devices nearby');
+    await page.getByRole('link', { name: '1 under way, ' }).click();
+    await soon(() => visit.focused()).toBe('Transfers');
+    await page.reload();
+    await visit.connected();
+  });
+
+  test('shows what is under way before all that is over, and finds a device among many', async () => {
+    await using visit = await Visit.begin(browser, CROWD);
+    const { page } = visit;
+    const [rows, cards] = [page.locator('.transfer'), page.locator('.device')];
+    await page.getByRole('link', { name: '3 under way' }).waitFor();
+    expect(await rows.count()).toBe(13);
+    await page.getByRole('button', { name: 'Show 87 more' }).click();
+    expect(await rows.count()).toBe(100);
+    await page.getByRole('button', { name: 'Show fewer' }).click();
+    expect(await rows.count()).toBe(13);
+
+    expect(await cards.count()).toBe(40);
+    await page.getByRole('checkbox', { name: 'Mark laptop-1', exact: true }).check();
+    await page.getByLabel('Find a device').fill('TOP-23');
+    expect(await page.locator('.device h3').allTextContents()).toEqual(['laptop-1', 'laptop-23']);
+    await page.locator('#tray').getByRole('button', { name: 'Clear' }).click();
+    await page.getByLabel('Find a device').fill('nobody');
+    await page.getByText('No device here is called like that.').waitFor();
+    expect(await violationsOf(page)).toEqual([]);
+    await page.getByLabel('Find a device').fill('');
+    expect(await cards.count()).toBe(40);
+  });
+
+  test('keeps the answers in sight, however long it is what others wrote', async () => {
+    const viewport = { width: 320, height: 450 };
+    await using visit = await Visit.begin(browser, hostile(LONG), { viewport });
+    const { page } = visit;
+    await visit.mayAnswer();
+    for (const top of [0, 10_000]) {
+      await page.locator('dialog').evaluate((dialog, to) => dialog.scrollTo(0, to), top);
+      for (const name of ['Accept', 'Decline']) {
+        const box = await page.getByRole('button', { name, exact: true }).boundingBox();
+        expect((box?.y ?? 999) + (box?.height ?? 0)).toBeLessThanOrEqual(450 - 16);
+      }
+    }
+  });
+
+  test('shows how far it is where the system has colors of its own', async () => {
+    await using visit = await Visit.begin(browser, {}, { forcedColors: 'active' });
+    const { page, server } = visit;
+    const bar = async (megabytes: number): Promise<string> => {
+      server.show({ transfers: running(megabytes) });
+      await page.getByText(`${megabytes}.0 MB of`).waitFor();
+      return (await page.locator('.transfer progress').screenshot()).toString('base64');
+    };
+    expect(await bar(100)).not.toBe(await bar(900));
+  });
+
   test('says what the server refuses', async () => {
     await using visit = await Visit.begin(browser, SCENES.devices);
     const { page, server } = visit;
@@ -513,6 +574,7 @@ describeWith([CHROMIUM], 'the page', () => {
         await page.locator('#tray').getByRole('button', { name: 'Clear' }).click();
         await visit.drop('main', { 'report.pdf': 'x'.repeat(210_000), 'plan.pdf': '' });
         await draw('ready');
+        await page.locator('#tray').getByRole('button', { name: 'Clear' }).click();
         for (const folded of await page.locator('summary').all()) await folded.click();
         await page.getByRole('heading', { name: 'Known devices' }).scrollIntoViewIfNeeded();
         await draw('folded');

@@ -12,7 +12,7 @@ import { NearbyList } from './nearby.ts';
 import { Questions } from './questions.ts';
 import { SharingList } from './sharing.ts';
 import { TransferList } from './transfers.ts';
-import { isLive, NOTHING, newsBetween, windowTitle } from './words.ts';
+import { isLive, NOTHING, newsBetween, underWayOf, windowTitle } from './words.ts';
 
 /** The page: it shows what the server says, and tells it what is done here. */
 class Page implements Doing {
@@ -156,6 +156,8 @@ class Page implements Doing {
     } = view;
     show(byId('content'), true);
     document.title = windowTitle(view);
+    setText(byId('under-way'), underWayOf(transfers));
+    show(byId('under-way'), transfers.some(isLive));
     this.#here.update(device, questions);
     this.#nearby.update(nearby, nobody, transfers);
     this.#sharings.update(sharings);
@@ -240,9 +242,17 @@ const STATUS: Readonly<Record<Link, { readonly message: string; readonly hint: s
   },
 };
 
-/** The token comes in the part of the link that no server is sent, and does not stay in sight. */
-function takeToken(): string {
+/**
+ * The token comes in the part of the link that no server is sent, and does not stay in sight. Links
+ * within the page have a part like that, too.
+ */
+function givenToken(): string {
   const given = location.hash.slice(1);
+  return document.getElementById(given) === null ? given : '';
+}
+
+function takeToken(): string {
+  const given = givenToken();
   if (given !== '') {
     sessionStorage.setItem('token', given);
     history.replaceState(null, '', location.pathname);
@@ -251,6 +261,6 @@ function takeToken(): string {
 }
 
 window.addEventListener('hashchange', () => {
-  if (location.hash.length > 1) location.reload();
+  if (givenToken() !== '') location.reload();
 });
 void new Page(takeToken()).run();

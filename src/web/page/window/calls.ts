@@ -29,7 +29,7 @@ export class Caller {
 
   constructor(options: CallerOptions) {
     this.#options = options;
-    this.#start = button('Notify me', () => void this.#ask());
+    this.#start = button('Notify me', () => void this.#ask(), 'quiet');
     this.#stop = button('Stop notifying', () => this.#choose(false), 'quiet');
     this.#row = make('div', { class: 'calling' }, this.#said, this.#start, this.#stop);
     byId('here').append(this.#row);
@@ -119,10 +119,8 @@ export class Caller {
   }
 }
 
-const IS_OFF =
-  'While you look at something else, your browser can tell you when somebody asks or something has arrived.';
-const IS_ON =
-  'While you look at something else, your browser tells you when somebody asks or something has arrived.';
+const IS_OFF = 'Your browser can tell you when somebody asks while you look elsewhere.';
+const IS_ON = 'Your browser tells you when somebody asks while you look elsewhere.';
 const DENIED =
   'Your browser blocks notifications of this page. Allow them beside its address, and try again.';
 

@@ -41,6 +41,7 @@ export class NearbyList {
   readonly #marked = new Set<string>();
   /** Addresses that were typed. */
   readonly #typed = new Set<string>();
+  readonly #sought = byId('sought') as HTMLInputElement;
   #devices: readonly Nearby[] = [];
   #nobody: Said | null = null;
   #transfers: readonly Transfer[] = [];
@@ -67,6 +68,7 @@ export class NearbyList {
         button('Share a folder', () => this.pick('folder', 'share')),
       ),
     );
+    this.#sought.addEventListener('input', () => this.draw());
     this.#takeAddresses();
     this.#takeDrops();
   }
@@ -90,7 +92,13 @@ export class NearbyList {
     const targets = this.#targets();
     const keys = new Set(targets.filter(canBeSentTo).map(({ key }) => key));
     for (const key of this.#marked) if (!keys.has(key)) this.#marked.delete(key);
-    this.#rows.update(targets);
+    const found = this.#sift(targets);
+    this.#rows.update(found);
+    setText(
+      byId('none-found'),
+      found.length === 0 && targets.length > 0 ? 'No device here is called like that.' : '',
+    );
+    show(byId('nearby-lead'), targets.length > 0);
     show(this.#empty, targets.length === 0);
     setText(this.#why, clean(this.#nobody?.message ?? 'Looking for devices…'));
     setText(
@@ -159,6 +167,21 @@ export class NearbyList {
     this.makeReady([]);
     if (await this.#doing.send(to, { dropped })) this.clearMarks();
     else this.makeReady(dropped);
+  }
+
+  /** Where there are many, those that are sought; and those that are marked, wherever they are. */
+  #sift(targets: readonly Target[]): readonly Target[] {
+    const isLong = targets.length > MANY;
+    if (!isLong && document.activeElement !== this.#sought) this.#sought.value = '';
+    const sought = this.#sought.value.trim().toLowerCase();
+    show(byId('sift'), isLong || sought !== '');
+    return targets.filter(
+      ({ key, name, device }) =>
+        this.#marked.has(key) ||
+        [name, device?.id ?? '', ...(device?.addresses ?? [])].some((text) =>
+          text.toLowerCase().includes(sought),
+        ),
+    );
   }
 
   #targets(): Target[] {
@@ -251,6 +274,9 @@ export class NearbyList {
     else await this.#send(this.isMarked(key) ? [...this.#marked] : [key], dropped);
   }
 }
+
+/** More devices than this are looked through by their names. */
+const MANY = 12;
 
 /** A device as a target that is large enough to be hit. */
 class Card implements Row<Target> {

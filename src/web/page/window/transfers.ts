@@ -20,6 +20,10 @@ export class TransferList {
   readonly #rows: Rows<Transfer>;
   readonly #section = byId('transfers');
   readonly #clear: HTMLButtonElement;
+  /** Shows all that are over, or the latest of them. */
+  readonly #more: HTMLButtonElement;
+  #isWhole = false;
+  #all: readonly Transfer[] = [];
   #over: readonly string[] = [];
   #count = 0;
 
@@ -41,16 +45,30 @@ export class TransferList {
       'quiet',
     );
     title.after(this.#clear);
+    this.#more = button('', () => {
+      this.#isWhole = !this.#isWhole;
+      this.update(this.#all);
+    });
+    this.#more.classList.add('more-rows');
+    this.#section.append(this.#more);
   }
 
   update(transfers: readonly Transfer[]): void {
     this.#over = transfers.filter(({ can }) => can.includes('dismiss')).map(({ id }) => id);
     this.#count = transfers.length;
-    this.#rows.update(transfers);
+    this.#all = transfers;
+    const latest = new Set(this.#over.slice(0, this.#isWhole ? undefined : OVER));
+    this.#rows.update(transfers.filter(({ id }) => !this.#over.includes(id) || latest.has(id)));
+    const hidden = this.#over.length - OVER;
+    show(this.#more, hidden > 0);
+    setText(this.#more, this.#isWhole ? 'Show fewer' : `Show ${hidden} more`);
     show(this.#section, transfers.length > 0);
     show(this.#clear, this.#over.length > 1);
   }
 }
+
+/** How many that are over are shown at first: what is under way is not to be lost among them. */
+const OVER = 10;
 
 class TransferRow implements Row<Transfer> {
   readonly node: HTMLElement;

@@ -165,13 +165,26 @@ export function windowTitle({ device, questions, transfers }: View): string {
   const asked = questions.filter(({ kind }) => kind !== 'unlock');
   const [first] = asked;
   if (first !== undefined) return `(${asked.length}) ${titleOf(first)} – drop`;
-  const running = transfers.filter(({ state }) => state === 'running');
-  const total = sum(running.map((one) => one.total ?? 0));
-  if (total > 0) {
-    const bytes = sum(running.map((one) => (one.total === null ? 0 : one.bytes)));
-    return `${percentOf(bytes, total)} % – drop`;
-  }
-  return running.length > 0 ? 'Under way – drop' : `drop – ${clean(device.name)}`;
+  const percent = percentOfAll(transfers);
+  if (percent !== '') return `${percent} – drop`;
+  return transfers.some(isRunning) ? 'Under way – drop' : `drop – ${clean(device.name)}`;
+}
+
+/** `3 under way, 38 %`. */
+export function underWayOf(transfers: readonly Transfer[]): string {
+  const live = transfers.filter(isLive);
+  return [`${live.length} under way`, percentOfAll(live)].filter(Boolean).join(', ');
+}
+
+/** How far all have come together that run; empty where nobody can tell. */
+function percentOfAll(transfers: readonly Transfer[]): string {
+  const sized = transfers.filter((one) => isRunning(one) && one.total !== null);
+  const total = sum(sized.map((one) => one.total ?? 0));
+  return total === 0 ? '' : `${percentOf(sum(sized.map(({ bytes }) => bytes)), total)} %`;
+}
+
+function isRunning({ state }: Transfer): boolean {
+  return state === 'running';
 }
 
 function sum(numbers: readonly number[]): number {
