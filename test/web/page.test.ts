@@ -431,6 +431,16 @@ describeWith([CHROMIUM], 'the page', () => {
     }
   });
 
+  test('has the answers beside what is asked, not before it', async () => {
+    const viewport = { width: 640, height: 450 };
+    await using visit = await Visit.begin(browser, SCENES.code, { viewport });
+    const { page } = visit;
+    await visit.mayAnswer();
+    const field = await page.getByLabel('Code', { exact: true }).boundingBox();
+    const answer = await page.getByRole('button', { name: 'Continue' }).boundingBox();
+    expect((field?.y ?? 999) + (field?.height ?? 0)).toBeLessThan(answer?.y ?? 0);
+  });
+
   test('shows how far it is where the system has colors of its own', async () => {
     await using visit = await Visit.begin(browser, {}, { forcedColors: 'active' });
     const { page, server } = visit;
