@@ -27,7 +27,7 @@ export async function main(
     if (order.command === 'answer') return await answer(order.text, io, output);
     if (order.command === 'completion')
       return await answer((await import('./shells.ts')).scriptOf(order.shell), io, output);
-    return await run(order, io, output);
+    return await output.endOf(await run(order, io, output));
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     const { code, message, hint, exit } = error;
@@ -39,9 +39,13 @@ export async function main(
   }
 }
 
-async function answer(text: string, { stdout }: Io, output: OutputWatch): Promise<number> {
-  await new Promise((written) => stdout.write(text, written));
-  return output.exit ?? 0;
+async function answer(
+  text: string,
+  { stdout }: Io,
+  output: OutputWatch,
+): Promise<number | NodeJS.Signals> {
+  stdout.write(text);
+  return output.endOf(0);
 }
 
 /** What the scripts of `drop completion` ask for. They have no use for what is said to a person. */
@@ -129,9 +133,11 @@ function isAbort(error: unknown): boolean {
 class OutputWatch {
   /** What the run ends with because of it. */
   exit: number | undefined;
+  readonly #stdout: Io['stdout'];
   #onBroken: () => void = () => {};
 
   constructor({ stdout, stderr }: Io) {
+    this.#stdout = stdout;
     stdout.on('error', (error: NodeJS.ErrnoException) => {
       if (this.exit !== undefined) return;
       this.exit = error.code === 'EPIPE' ? 0 : 8;
@@ -139,6 +145,13 @@ class OutputWatch {
       this.#onBroken();
     });
     stderr.on('error', () => {}); // There is nobody left to tell.
+  }
+
+  /** How a run ends that would end like this, once all that it wrote is taken, or cannot be. */
+  async endOf(how: number | NodeJS.Signals): Promise<number | NodeJS.Signals> {
+    if (how !== 0) return how;
+    await new Promise((taken) => this.#stdout.write('', taken));
+    return this.exit ?? 0;
   }
 
   /** Calls `listener` when it breaks, or now if it broke already. */

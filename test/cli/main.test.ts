@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Readable } from 'node:stream';
+import { type Readable, Writable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Library } from '../../src/cli/io.ts';
 import { main } from '../../src/cli/main.ts';
@@ -682,6 +682,24 @@ describe('stdout that cannot be written', () => {
       err: 'Error: stdout cannot be written: write ENOSPC\n',
     });
   });
+
+  test.each(['peers', 'peers --json', 'completion bash'])(
+    'is noticed as well where it is the last that is done: %s',
+    async (words) => {
+      const full = new Writable({
+        write: (_bytes, _encoding, taken) =>
+          setImmediate(taken, Object.assign(new Error('write ENOSPC'), { code: 'ENOSPC' })),
+      });
+      const io = fakeIo(
+        fakeLibrary({
+          async *discover() {
+            yield peerEvent('Bob', 'b');
+          },
+        }),
+      );
+      expect(await main(words.split(' '), { ...io, stdout: full })).toBe(8);
+    },
+  );
 });
 
 describe('drop peers', () => {
