@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import { Arrivals } from './arrivals.ts';
 import { Hashers } from './disk/hashers.ts';
 import { defaultDownloads } from './disk/home.ts';
-import { type OnConflict, openInbox } from './disk/inbox.ts';
+import { checkFilename, type OnConflict, openInbox } from './disk/inbox.ts';
 import { markHere } from './disk/mark.ts';
 import { platformHere } from './disk/platform.ts';
 import { openStagings, type Stagings } from './disk/staging.ts';
@@ -74,11 +74,12 @@ export class Saving {
     });
   }
 
-  /** Throws now what is wrong with the folder, before anything comes. */
+  /** Throws now what is wrong with the folder or the name, before anything comes. */
   static async prepare(self: Self, options: SavingOptions): Promise<Saving> {
     const { into, as, onConflict, byDevice, sink } = options;
     if (sink === undefined) {
-      const folder = into ?? (await defaultDownloads());
+      checkFilename(as);
+      const folder = resolve(into ?? (await defaultDownloads()));
       await checkTarget(folder);
       const disk = { into: folder, stagings: await openStagings(self.home) };
       const saving = new Saving(disk, self, options);

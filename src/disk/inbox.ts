@@ -86,8 +86,7 @@ export async function openInbox(
     inside,
   }: InboxOptions,
 ): Promise<Inbox> {
-  if (as !== undefined && !(isName(as) && safeName(as, { platform, top: false }) === as))
-    throw new DropError('usage', { message: 'The name to save under cannot be a file.', path: as });
+  checkFilename(as, platform);
   try {
     const target = await openTarget(folder, inside);
     const staging = await stagings.claim(target.name, peer);
@@ -106,6 +105,16 @@ export async function openInbox(
   } catch (error) {
     throw diskFailure(error, folder);
   }
+}
+
+/** Throws `usage` if no file can be saved under the name. */
+export function checkFilename(as: string | undefined, platform = platformHere()): void {
+  if (as === undefined || (isName(as) && safeName(as, { platform, top: false }) === as)) return;
+  throw new DropError('usage', {
+    message: 'No file can be saved under this name.',
+    hint: 'It is the name of a file, without a folder.',
+    path: as,
+  });
 }
 
 /** The options, decided. */

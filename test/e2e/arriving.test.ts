@@ -82,6 +82,28 @@ describe('what has arrived', () => {
   });
 });
 
+describe('where it is to land', () => {
+  test.each(['receive', 'get --from 127.0.0.1'])(
+    'cannot be a name that leads elsewhere: %s',
+    async (words) => {
+      await using ana = new Home();
+      await using running = drop([...words.split(' '), '--as', '../a.txt'], { home: ana });
+      expect(await running.outcome()).toMatchObject({
+        code: 2,
+        stderr: expect.stringMatching(
+          /Error: \.\.\/a\.txt: No file can be saved under this name\.\n/,
+        ),
+      });
+    },
+  );
+
+  test('is told as a whole path, from wherever it was named', async () => {
+    await using ana = new Home();
+    await using receiving = await waiting(ana, '--into', 'in');
+    expect(await receiving.event('ready')).toMatchObject({ into: join(ana.path, 'in') });
+  });
+});
+
 describe('a folder for each device', () => {
   test('is where what is fetched lands, too, and the history says so', async () => {
     await using ana = new Home();

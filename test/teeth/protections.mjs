@@ -1776,8 +1776,8 @@ const DISK = [
   {
     name: 'a name to save under cannot lead elsewhere',
     file: 'src/disk/inbox.ts',
-    from: 'if (as !== undefined && !(isName(as) && safeName(as, { platform, top: false }) === as))',
-    to: "if (as === '')",
+    from: 'if (as === undefined || (isName(as) && safeName(as, { platform, top: false }) === as)) return;',
+    to: "if (as !== '') return;",
     test: inbox('the name to save under'),
   },
   {
