@@ -61,6 +61,10 @@ export function readArguments(
     program.parse(argv, { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
+    const [word] = wordsOf(program);
+    // commander answers with the help of all to whoever asks for that of what it does not know.
+    const asksForHelp = /^commander\.help/.test(error.code);
+    if (asksForHelp && isStranger(word, program)) return readArguments([word], width);
     if (error.exitCode === 0) return { command: 'answer', text };
     if (error.code === 'commander.help' && program.args.length === 0)
       return { command: 'answer', text: shortHelp(program) };
@@ -288,7 +292,11 @@ function addGet(program: Command, take: TakeOrder): void {
   const get = program
     .command('get')
     .description('choose among what others share, and fetch it')
-    .addOption(setting('--from <device>', 'a name, an id or host[:port]; without it you choose'));
+    .addOption(
+      setting('--from <device>', 'a name, an id or host[:port]; without it you choose').argParser(
+        parseText,
+      ),
+    );
   addNotify(addSaving(get))
     .addOption(
       setting(
@@ -362,7 +370,11 @@ function addDoctor(program: Command, take: TakeOrder): void {
   program
     .command('doctor')
     .description('test this computer and network, and tell what is wrong and what mends it')
-    .addOption(setting('--into <folder>', 'where files are to be saved; by default as in receive'))
+    .addOption(
+      setting('--into <folder>', 'where files are to be saved; by default as in receive').argParser(
+        parseText,
+      ),
+    )
     .addHelpText('after', EXAMPLES.doctor)
     .action(({ into }: Values<DoctorOrder>) => take({ command: 'doctor', into }));
 }
@@ -372,7 +384,7 @@ function addKnown(program: Command, take: TakeOrder): void {
   program
     .command('trust')
     .description('say whether files from a known device need your yes')
-    .argument('<device>', KNOWN)
+    .argument('<device>', KNOWN, parseText)
     .addArgument(
       new Argument('<how>', 'ask you each time, or save them at once').choices(['ask', 'auto']),
     )
@@ -382,7 +394,7 @@ function addKnown(program: Command, take: TakeOrder): void {
   program
     .command('rename')
     .description('give a known device another name')
-    .argument('<device>', KNOWN)
+    .argument('<device>', KNOWN, parseText)
     .argument('<new>', 'its new name, on this computer only', parseText)
     .addHelpText('after', EXAMPLES.rename)
     .action((name: string, newName: string) => take({ command: 'rename', name, newName }));
@@ -390,14 +402,14 @@ function addKnown(program: Command, take: TakeOrder): void {
   program
     .command('forget')
     .description('forget a device: it will need a code again')
-    .argument('<device>', KNOWN)
+    .argument('<device>', KNOWN, parseText)
     .addHelpText('after', EXAMPLES.forget)
     .action((name: string) => take({ command: 'forget', name }));
 
   program
     .command('block')
     .description('take nothing from a device, and do not list it')
-    .argument('<device>', KNOWN)
+    .argument('<device>', KNOWN, parseText)
     .addHelpText('after', EXAMPLES.block)
     .action((name: string) => take({ command: 'trust', name, trust: 'blocked' }));
 }
@@ -414,7 +426,7 @@ function addCompletion(program: Command, take: (order: CompletionOrder) => void)
 /** The options of every command that saves something. */
 function addSaving(command: Command): Command {
   return command
-    .addOption(setting('--into <folder>', INTO))
+    .addOption(setting('--into <folder>', INTO).argParser(parseText))
     .addOption(
       setting('--as <filename>', 'save a single incoming file under this name').argParser(
         parseText,
@@ -596,25 +608,57 @@ function setting(flags: string, description: string, name?: string): Option {
 
 /** What commander says, as a sentence and what to try. */
 function usageError({ code, message }: CommanderError, program: Command): UsageError {
-  const words = program.args[0] === 'help' ? program.args.slice(1) : program.args;
+  const words = wordsOf(program);
   const [word = ''] = words;
-  const command = program.commands.find((one) => [one.name(), ...one.aliases()].includes(word));
+  const command = commandOf(word, program);
   if (command === undefined && looksLikeFile(word))
     return new UsageError(
       `${oneLine(word)} is not a command.`,
       `Did you mean: drop send ${words.map(shellWord).join(' ')}`,
     );
-  if (command === undefined && code === 'commander.help')
-    return new UsageError(`There is no command ${shellWord(word)}.`, SEE_HELP);
-  const [sentence = '', suggestion] = message.replace(/^error: /, '').split('\n');
-  const help = command === undefined ? SEE_HELP : `See: drop ${command.name()} --help`;
+  const [sentence = '', suggestion] = withShortValue(message.replace(/^error: /, '')).split('\n');
+  const help = code === 'commander.excessArguments' && command ? insteadOf(command) : undefined;
+  const see = command === undefined ? SEE_HELP : `See: drop ${command.name()} --help`;
   return new UsageError(
     oneLine(sentence.charAt(0).toUpperCase() + sentence.slice(1)),
-    suggestion === undefined ? help : oneLine(suggestion.replace(/^\((.*)\)$/, '$1')),
+    suggestion === undefined ? (help ?? see) : oneLine(suggestion.replace(/^\((.*)\)$/, '$1')),
   );
 }
 
 const SEE_HELP = 'See: drop --help';
+
+/** The words that it is about, as far as commander has read. */
+function wordsOf({ args }: Command): readonly string[] {
+  return args[0] === 'help' ? args.slice(1) : args;
+}
+
+function commandOf(word: string, program: Command): Command | undefined {
+  return program.commands.find((one) => [one.name(), ...one.aliases()].includes(word));
+}
+
+function isStranger(word: string | undefined, program: Command): word is string {
+  if (word === undefined || word.startsWith('-') || word === 'help') return false;
+  return commandOf(word, program) === undefined;
+}
+
+/** What is refused may be very long, and have ends of lines. */
+function withShortValue(message: string): string {
+  return message.replace(/(argument|value) '(.*)' is invalid/s, (_, what, value: string) => {
+    const shown = value.length > MAX_VALUE ? `${value.slice(0, MAX_VALUE)}...` : value;
+    return `${what} '${oneLine(shown)}' is invalid`;
+  });
+}
+
+const MAX_VALUE = 60;
+
+/** What was meant by a single word, where other programs take one: a device, or a folder. */
+function insteadOf(command: Command): string | undefined {
+  const option = { get: '--from', receive: '--into' }[command.name()];
+  const [word = '', ...more] = command.args;
+  if (option === undefined || more.length > 0) return undefined;
+  if (/^[\d -]{6,7}$/.test(word)) return `The code is asked for: drop ${command.name()}`;
+  return `Did you mean: drop ${command.name()} ${option} ${shellWord(word)}`;
+}
 
 /** Whoever names a file first forgot the `send`. */
 function looksLikeFile(word: string): boolean {

@@ -20,13 +20,17 @@ function words(line: string): string[] {
 }
 
 function usage(line: string): UsageError {
+  return usageOf(words(line));
+}
+
+function usageOf(argv: readonly string[]): UsageError {
   try {
-    readArguments(words(line));
+    readArguments(argv);
   } catch (error) {
     if (error instanceof UsageError) return error;
     throw error;
   }
-  throw new Error(`"drop ${line}" is no wrong usage`);
+  throw new Error(`"drop ${argv.join(' ')}" is no wrong usage`);
 }
 
 test('patterns are repeated, or lines of a variable', () => {
@@ -178,7 +182,15 @@ describe('wrong usage is named, with what to try', () => {
     ['receive --stdout --json', 'the file or the events', 'Choose one of --stdout and --json.'],
     ['--json receive --stdout', 'the file or the events', 'Choose one of --stdout and --json.'],
     ['receive --scan', "Unknown option '--scan'", 'See: drop receive --help'],
-    ['receive extra', 'Too many arguments', 'See: drop receive --help'],
+    ['receive extra', 'Too many arguments', 'Did you mean: drop receive --into extra'],
+    ['recv extra', 'Too many arguments', 'Did you mean: drop receive --into extra'],
+    ['get ana', 'Too many arguments', 'Did you mean: drop get --from ana'],
+    ['get 493-027', 'Too many arguments', 'The code is asked for: drop get'],
+    ['get ana bob', 'Too many arguments', 'See: drop get --help'],
+    ['peers ana', 'Too many arguments', 'See: drop peers --help'],
+    ['get --from=', 'It must not be empty.', 'See: drop get --help'],
+    ['receive --into=', 'It must not be empty.', 'See: drop receive --help'],
+    ['doctor --into=', 'It must not be empty.', 'See: drop doctor --help'],
     ['receive --port 0', 'A port is a number from 1 to 65535.', 'See: drop receive --help'],
     ['receive --port 2x', 'A port is a number', 'See: drop receive --help'],
     ['send a --wait soon', 'It must be a number of seconds.', 'See: drop send --help'],
@@ -216,7 +228,10 @@ describe('wrong usage is named, with what to try', () => {
     ['history -n 0', 'It must be a number of transfers', 'See: drop history --help'],
     ['history -n 5 --clear', 'cannot be used with', 'See: drop history --help'],
     ['trust bob maybe', 'Allowed choices are ask, auto', 'See: drop trust --help'],
-    ['help nosuch', 'There is no command nosuch.', 'See: drop --help'],
+    ['help nosuch', "Unknown command 'nosuch'", 'See: drop --help'],
+    ['help snd', "Unknown command 'snd'", 'Did you mean send?'],
+    ['snd --help', "Unknown command 'snd'", 'Did you mean send?'],
+    ['report.pdf -h', 'report.pdf is not a command.', 'Did you mean: drop send report.pdf'],
     ['--color pink peers', 'Allowed choices are auto, always, never', 'See: drop --help'],
   ])('drop %s', (line, message, hint) => {
     const error = usage(line);
@@ -227,6 +242,14 @@ describe('wrong usage is named, with what to try', () => {
 
   test('a folder that is there was meant to be sent, whatever its name', () => {
     expect(usage('src').hint).toBe('Did you mean: drop send src');
+  });
+
+  test('a value that is refused is shown by its beginning, on one line', () => {
+    const { message, hint } = usageOf(['send', '--text', `a\nb${'x'.repeat(70_000)}`]);
+    expect(message).toMatch(
+      /^Option '--text <message>' argument 'a\?bx{57}\.\.\.' is invalid\. A /,
+    );
+    expect(hint).toBe('See: drop send --help');
   });
 
   test('nothing that was typed steers the terminal', () => {
