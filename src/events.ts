@@ -234,6 +234,7 @@ interface SummaryEvent {
   readonly resumed: number;
   readonly skipped: number;
   readonly failed: number;
+  /** Since it was accepted. */
   readonly ms: number;
   /** The receiver, if it broke off: bytes of files that are not whole, there for the next time. */
   readonly kept?: number;

@@ -33,7 +33,7 @@ export class Progress {
   readonly #peer: Device;
   readonly #emit: (event: TransferEvent) => void;
   readonly #now: () => number;
-  readonly #began: number;
+  #began: number;
   readonly #samples: { readonly at: number; readonly bytes: number }[] = [];
   /** What happened while the sender waits for an answer: it is told when there is a transfer. */
   readonly #early: Distribute<TransferEvent>[] = [];
@@ -100,6 +100,8 @@ export class Progress {
         break;
       case 'accepted':
         if (this.#accepted === report.transfer) break;
+        // How long somebody thought about it says nothing of how fast it was.
+        if (this.#accepted === '') this.#began = this.#now();
         this.#accepted = this.#transfer = report.transfer;
         this.#say({ event: 'accepted' });
         for (const event of this.#early.splice(0)) this.#say(event);

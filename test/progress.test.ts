@@ -5,6 +5,18 @@ import { Progress } from '../src/progress.ts';
 import type { DataEntry } from '../src/protocol/manifest.ts';
 import { BOB } from './cli/fake.ts';
 
+test('the time that a transfer took begins when it was accepted, and only then', () => {
+  let time = 0;
+  const progress = new Progress(BOB, () => {}, { now: () => time });
+  time = 60_000;
+  progress.tell({ type: 'accepted', transfer: 't' });
+  time = 61_000;
+  // The other side was started anew.
+  progress.tell({ type: 'accepted', transfer: 'u' });
+  time = 62_500;
+  expect(progress.end().ms).toBe(2_500);
+});
+
 describe('what is kept of files that are not whole', () => {
   const file = (path: string): DataEntry => ({ kind: 'file', path, size: 1000, mtime: 0 });
   const stored = (path: string) => ({
