@@ -507,10 +507,17 @@ function unreachable(address: Address, cause: unknown, alpn: string): DropError 
   if (code === 'ENOTFOUND' || code === 'EAI_AGAIN')
     return new DropError('not-found', {
       message: `There is no host called "${address.host}".`,
+      hint: 'The names and addresses of devices: drop peers',
+      cause,
+    });
+  const command = alpn === ALPN.sharer ? 'drop share' : 'drop receive';
+  if (code === 'ECONNREFUSED')
+    return new DropError('unreachable', {
+      message: `Nothing takes connections at ${formatAddress(address)}.`,
+      hint: `Is \`${command}\` running there? If it is, a firewall keeps others away: drop doctor`,
       cause,
     });
   if (code === OTHER_DOOR && (alpn === ALPN.receiver || alpn === ALPN.sharer)) {
-    const command = alpn === ALPN.sharer ? 'drop share' : 'drop receive';
     return new DropError('not-found', {
       message: `What answers at ${formatAddress(address)} is no \`${command}\`.`,
       hint: `Start \`${command}\` there, or name its port.`,

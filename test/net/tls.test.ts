@@ -302,6 +302,21 @@ test('a listener that may be reached at some of our addresses only turns away th
   await other.end();
 });
 
+test('who dials where nobody listens is told what would listen there', async () => {
+  const port = await open();
+  listener.close();
+  const address = { host: '127.0.0.1', port };
+  for (const [door, command] of [
+    ['receiver', 'drop receive'],
+    ['sharer', 'drop share'],
+  ] as const)
+    await expect(dial(address, ana, never, door)).rejects.toMatchObject({
+      code: 'unreachable',
+      message: `Nothing takes connections at 127.0.0.1:${port}.`,
+      hint: expect.stringContaining(`Is \`${command}\` running there?`),
+    });
+});
+
 test('a peer that does not read cannot keep us from closing', async () => {
   const [left, right] = await pair();
   const writing = (async () => {
