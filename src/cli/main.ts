@@ -62,7 +62,7 @@ async function run(order: Order, io: Io, output: OutputWatch): Promise<number | 
   ]);
   const ui = await openUi(order, io, library);
   const stops = new Stops(io.signals, {
-    onFirst: () => ui.face.say('Stopping… (Ctrl-C again to quit at once)'),
+    onFirst: () => ui.face.say('Stopping... (Ctrl-C again to quit at once)'),
   });
   // A sender whose file goes there has to hear of it first.
   const isSink = 'stdout' in order && order.stdout;

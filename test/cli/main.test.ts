@@ -614,7 +614,7 @@ describe('a signal', () => {
       io.signals.emit(signal);
       expect(await end).toBe(signal);
       expect(clean).toBe(true);
-      expect(io.said.err()).toContain('Stopping… (Ctrl-C again to quit at once)\n');
+      expect(io.said.err()).toContain('Stopping... (Ctrl-C again to quit at once)\n');
       expect(io.signals.eventNames()).toEqual([]);
     },
   );

@@ -235,7 +235,7 @@ describe('the list of devices', () => {
     expect(await stage.report('raw')).toBe(false);
     await stage.screen.outcome();
     expect(stage.screen.cursorShown).toBe(true);
-    expect(stage.screen.text()).toMatch(/Stopping…/);
+    expect(stage.screen.text()).toMatch(/Stopping\.\.\./);
   });
 
   test('is numbered lines in plain mode, and a number stays with its device', async () => {
@@ -726,7 +726,7 @@ describe('the moving part of the screen', () => {
     stage.screen.type(CTRL_C);
     expect(await stage.report('end')).toBe('SIGINT');
     await stage.screen.outcome();
-    expect(stage.screen.text()).toMatch(/^Stopping…[^\n]*$/);
+    expect(stage.screen.text()).toMatch(/^Stopping\.\.\.[^\n]*$/);
   });
 
   test('leaves nothing behind when the window becomes narrow', async () => {
@@ -785,6 +785,6 @@ describe('the moving part of the screen', () => {
     expect(await stage.report('end')).toBe('SIGINT');
     await stage.screen.outcome();
     expect(stage.screen.cursorShown).toBe(true);
-    expect(stage.screen.text()).toMatch(/Stopping… \(Ctrl-C again to quit at once\)$/);
+    expect(stage.screen.text()).toMatch(/Stopping\.\.\. \(Ctrl-C again to quit at once\)$/);
   });
 });
