@@ -36,8 +36,8 @@ export class Calling {
 }
 
 /** What is to be sent, for a question. */
-export function whatOf(paths: readonly string[]): string {
-  return formatFirst(paths.length > 0 ? paths : ['it'], oneLine);
+export function whatOf(paths: readonly string[], { words }: Context): string {
+  return formatFirst(paths.length > 0 ? paths : ['it'], (name) => words.name({ name }));
 }
 
 /** Lets the person choose among the devices that are ready for it, as they come and go. */

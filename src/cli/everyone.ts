@@ -25,7 +25,7 @@ export async function findEveryone(
   const names = formatNames(here.map((peer) => context.words.name(peer)));
   if (asker === undefined) return here;
   face.busy('');
-  const question = `Send ${whatOf(paths)} to ${names}?`;
+  const question = `Send ${whatOf(paths, context)} to ${names}?`;
   const agreed = await face
     .standBack(() => asker.confirm(question, common.signal))
     .catch((error) => {

@@ -15,6 +15,7 @@ export async function get(order: GetOrder, context: Context): Promise<number> {
   const calling = new Calling(from, context);
 
   const { only, wait, scan } = order;
+  if (only !== undefined) words.takePart();
   const sink = Stdout.for(order, context);
   const options: GetOptions = {
     ...common,
@@ -86,6 +87,7 @@ function acceptBy(
       const both = AbortSignal.any([gone, stops.signal]);
       const answer = await face.standBack(() => asker.choose(question, labels, both));
       if (typeof answer === 'boolean') return answer;
+      words.takePart();
       return answer.flatMap((place) => parts[place]?.path ?? []);
     } catch (error) {
       if (gone.aborted) return false; // The connection is lost, and it is asked again.

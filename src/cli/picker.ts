@@ -11,6 +11,7 @@ import {
   useRef,
   useState,
 } from '@inquirer/core';
+import stringWidth from 'string-width';
 import { formatCount, formatNames } from '../figures.ts';
 import type { Peer, SilentPeer } from '../index.ts';
 import { type Choice, type Devices, nameWidthOf, rowOf } from './devices.ts';
@@ -154,7 +155,11 @@ export const pickDevices = createPrompt<readonly (Peer | SilentPeer)[], PickerCo
     const title = cut(message, Math.max(10, width - filter.length - 4));
     const question = `${theme.prefix} ${theme.style.message(title, 'idle')} `;
     const names = formatNames(chosen.map(({ name }) => name));
-    if (finished) return question + theme.style.answer(cut(names, width));
+    if (finished) {
+      const answer = cut(names, Math.floor(width / 2));
+      const asked = cut(message, width - stringWidth(`${theme.prefix}  ${answer}`));
+      return `${theme.prefix} ${theme.style.message(asked, 'done')} ${theme.style.answer(answer)}`;
+    }
 
     const how = marked.current.length > 0 ? `Enter sends to ${names}.` : undefined;
     const calls = note === '' ? (how ?? howToCall(matches, matches[at])) : undefined;

@@ -3,6 +3,10 @@ import type { Peer, SilentPeer } from '../index.ts';
 import { type Asker, drain, Left } from './asker.ts';
 import type { Devices } from './devices.ts';
 import type { Input, Output, Paint } from './io.ts';
+import { cut } from './rows.ts';
+
+/** Columns that a part of an offer gets, however narrow the window is. */
+const MIN_PART = 20;
 
 /** Asks on a terminal. The libraries for it are loaded with the first question. */
 export class Prompts implements Asker {
@@ -96,13 +100,15 @@ export class Prompts implements Asker {
       ]),
     );
     if (reply !== 'some') return reply;
+    // A row for each, and none that the terminal breaks.
+    const room = Math.max(MIN_PART, (this.#stderr.columns ?? 80) - '> [ ] '.length - 1);
     const { chosen } = await this.#ask(signal, (context) =>
       inquirer.createPromptModule(context)([
         {
           type: 'checkbox',
           name: 'chosen',
           message: 'Which of it?',
-          choices: parts.map((name, value) => ({ name, value })),
+          choices: parts.map((name, value) => ({ name: cut(name, room, 'middle'), value })),
           required: true,
           theme: themeWith('Arrows move, space marks, Enter takes what is marked.'),
         },

@@ -94,7 +94,7 @@ async function choose(
   // Nobody should choose first and learn then that there is nothing to send.
   for (const path of paths) await findPath(path, context);
 
-  const title = `Send ${whatOf(paths)} to which device?`;
+  const title = `Send ${whatOf(paths, context)} to which device?`;
   return chooseDevices(context, { way: 'send', title, several: stdin === undefined, scan });
 }
 

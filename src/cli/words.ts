@@ -65,6 +65,7 @@ export class Words {
   /** Those that are accepted and not over, and with which device each is. */
   readonly #open = new Map<string, string>();
   #toSeveral = false;
+  #isPart = false;
   /** Whether new devices need a PIN, and browsers with them. */
   #pin = false;
   #webTold = false;
@@ -77,6 +78,11 @@ export class Words {
   /** Whether it goes to several devices. */
   get toSeveral(): boolean {
     return this.#toSeveral;
+  }
+
+  /** Says that only a part of what is offered was chosen. */
+  takePart(): void {
+    this.#isPart = true;
   }
 
   /** Whether a transfer has to be told from another one, by its device. */
@@ -137,7 +143,7 @@ export class Words {
         return [detail(`${this.device(event.from)} wants to send ${this.offer(event)}.`)];
       case 'error':
         if ('transfer' in event) return this.#ofTransfer(event);
-        return failureLines(event, this.#options.clean, this.#who(event));
+        return failureLines(event, this.#options.clean, this.#subjectOf(event));
       case 'same':
         return [
           news(
@@ -263,7 +269,14 @@ export class Words {
       : [];
   }
 
-  /** Of whom a failure is told that no transfer came of. */
+  /** What a failure is about that no transfer came of, as far as it does not say so itself. */
+  #subjectOf(event: Extract<ShownEvent, { event: 'error' }>): string | undefined {
+    const who = this.#who(event);
+    const parts = [...(event.message.startsWith(who) ? [] : [who]), event.path ?? []].flat();
+    return parts.length === 0 ? undefined : parts.join(': ');
+  }
+
+  /** Of whom it is told. */
   #who(event: Extract<ShownEvent, { event: 'error' }>): string {
     if ('to' in event && event.to !== undefined) return this.device({ name: event.to });
     return 'peer' in event && event.peer ? this.device(event.peer) : 'A device on this network';
@@ -298,7 +311,11 @@ export class Words {
           return [news(`${this.device(event.peer)} ${announced ? 'fetches it' : 'accepted'}.`)];
         // A message says itself that it came.
         if (isMessages(told.extent)) return [];
-        return [news(`Receiving ${this.offer(told.extent)} from ${this.device(event.peer)}`)];
+        return [
+          news(
+            `Receiving ${this.#isPart ? 'a part of ' : ''}${this.offer(told.extent)} from ${this.device(event.peer)}`,
+          ),
+        ];
       case 'declined':
         this.#transfers.delete(event.transfer);
         // Whoever chose the other side is told why the command ends.

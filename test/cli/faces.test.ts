@@ -302,6 +302,10 @@ describe('a receiver reads', () => {
     } as const;
     expect(told([{ ...lost, peer: BOB }])).toEqual(['Error: "Bob": The connection was lost.']);
     expect(told([lost])).toEqual(['Error: A device on this network: The connection was lost.']);
+    const missing = { ...lost, code: 'missing', message: 'It is not there.', path: 'a/b' } as const;
+    expect(told([{ ...missing, peer: BOB }])).toEqual(['Error: "Bob": a/b: It is not there.']);
+    const named = { ...lost, message: '"Bob" is not ready.', to: 'Bob' } as const;
+    expect(told([named])).toEqual(['Error: "Bob" is not ready.']);
   });
 });
 

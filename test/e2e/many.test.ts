@@ -88,7 +88,7 @@ describeWith(LAB, 'one computer and three others', () => {
     const sending = send(['ana', 'nobody'], ['--wait', '2', 'note']);
     const { code, stderr } = await sending.outcome();
     expect(code).toBe(5);
-    expect(stderr).toMatch(/Error: "nobody": "nobody" is not ready on this network\./);
+    expect(stderr).toMatch(/Error: "nobody" is not ready on this network\./);
     expect(stderr).toMatch(
       /\nana +delivered: 1 file \(7 B\)\nnobody +nothing sent: "nobody" is not ready on this network\.\n$/,
     );

@@ -14,6 +14,27 @@ vi.setConfig({ testTimeout: 90_000 });
 const MiB = 1024 * 1024;
 const NEW_TCP = 'meta l4proto tcp ct state new';
 
+test('what is shared is chosen from a list of a row each, and what was chosen is said', async () => {
+  await using ana = new Home();
+  await using bob = new Home();
+  const names = ['one', 'two'].map((name) => `${name} ${'long '.repeat(40)}.txt`);
+  await mkdir(join(ana.path, 'all'));
+  for (const name of names) await writeFile(join(ana.path, 'all', name), name);
+  await using sharing = drop(['share', '--json', '--yes', 'all'], { home: ana });
+  const { port, code } = await sharing.event('ready');
+  const words = ['get', '--from', `127.0.0.1:${port}`];
+  await using screen = dropOnScreen(words, { home: bob, cols: 60, rows: 15 });
+  await screen.waitFor(/Code shown on /);
+  screen.type(`${code}\r`);
+  await screen.waitFor(/Get it\?[\s\S]*Arrows choose/);
+  screen.type('\x1b[B\r');
+  await screen.waitFor(/\n> \[ \] all\/one .*\n {2}\[ \] all\/two .* B\)\n\nArrows move/);
+  screen.type(' \r');
+  await screen.waitFor(/\nReceiving a part of all \(2 files, /);
+  await screen.outcome();
+  expect(await readdir(join(bob.downloads, 'all'))).toEqual([names[0]]);
+});
+
 describeWith(LAB, 'whoever shares something', () => {
   test.concurrent('serves two at once, who save it under names of their own', async () => {
     await using room = new Room();
