@@ -7,6 +7,8 @@ import { checkPatterns } from './protocol/patterns.ts';
 
 /** A part of an offer. */
 export interface Choice {
+  /** Whether it is all that is offered. */
+  readonly all: boolean;
   /** Whether an entry belongs to it: one of the patterns matches it, or a folder that it lies in. */
   readonly wants: (entry: Entry) => boolean;
   /** The patterns that have matched nothing so far, as they were given. */
@@ -34,6 +36,7 @@ export async function chosenBy(
     return wanted;
   };
   return {
+    all: patterns.length === 0,
     wants,
     get unmatched() {
       return patterns.filter((_, i) => !all[i]?.found);

@@ -3,7 +3,7 @@ import { type Choice, chosenBy, markedBy, type Part, partsOf } from './choice.ts
 import { builtInCodecs } from './codecs.ts';
 import { Contact, type OnRetry } from './contact.ts';
 import { type Control, followOne } from './control.ts';
-import { DropError, type ErrorCode } from './errors.ts';
+import { DropError, type DropErrorOptions, type ErrorCode } from './errors.ts';
 import type { Device, Extent, GetEvent, Peer, SilentPeer, Summary } from './events.ts';
 import { SHOWN_ROOTS } from './limits.ts';
 import type { Meeting, Trusting } from './meet.ts';
@@ -128,6 +128,7 @@ class Fetching {
   readonly #self: Self;
   readonly #saving: Saving;
   readonly #peer: Device;
+  readonly #all: boolean;
   #wants: (entry: Entry) => boolean;
   readonly #accept: GetOptions['accept'];
   readonly #emit: (event: GetEvent) => void;
@@ -152,6 +153,7 @@ class Fetching {
     this.#self = self;
     this.#saving = saving;
     this.#peer = peer;
+    this.#all = choice.all;
     this.#wants = choice.wants;
     this.#reception = newReception(choice.wants);
     this.#accept = accept;
@@ -202,9 +204,11 @@ class Fetching {
       },
       admits: (offered) => {
         const opened = this.#reception.inbox !== undefined;
-        const refused = this.#saving.refuses(offered, { opened });
+        // How much a part is, only its entries say.
+        const roots = this.#all ? offered.roots : [];
+        const refused = this.#saving.refuses({ ...offered, roots }, { opened });
         // Nobody declined it: it is what we were told to do.
-        if (refused !== undefined) throw new DropError(refused);
+        if (refused !== undefined) throw new DropError(refused, OWN_WORDS[refused]);
         return 'yes';
       },
       ask: ({ entries: _, ...extent }, gone, entries) => this.#ask(extent, gone, entries),
@@ -254,3 +258,15 @@ class Fetching {
     this.#reception.narrow(wants);
   }
 }
+
+/** What a sender reads of our rules is about the other side. */
+const OWN_WORDS: { readonly [Code in ErrorCode]?: DropErrorOptions } = {
+  'one-file': {
+    message: 'What is shared is more than one file, and a pipe takes one.',
+    hint: 'Choose one of it: drop get --stdout --only PATH',
+  },
+  'too-large': {
+    message: 'What is shared is larger than --max-size.',
+    hint: 'Take a part of it by --only, or allow more.',
+  },
+};

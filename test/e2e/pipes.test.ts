@@ -96,6 +96,25 @@ describeWith(['bash', 'tar'], 'one file through pipes', () => {
     }
   });
 
+  test('one of several that are shared is chosen for one', async () => {
+    await using ana = new Home();
+    await mkdir(join(ana.path, 'in'));
+    for (const [path, text] of Object.entries({ a: 'one', 'in/b': 'two', 'in/c': 'three' }))
+      await writeFile(join(ana.path, path), text);
+    await using sharing = drop(['share', '--json', '--yes', '--name', 'Ana', 'a', 'in'], {
+      home: ana,
+    });
+    await sharing.event('ready');
+    for (const [only, code, out, said] of [
+      ['a', 0, 'one', /Wrote a \(3 B\)/],
+      ['in/b', 0, 'two', /Wrote in\/b \(3 B\)/],
+      ['in', 4, '', /Error: What is shared is more than one file[\s\S]*--only PATH/],
+    ] as const) {
+      const got = await shell(`drop get --from Ana --stdout --only ${only}`, ana);
+      expect(got).toMatchObject({ code, stdout: out, stderr: expect.stringMatching(said) });
+    }
+  });
+
   test('what is more than one file is refused before anything goes out', async () => {
     await using ana = new Home();
     await mkdir(join(ana.path, 'folder'));
