@@ -4,6 +4,7 @@ import type { Arrival } from '../index.ts';
 import type { Context } from './context.ts';
 import { formatTable } from './format.ts';
 import type { HistoryOrder } from './orders.ts';
+import { cut } from './rows.ts';
 
 /** `drop history`: a table of what arrived, the latest last, where one looks. */
 export async function history(order: HistoryOrder, context: Context): Promise<number> {
@@ -32,16 +33,18 @@ export async function history(order: HistoryOrder, context: Context): Promise<nu
 
 function rowOf(arrival: Arrival, { library, words }: Context): string[] {
   const { at, peer, ok, files, bytes, roots, into } = arrival;
-  const [first = '', ...more] = roots.map((root) => library.forTerminal(root, MAX_ROOT));
-  const others = more.length === 0 ? '' : more.length === 1 ? ` and ${more[0]}` : ` and more`;
+  const [first = '', ...more] = roots.map((root) => cut(library.forTerminal(root), MAX_ROOT));
+  const both = `${first} and ${more[0]}`;
+  const isShort = more.length === 1 && stringWidth(both) <= MAX_ROOT;
+  const what = more.length === 0 ? first : isShort ? both : `${first} and more`;
   return [
     formatMinute(new Date(at)),
     words.name(peer),
     `${formatCount(files, 'file')}, ${formatBytes(bytes)}${ok ? '' : ', incomplete'}`,
-    `${first}${others}` || '-',
+    what || '-',
     words.folder(into),
   ];
 }
 
-/** Characters of a name in the table, which has one line for each transfer. */
+/** Columns of a name in the table, which has one line for each transfer. */
 const MAX_ROOT = 40;

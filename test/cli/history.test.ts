@@ -46,6 +46,19 @@ describe('drop history', () => {
     expect(out).toContain('  a and b  ');
   });
 
+  test('of long names prints what leaves room for the rest', async () => {
+    const [wide, long] = ['漢'.repeat(60), 'n'.repeat(60)];
+    const { out } = await drop('history', {
+      history: async () => [
+        { ...ARRIVAL, roots: [wide] },
+        { ...ARRIVAL, roots: [long, long] },
+      ],
+    });
+    expect(out).toContain(`  ${'漢'.repeat(19)}…`);
+    expect(out).not.toContain('漢'.repeat(20));
+    expect(out).toContain(`  ${'n'.repeat(39)}… and more  /in\n`);
+  });
+
   test('prints the last ones only, if asked', async () => {
     const { out } = await drop('history -n 1');
     expect(out).toContain('0 files');
