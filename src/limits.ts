@@ -328,6 +328,12 @@ export const MAX_PAGE_CONNECTIONS_EACH = 48;
 /** Pages of `drop ui` that are open at a time. Bounds memory. */
 export const MAX_PAGES = 16;
 
+/** What is read of whoever listens where a window of ours was, until it has proven to be that window. Bounds memory… */
+export const MAX_PROOF = 64;
+
+/** …and how long it may take for that. The new window waits. */
+export const PROOF_LIMIT = 3_000;
+
 /** What a person is called for at a time who does not look at the window. Protects them from being rung out of their work. */
 export const MAX_CALLS = 8;
 

@@ -4,6 +4,7 @@ import { type IncomingMessage, request } from 'node:http';
 import { resolve } from 'node:path';
 import * as v from 'valibot';
 import { DropError, type Note, openNote } from '../../index.ts';
+import { MAX_PROOF, PROOF_LIMIT } from '../../limits.ts';
 import { isSameSecret } from '../door.ts';
 import type { DeskOptions } from './desk.ts';
 
@@ -104,10 +105,11 @@ export class Seat {
   }
 }
 
-/** Resolves when a page of a window opens that has proven to be there. */
+/** Resolves when a page of a window opens that has proven to be there; throws if it ends. */
 export async function visited(place: Place, signal: AbortSignal): Promise<void> {
   const headers = { authorization: `Bearer ${place.token}` };
   const answer = await ask(place.port, VISIT, { headers, signal });
+  if (answer.statusCode !== 200) throw new DropError('disconnected');
   answer.resume();
   await once(answer, 'end');
 }
@@ -121,7 +123,7 @@ export const LOOPBACK = '127.0.0.1';
 async function isThere(place: Place): Promise<boolean> {
   const nonce = randomBytes(16).toString('base64url');
   const over = new AbortController();
-  const timer = setTimeout(() => over.abort(), PATIENCE);
+  const timer = setTimeout(() => over.abort(), PROOF_LIMIT);
   try {
     const answer = await ask(place.port, `/proof/${nonce}`, { signal: over.signal });
     let said = '';
@@ -206,9 +208,3 @@ function parse(text: string): v.InferOutput<typeof NoteSchema> | undefined {
 
 /** How often it is tried to be quicker than others. */
 const MAX_ATTEMPTS = 4;
-
-/** Milliseconds for a window to prove that it is there. One that hangs is of no use to anybody. */
-const PATIENCE = 3_000;
-
-/** Signs that a proof has at most. */
-const MAX_PROOF = 64;
