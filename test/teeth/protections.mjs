@@ -52,6 +52,7 @@ const pastArrivals = test('disk/history');
 const arrivals = test('arrivals');
 const historyTable = test('cli/history');
 const link = test('web/link');
+const door = test('web/door');
 const ui = test('web/ui');
 const opening = test('e2e/ui');
 const pause = test('transfer/pause');
@@ -2365,6 +2366,69 @@ const WEB = [
     test: link('all sources together'),
   },
   {
+    name: 'of those who guess links so many are remembered',
+    file: 'src/web/guests/link.ts',
+    from: 'if (this.#counts.size > MAX_SOURCES && oldest !== undefined) this.#counts.delete(oldest);',
+    to: '',
+    test: link('remembers so many of those who guess'),
+  },
+  {
+    name: 'of those who guess PINs at a page so many are remembered',
+    file: 'src/web/guests/gate.ts',
+    from: 'if (this.#each.size > MAX_SOURCES && oldest !== undefined) this.#each.delete(oldest);',
+    to: '',
+    test: link('remembers so many of those who guess'),
+  },
+  {
+    name: 'what a browser asks for has no more than so many bytes before its content',
+    file: 'src/web/door.ts',
+    from: 'maxHeaderSize: MAX_PAGE_HEADERS,',
+    to: '',
+    test: door('no question'),
+  },
+  {
+    name: 'a browser takes so long to ask, and no longer',
+    file: 'src/web/door.ts',
+    from: 'headersTimeout: PAGE_HEADERS_LIMIT,',
+    to: '',
+    test: door('has so long for it'),
+  },
+  {
+    name: 'a connection of a browser in which nothing moves ends',
+    file: 'src/web/door.ts',
+    from: 'server.timeout = PAGE_SILENCE_LIMIT;',
+    to: '',
+    test: door('has so long for it'),
+  },
+  {
+    name: 'what nobody read of a question is not taken for the next one',
+    file: 'src/web/door.ts',
+    from: 'const isRead = request.complete || !hasBody(request);',
+    to: 'const isRead = true;',
+    test: door('leaves nothing behind'),
+  },
+  {
+    name: 'another page leads here as a whole, and not in a frame',
+    file: 'src/web/door.ts',
+    from: "!(isVisit && headers['sec-fetch-dest'] === 'document')",
+    to: '!isVisit',
+    test: door('by a page with'),
+  },
+  {
+    name: 'a form of another page does not lead here',
+    file: 'src/web/door.ts',
+    from: "const isVisit = method === 'GET' && ",
+    to: 'const isVisit = ',
+    test: door('by a form of another page'),
+  },
+  {
+    name: 'a window of others is not that of a page of this computer',
+    file: 'src/web/door.ts',
+    from: '...(at === LOOPBACK ? WALLS_HERE : {}),',
+    to: '',
+    test: door('is in no window of others'),
+  },
+  {
     name: 'a form is no longer than a form',
     file: 'src/web/door.ts',
     from: "if (bytes > most) throw new DropError('usage', { message: 'That is too much at once.' });",
@@ -2530,6 +2594,20 @@ const WINDOW = [
     test: hatch('within the limits for strangers'),
   },
   {
+    name: 'what a guest has of a part is compared with that part',
+    file: 'src/lent.ts',
+    from: 'return yield* equal(told, kept.digest)',
+    to: 'return yield* told.length === kept.digest.length',
+    test: hatch('that has another start'),
+  },
+  {
+    name: 'a visitor is waited for as long as is said, and no longer',
+    file: 'src/receive.ts',
+    from: 'keeps: false, idle: VISITOR_IDLE };',
+    to: 'keeps: false, idle: 2 * VISITOR_IDLE };',
+    test: hatch('as a telephone may sleep'),
+  },
+  {
     name: 'what is lent is as long as it was said to be',
     file: 'src/lent.ts',
     from: 'if (rest.length > 0) throw changed(file);',
@@ -2588,6 +2666,13 @@ const UPLOADS = [
     from: 'return page.visitor === visitorOf(call);',
     to: "return page.visitor !== '' && visitorOf(call) !== '';",
     test: taking('cannot be used by another browser'),
+  },
+  {
+    name: 'a page that is away gives way to its own browser only',
+    file: 'src/web/guests/taking.ts',
+    from: 'const isHers = other.visitor !== undefined && other.visitor === page.visitor;',
+    to: 'const isHers = other.name !== page.name;',
+    test: taking('closed in the middle'),
   },
   {
     name: 'a page sends one thing at a time',

@@ -108,7 +108,7 @@ describe('a link', () => {
     } finally {
       now.mockRestore();
     }
-  });
+  }, 180_000);
 
   test('is compared to its last sign', async () => {
     const link = await linkFor({});
@@ -328,6 +328,23 @@ describe('a PIN', () => {
     const { port, token } = await linkFor({ pin: PIN });
     const body = `pin=${PIN}&x=${'x'.repeat(MAX_FORM)}`;
     expect((await ask(port, `/${token}/-/pin`, { method: 'POST', body })).status).toBe(400);
+  });
+
+  test('that is left empty is no wrong one, and none is taken but from a form that was sent', async () => {
+    const { port, token } = await linkFor({ pin: PIN });
+    const path = `/${token}/-/pin`;
+    const form = await ask(port, path, { method: 'POST', body: 'pin=+' });
+    expect(form.status).toBe(401);
+    expect(form.text).not.toContain('role="alert"');
+    // Nobody who looks over a shoulder reads it, and no browser keeps it.
+    expect(form.text).toMatch(/<input id="pin" name="pin" type="password" [^>]*autocomplete="off"/);
+    const body = `pin=${PIN}`;
+    for (const method of ['GET', 'PUT']) {
+      const headers = { 'Content-Length': `${body.length}` };
+      const other = await ask(port, path, { method, headers, body });
+      expect([other.status, other.headers['set-cookie']]).toEqual([401, undefined]);
+    }
+    expect((await ask(port, path, { method: 'POST', body })).status).toBe(303);
   });
 
   test('that is typed has its signs shown to nobody', async () => {
