@@ -18,7 +18,7 @@ export interface Server {
 }
 
 /** Tells the start of a file: its SHA-256. `tell` hears how many bytes of it are looked through. */
-export type DigestOf = (
+type DigestOf = (
   file: File,
   bytes: number,
   signal: AbortSignal,
