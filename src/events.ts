@@ -143,8 +143,8 @@ interface OfTransfer {
 }
 
 /**
- * Of which device it is told, as long as there is no transfer to know it by, where it goes to
- * several: as it was named, or its name in the list.
+ * Where it goes to several, and as long as there is no transfer to know it by: which device it is
+ * about, as it was named, or by its name in the list.
  */
 interface OfTarget {
   readonly to?: string;
@@ -224,6 +224,7 @@ export interface ErrorEvent {
 
 interface SummaryEvent {
   readonly event: 'summary';
+  /** Whether all of it is delivered. */
   readonly ok: boolean;
   /** Delivered: stored now or there already. */
   readonly files: number;
@@ -232,7 +233,9 @@ interface SummaryEvent {
   readonly sent: number;
   /** Bytes that were there already. */
   readonly resumed: number;
+  /** What was not sent: it was there already, or was left out. */
   readonly skipped: number;
+  /** What could not be sent or stored. */
   readonly failed: number;
   /** Since it was accepted. */
   readonly ms: number;
@@ -245,7 +248,7 @@ interface SummaryEvent {
 /** The last event of a transfer. */
 export type Summary = OfTransfer & SummaryEvent;
 
-/** A new device was proven, by which from now on it is known. */
+/** A new device has proven who it is, by this; it is known from now on. */
 export type PairedEvent = { readonly event: 'paired'; readonly via: 'code' | 'pin' } & Device &
   OfTarget;
 
@@ -299,7 +302,7 @@ export type PresenceEvent =
   | { readonly event: 'locked'; readonly for: number | null }
   | { readonly event: 'unlocked' };
 
-/** It cannot be written down for `history` what arrives; said once, whatever else arrives. */
+/** What arrives cannot be written down for `history`; told once, however much more arrives. */
 export interface UnrecordedEvent {
   readonly event: 'unrecorded';
   readonly code: ErrorCode;
@@ -313,7 +316,7 @@ export interface Whereabouts {
   readonly port: number;
   /** `host:port` of each address under which this device can be reached. */
   readonly addresses: readonly string[];
-  /** What new devices need, six digits or the PIN that was drawn; null where nothing of it. */
+  /** What new devices need: six digits, or the PIN that was drawn; null where that is neither. */
   readonly code: string | null;
   /** Whether new devices need a PIN: the one of `code`, or else the one that was given. */
   readonly pin: boolean;

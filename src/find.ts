@@ -100,7 +100,7 @@ async function waitFor(
     }
     if (known !== undefined) continue;
     if ([...there.values()].some(isProven)) break;
-    // A new device needs not be the only one of that name: others may be about to answer.
+    // A new device need not be the only one of that name: others may be about to answer.
     if (there.size > 0) settle.start(SETTLE);
     else if (silent.size > 0) settle.start(SILENT_SETTLE);
   }
