@@ -30,6 +30,8 @@ describe('a transfer', () => {
     [{ state: 'calling' }, 'Calling Ana’s laptop…'],
     [{ state: 'waiting' }, 'Waiting for Ana’s laptop to accept…'],
     [{ state: 'running', direction: 'in' }, 'Receiving'],
+    [{ state: 'paused' }, 'Paused'],
+    [{ state: 'held' }, 'Paused by Ana’s laptop'],
     [{ state: 'done' }, 'Sent'],
     [{ state: 'done', failed: 2 }, 'Done, but 2 files failed'],
     [{ state: 'declined' }, 'Ana’s laptop declined'],
