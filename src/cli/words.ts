@@ -136,6 +136,8 @@ export class Words {
       case 'fetch':
         return [detail(`${this.device(event.peer)} wants to fetch it.`)];
       case 'offer':
+        // Whoever shares may begin anew as often as it likes, each time under another name.
+        if (!this.#transfers.has(event.transfer)) this.#forget();
         this.#told(event.transfer).extent = event;
         return [detail(`${this.device(event.peer)} shares ${this.offer(event)}.`)];
       case 'request':
@@ -525,6 +527,11 @@ export class Words {
       this.#transfers.set(transfer, told);
     }
     return told;
+  }
+
+  #forget(): void {
+    this.#transfers.clear();
+    this.#open.clear();
   }
 
   #text(text: string): string {

@@ -58,6 +58,22 @@ function told(events: readonly ShownEvent[], manner: Manner = {}): string[] {
 }
 
 const of = { transfer: TRANSFER, peer: BOB };
+
+test('of what somebody shares who begins anew, only the latest is remembered', () => {
+  const offer = (transfer: string): ShownEvent => ({
+    ...{ event: 'offer', transfer, peer: BOB, roots: ['a'], risks: [] },
+    ...{ files: 1, texts: 0, bytes: 1, sized: true, final: true },
+  });
+  const accepted = (transfer: string): ShownEvent => ({ event: 'accepted', transfer, peer: BOB });
+  const [first, second] = ['1'.repeat(32), '2'.repeat(32)];
+  expect(told([offer(first), offer(first), accepted(first)])).toEqual([
+    'Receiving a (1 B) from "Bob"',
+  ]);
+  expect(told([offer(first), offer(second), accepted(first), accepted(second)])).toEqual([
+    '"Bob" fetches it.',
+    'Receiving a (1 B) from "Bob"',
+  ]);
+});
 type Ready = Extract<ShownEvent, { event: 'ready' }>;
 const request: ShownEvent = {
   ...of,

@@ -5,7 +5,13 @@ import { utf8 } from '../../src/protocol/bytes.ts';
 import type { Way } from '../../src/protocol/card.ts';
 import { FrameDecoder } from '../../src/protocol/frame.ts';
 import { type Entry, hasData, rootOf, sizeOf } from '../../src/protocol/manifest.ts';
-import { decode, encode, type Message, type MessageOf } from '../../src/protocol/message.ts';
+import {
+  decode,
+  encode,
+  type Intent,
+  type Message,
+  type MessageOf,
+} from '../../src/protocol/message.ts';
 import { openSelf, type Self } from '../../src/self.ts';
 import { Channel } from '../../src/transfer/channel.ts';
 import { greetAsChooser, introduce } from '../../src/transfer/greeting.ts';
@@ -92,10 +98,10 @@ export class Rogue implements AsyncDisposable {
     return talk;
   }
 
-  /** Comes to who shares something, to fetch it, and says her name. */
-  async fetch(port: number, continues?: string): Promise<Talk> {
+  /** Comes to who shares something, to fetch it or to look at it, and says her name. */
+  async fetch(port: number, continues?: string, intent: Intent = 'get'): Promise<Talk> {
     const talk = await this.#dial(port, 'sharer');
-    talk.say({ type: 'hello', newest: 1, oldest: 1, intent: 'get', knows: true });
+    talk.say({ type: 'hello', newest: 1, oldest: 1, intent, knows: true });
     await talk.hear('welcome');
     talk.say({ type: 'intro', name: 'Eve', continues });
     await talk.hear('intro');

@@ -407,6 +407,13 @@ const DOORS = [
     test: arriving('is no link that somebody else'),
   },
   {
+    name: 'of offers that begin anew nothing piles up',
+    file: 'src/cli/words.ts',
+    from: 'if (!this.#transfers.has(event.transfer)) this.#forget();',
+    to: '',
+    test: faces('only the latest is remembered'),
+  },
+  {
     name: 'no two transfers have one name',
     file: 'src/transfers.ts',
     from: 'if (other !== transfer)\n',
