@@ -114,11 +114,14 @@ async function* lines(porch: Porch, signal: AbortSignal): AsyncGenerator<Sightin
   const stop = porch.onLine(({ card, connection }) => {
     news.put(String(count++), { heard: 'line', card, over: connection.over });
   });
-  signal.addEventListener('abort', () => news.end());
-  if (signal.aborted) news.end();
+  // Node keeps a signal that is made of others, and all that listens to it, until nothing does.
+  const end = (): void => news.end();
+  signal.addEventListener('abort', end);
+  if (signal.aborted) end();
   try {
     yield* news;
   } finally {
+    signal.removeEventListener('abort', end);
     stop();
   }
 }

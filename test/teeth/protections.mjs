@@ -39,6 +39,7 @@ const whole = test('disk/whole');
 const faces = test('cli/faces');
 const doors = test('e2e/doors');
 const arriving = test('e2e/arriving');
+const looking = test('look');
 const hostileShare = test('e2e/hostile-share');
 const completing = test('cli/complete');
 const shells = test('e2e/shells');
@@ -412,6 +413,13 @@ const DOORS = [
     from: 'if (!this.#transfers.has(event.transfer)) this.#forget();',
     to: '',
     test: faces('only the latest is remembered'),
+  },
+  {
+    name: 'a look that is over is held by nothing',
+    file: 'src/look.ts',
+    from: "signal.removeEventListener('abort', end);",
+    to: '',
+    test: looking('is held by nothing'),
   },
   {
     name: 'no two transfers have one name',
