@@ -3,7 +3,6 @@ import type { Peer, SilentPeer } from '../index.ts';
 import { type Asker, drain, Left } from './asker.ts';
 import type { Devices } from './devices.ts';
 import type { Input, Output, Paint } from './io.ts';
-import { cut } from './rows.ts';
 
 /** Columns that a part of an offer gets, however narrow the window is. */
 const MIN_PART = 20;
@@ -73,7 +72,10 @@ export class Prompts implements Asker {
     parts: readonly string[],
     signal: AbortSignal,
   ): Promise<boolean | readonly number[]> {
-    const { default: inquirer } = await import('inquirer');
+    const [{ default: inquirer }, { cut }] = await Promise.all([
+      import('inquirer'),
+      import('./rows.ts'),
+    ]);
     const own = this.#theme();
     const icon = { cursor: '>', checked: ' [x]', unchecked: ' [ ]' };
     // inquirer's own line has glyphs that a terminal may lack.

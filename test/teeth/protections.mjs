@@ -2168,7 +2168,7 @@ const ARRIVING = [
   {
     name: 'a past name steers no terminal',
     file: 'src/cli/history.ts',
-    from: 'library.forTerminal(root, MAX_ROOT)',
+    from: 'library.forTerminal(root)',
     to: 'root',
     test: historyTable('names that cannot steer the terminal'),
   },
