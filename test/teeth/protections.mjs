@@ -2683,6 +2683,20 @@ const UPLOADS = [
     test: taking('cannot be used by another browser'),
   },
   {
+    name: 'where all pages have something to send, there is no room for one more',
+    file: 'src/web/guests/taking.ts',
+    from: "if (idle === undefined) throw new DropError('busy', { message: 'Too many send at once.' });\n      void idle.leave('crowded');",
+    to: "void idle?.leave('crowded');",
+    test: taking('gives way to others'),
+  },
+  {
+    name: 'a part of a download is followed by nothing',
+    file: 'src/web/guests/handing.ts',
+    from: 'const wanted = bytes.subarray(0, left);',
+    to: 'const wanted = bytes;',
+    test: handing('has no byte more'),
+  },
+  {
     name: 'a page that is away gives way to its own browser only',
     file: 'src/web/guests/taking.ts',
     from: 'const isHers = other.visitor !== undefined && other.visitor === page.visitor;',

@@ -2,7 +2,12 @@ import { once } from 'node:events';
 import { createServer, Server, Socket } from 'node:net';
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { DropError } from '../../src/index.ts';
-import { MAX_PAGE_HEADERS, PAGE_HEADERS_LIMIT, PAGE_SILENCE_LIMIT } from '../../src/limits.ts';
+import {
+  MAX_PAGE_CONNECTIONS_EACH,
+  MAX_PAGE_HEADERS,
+  PAGE_HEADERS_LIMIT,
+  PAGE_SILENCE_LIMIT,
+} from '../../src/limits.ts';
 import { type Door, type DoorOptions, openDoor, readBody } from '../../src/web/door.ts';
 import { ask, connectionOf } from './support.ts';
 
@@ -212,6 +217,17 @@ describe('who asks', () => {
       ...{ headersTimeout: PAGE_HEADERS_LIMIT, timeout: PAGE_SILENCE_LIMIT },
       ...{ keepAliveTimeout: PAGE_SILENCE_LIMIT },
     });
+  });
+
+  test('takes a place as long as it is there', async () => {
+    const { port } = await opened({
+      async answer(call) {
+        call.welcome();
+        return { status: 200 };
+      },
+    });
+    for (let n = 0; n <= MAX_PAGE_CONNECTIONS_EACH; n++)
+      expect((await ask(port, '/')).status).toBe(200);
   });
 
   test('is waited for as long as somebody else has to be asked', async () => {

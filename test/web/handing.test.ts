@@ -21,7 +21,7 @@ import { newFolder } from '../disk/support.ts';
 import { content } from '../support/content.ts';
 import { finished } from '../support/process.ts';
 import { describeWith } from '../support/skip.ts';
-import { Handed } from './support.ts';
+import { connectionOf, Handed } from './support.ts';
 
 const MiB = 1024 * 1024;
 const LONG_AGO = 1e9;
@@ -457,6 +457,19 @@ describe('a zip', () => {
     expect(rest.body.equals(whole.body.subarray(1_000_000))).toBe(true);
     writeFileSync(join(tree, 'a/d'), 'd');
     expect((await handed.ask('zip/tree/a.zip', more)).status).toBe(200);
+  });
+
+  test('has no byte more on the line than the part that is asked for', async () => {
+    const handed = await Handed.open([treeOf({ a: random('a', MiB) })]);
+    const { port, pathname } = new URL(handed.url);
+    const { socket } = await connectionOf(Number(port));
+    const pieces: Buffer[] = [];
+    socket.on('data', (bytes) => pieces.push(bytes));
+    const head = 'HTTP/1.1\r\nHost: 127.0.0.1\r\nRange: bytes=0-9\r\nConnection: close\r\n\r\n';
+    socket.write(`GET ${pathname}everything.zip ${head}`);
+    await once(socket, 'close');
+    const all = Buffer.concat(pieces);
+    expect(all.length - all.indexOf('\r\n\r\n') - 4).toBe(10);
   });
 
   test('that changes on its way breaks off', async () => {

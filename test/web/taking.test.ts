@@ -360,8 +360,8 @@ describe('a page for uploads', () => {
     await idle[0]?.until('the end', ({ events }) => events.at(-1)?.event === 'bye');
     expect(idle[1]?.events.at(-1)?.event).toBe('hello');
     expect(busy.upload?.state).toBe('waiting');
-    // Where all of them send, none gives way.
-    for (const guest of idle.slice(1)) await guest.bring([picked('a', 'a')]);
+    // Where all of them have something to send, none gives way.
+    for (const guest of idle.slice(1)) await guest.lend([picked('a', 'a')]);
     expect((await busy.fetch('events')).status).toBe(503);
     for (const guest of [busy, ...idle]) await guest[Symbol.asyncDispose]();
   });
