@@ -84,7 +84,7 @@ class Row {
 
   update(upload: Upload): void {
     const { state, bytes, total } = upload;
-    if (bytes !== this.#upload?.bytes) this.#movedAt = performance.now();
+    if (bytes > (this.#upload?.bytes ?? 0)) this.#movedAt = performance.now();
     this.#upload = upload;
     const text = textOf(upload);
     setText(this.#text, text);
