@@ -45,11 +45,11 @@ describeWith(LAB, 'one computer and three others', () => {
   test('one slow and one killed receiver keep nothing from the third', async () => {
     const size = 5_000_000;
     writeFileSync(path(bob, 'large'), randomBytes(size));
-    for (const [name, rate] of Object.entries({ ana: '80mbit', ben: '16mbit', eve: '8mbit' }))
+    for (const [name, rate] of Object.entries({ ana: '80mbit', ben: '16mbit', eve: '4mbit' }))
       hosted(name).limit('lan', rate);
     const sending = send(
       ['ana', 'ben', 'eve'],
-      ['--json', '--compress', 'never', '--wait', '3', 'large'],
+      ['--json', '--compress', 'never', '--wait', '8', 'large'],
     );
     await sending.event('progress', ({ peer, bytes }) => peer.name === 'ben' && bytes > 0);
     at('ben').kill('SIGKILL');
