@@ -39,7 +39,7 @@ export async function openUi(
   io: Io,
   { forTerminal, DEFAULT_PORT }: Library,
 ): Promise<Ui> {
-  const { stdin, stdout, stderr } = io;
+  const { stdin, stdout, stderr, signals, suspend } = io;
   const { quiet, verbose } = order;
   const manner = mannerOf(order, io, process.env);
   const colors = hasColors(stderr, order.color, process.env);
@@ -64,7 +64,7 @@ export async function openUi(
     return { face: new PlainFace(lines, words, forTerminal), asker, words };
   }
   const { TerminalFace } = await import('./face-terminal.ts');
-  const options = { clean: forTerminal, colors, quiet };
+  const options = { clean: forTerminal, colors, quiet, signals, suspend };
   const face = new TerminalFace(stderr, lines, words, options);
   return { face, asker: new Prompts(stdin, stderr, paint), words };
 }

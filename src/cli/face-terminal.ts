@@ -3,7 +3,7 @@ import stringWidth from 'string-width';
 import type { Device, TransferEvent } from '../index.ts';
 import type { Face, Failure, Room, ShownEvent } from './face.ts';
 import { progressLine } from './format.ts';
-import type { Output } from './io.ts';
+import type { Io } from './io.ts';
 import type { Line, Lines } from './lines.ts';
 import { cut, rowsOf, wipe, wrap } from './rows.ts';
 import { failureLines, type Words, type WordsOptions } from './words.ts';
@@ -17,12 +17,14 @@ const DRAWN = 3;
  */
 const MARGIN = 2 + 2 + 1;
 
+const SHOW_CURSOR = '\x1b[?25h';
+
 /** Rows for what we are busy with. */
 const BUSY_ROWS = 3;
 
 type ProgressEvent = Extract<TransferEvent, { event: 'progress' }>;
 
-export interface TerminalFaceOptions {
+export interface TerminalFaceOptions extends Pick<Io, 'signals' | 'suspend'> {
   readonly clean: WordsOptions['clean'];
   readonly colors: boolean;
   readonly quiet: boolean;
@@ -30,7 +32,7 @@ export interface TerminalFaceOptions {
 
 /** The face for people: what happened stays as lines, and below them moves what happens now. */
 export class TerminalFace implements Face {
-  readonly #stderr: Output;
+  readonly #stderr: Io['stderr'];
   readonly #lines: Lines;
   readonly #words: Words;
   readonly #options: TerminalFaceOptions;
@@ -46,7 +48,7 @@ export class TerminalFace implements Face {
     if (this.#retries.size > 0) this.#draw();
   }, 1000).unref();
 
-  constructor(stderr: Output, lines: Lines, words: Words, options: TerminalFaceOptions) {
+  constructor(stderr: Io['stderr'], lines: Lines, words: Words, options: TerminalFaceOptions) {
     this.#stderr = stderr;
     this.#lines = lines;
     this.#words = words;
@@ -60,6 +62,7 @@ export class TerminalFace implements Face {
       color: options.colors ? 'cyan' : false,
     });
     stderr.on('resize', this.#resized);
+    options.signals.on('SIGTSTP', this.#suspended);
   }
 
   show(event: ShownEvent): void {
@@ -108,6 +111,7 @@ export class TerminalFace implements Face {
     clearInterval(this.#ticking);
     this.#spinner.stop();
     this.#stderr.off('resize', this.#resized);
+    this.#options.signals.off('SIGTSTP', this.#suspended);
   }
 
   #write(lines: readonly Line[]): void {
@@ -162,6 +166,17 @@ export class TerminalFace implements Face {
     const which = others.length > 0 ? `, and ${others.length} more` : '';
     return `Connection to ${this.#words.device(next.peer)} lost${which}; trying again ${when}`;
   }
+
+  /** Ctrl-Z: who works in the terminal meanwhile needs its cursor, which pictures and lists hide. */
+  readonly #suspended = (): void => {
+    const { signals, suspend } = this.#options;
+    this.#spinner.stop();
+    this.#stderr.write(SHOW_CURSOR);
+    signals.off('SIGTSTP', this.#suspended); // What is listened to stops nothing.
+    suspend();
+    signals.on('SIGTSTP', this.#suspended);
+    this.#draw();
+  };
 
   /**
    * A narrower window has broken our lines into more rows than ora believes to have drawn:

@@ -59,6 +59,8 @@ export interface Io {
   readonly stdout: Output;
   readonly stderr: Output;
   readonly signals: Signals;
+  /** Stops the process, as Ctrl-Z does; comes back when it goes on. */
+  readonly suspend: () => void;
   /** Loads the library, which `--help` does not need. */
   readonly library: () => Promise<Library>;
 }
@@ -76,6 +78,7 @@ export function processIo(): Io {
       return process.stderr;
     },
     signals: process,
+    suspend: () => process.kill(process.pid, 'SIGTSTP'),
     library: () => import('../index.ts'),
   };
 }

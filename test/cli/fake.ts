@@ -120,9 +120,6 @@ export function summaryOf(values: Partial<Summary> = {}): Summary {
 
 /** A library in which nothing happens, but for what a test puts in its place. */
 export function fakeLibrary(parts: Partial<Library> = {}): Library {
-  const unexpected = (): never => {
-    throw new Error('nobody expected this call');
-  };
   return {
     CALL_QUESTION_LIMIT,
     checkChoice,
@@ -155,6 +152,10 @@ export function fakeLibrary(parts: Partial<Library> = {}): Library {
   };
 }
 
+function unexpected(): never {
+  throw new Error('nobody expected this call');
+}
+
 export interface FakeIo extends Io {
   readonly signals: EventEmitter;
   readonly stdin: PassThrough;
@@ -171,6 +172,7 @@ export function fakeIo(library: Library = fakeLibrary()): FakeIo {
     stdout,
     stderr,
     signals: new EventEmitter(),
+    suspend: unexpected,
     library: async () => library,
     said: { out: collect(stdout), err: collect(stderr) },
   };

@@ -1,11 +1,13 @@
 import { mkdir, readdir, readFile, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { drop, dropOnScreen } from '../support/bin.ts';
+import { drop, dropOnScreen, PRESENT } from '../support/bin.ts';
 import { Home } from '../support/home.ts';
+import { Screen } from '../support/screen.ts';
 
 const ENTER = '\r';
 const CTRL_C = '\x03';
+const CTRL_Z = '\x1a';
 const SIGINT = 2;
 
 describe('two people at their terminals', () => {
@@ -35,6 +37,26 @@ describe('two people at their terminals', () => {
     receiving.type(CTRL_C);
     expect(await receiving.outcome()).toEqual({ code: 0, signal: SIGINT });
     expect(receiving.cursorShown).toBe(true);
+  });
+
+  test('Ctrl-Z leaves the terminal to the shell, and fg draws all of it again', async () => {
+    await using ana = new Home();
+    const shell = ['bash', ['--norc', '--noprofile', '-i']] as const;
+    await using screen = new Screen(...shell, { env: { ...ana.env, PS1: '% ' }, cwd: ana.path });
+    await screen.waitFor(/^%$/m);
+    screen.type(`"${process.execPath}" "${PRESENT.bin}" receive --name Ana${ENTER}`);
+    await screen.waitFor(/- Waiting for files/);
+    expect(screen.cursorShown).toBe(false);
+    screen.type(CTRL_Z);
+    await screen.waitFor(/Stopped.*%$/s);
+    expect(screen.cursorShown).toBe(true);
+    expect(screen.text()).not.toContain('Waiting');
+    screen.type(`fg${ENTER}`);
+    await screen.waitFor(/Waiting/);
+    screen.type(CTRL_C);
+    await screen.waitFor(/Stopping.*%$/s);
+    screen.type(`exit${ENTER}`);
+    await screen.outcome();
   });
 
   test('a wrong code says what it means and asks again', async () => {
