@@ -72,11 +72,6 @@ export class TransferPicture {
     if (this.#now.state === 'paused') this.#to('running');
   }
 
-  /** Nothing moves at the moment, and nobody knows how long. */
-  still(): void {
-    if (!this.isOver) this.#set({ rate: 0, left: null });
-  }
-
   hear(event: TransferEvent): void {
     switch (event.event) {
       case 'accepted':

@@ -10,8 +10,6 @@ export interface Running {
   /** Names it to `control`, if that is not its own. */
   readonly transfer?: string;
   stop?: ((why: Stop) => void) | undefined;
-  /** Waits until nothing has moved for a while. */
-  stillness?: NodeJS.Timeout;
 }
 
 /** Why it stops before its end. */
@@ -93,7 +91,6 @@ export class Transfers {
     if (asked !== undefined) this.#all.set(id, asked);
     const running = this.#all.get(id);
     running?.picture.hear(event);
-    if (running && event.event === 'progress') this.#moved(running);
     if (event.event === 'summary') {
       // A message is shown where messages are.
       if (event.ok && running?.picture.isMessage) this.#all.delete(id);
@@ -156,7 +153,6 @@ export class Transfers {
     try {
       for await (const event of begin(AbortSignal.any([this.#signal, stopped.signal]))) {
         hear(event);
-        if (event.event === 'progress') this.#moved(running);
         this.#changed();
       }
       picture.end();
@@ -169,16 +165,6 @@ export class Transfers {
       this.#prune();
       this.#changed();
     }
-  }
-
-  /** Of what moves is told; that it stands still nobody tells. */
-  #moved(running: Running): void {
-    clearTimeout(running.stillness);
-    const still = (): void => {
-      running.picture.still();
-      this.#changed();
-    };
-    running.stillness = setTimeout(still, STILL_AFTER).unref();
   }
 
   /** Forgets what was over longest ago, where there is too much of it. */
@@ -195,6 +181,3 @@ const ASKED = 100;
 
 /** How many are shown, but for those that are not over. */
 const TRANSFERS = 200;
-
-/** Milliseconds without anything moving, after which the rate is none. */
-const STILL_AFTER = 3_000;
