@@ -44,7 +44,7 @@ ${pager(page, hasMore)}`,
     foot: html`<h2>What this link is</h2>
 <p>Whoever has it can download what is listed here, as long as it is shared, from the computer that calls itself &quot;${name}&quot;.</p>
 <p>It is <strong>not encrypted</strong>: others in the same network could read what you download, or put something else in its place. Your browser cannot check which computer this is.</p>
-<p>Where that matters, install <code>drop</code> on this computer, too, and run: <code>drop get</code></p>`,
+<p>Where that matters, use a computer that has <code>drop</code>, too, and run there: <code>drop get</code></p>`,
   });
 }
 

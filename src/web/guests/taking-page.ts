@@ -35,7 +35,7 @@ export function takingPage({ name, root, host }: TakingPage): Answer {
     foot: html`<h2>What this link is</h2>
 <p>Whoever has it can send files to the computer that calls itself &quot;${device}&quot;, as long as drop runs there. Somebody there may be asked first.</p>
 <p>It is <strong>not encrypted</strong>: others in the same network could read what you send, or change it. Your browser cannot check which computer this is.</p>
-<p>Where that matters, install <code>drop</code> on this computer, too, and run: <code>drop send</code></p>
+<p>Where that matters, use a computer that has <code>drop</code>, too, and run there: <code>drop send</code></p>
 <p>Without a browser, one file at a time: <code>curl -T FILE http://${host}${root}</code></p>`,
   });
 }
