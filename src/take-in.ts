@@ -12,9 +12,11 @@ import type { Entry } from './protocol/manifest.ts';
 import type { Saving } from './saving.ts';
 import type { Self } from './self.ts';
 import { ended } from './signals.ts';
+import type { Inbox } from './transfer/inbox.ts';
 import type { Pause } from './transfer/pause.ts';
-import { type Host, runReceiver } from './transfer/receiver.ts';
+import { type Host, type Opening, runReceiver, type SoFar } from './transfer/receiver.ts';
 import { Reception } from './transfer/reception.ts';
+import type { Report } from './transfer/report.ts';
 import type { Transfer, Transfers } from './transfers.ts';
 import { type Caller, deviceOf, type Guest, now } from './visit.ts';
 
@@ -90,141 +92,205 @@ export async function takeIn(
   guest: Guest,
   begun: () => void,
 ): Promise<void> {
-  const { self, open, accept, saving, transfers, patience, allowance, awake, emit } = intake;
-  const peer = deviceOf(guest);
-  const { id, known, free } = guest;
-  // Where nobody can be asked, whoever is known is taken within the same limits as everyone.
-  const capped = open === 'capped' && !free && (!known || accept === undefined);
-  // Strangers have as many keys as they like.
-  const who = known ? id : current.connection.remote;
-  let accepted = false;
-  let transfer = new Received(
-    guest,
-    (name) => new Progress(peer, emit, { transfer: name, keeps: intake.keeps }),
-  );
-  const onAccepted = (): void => {
-    accepted = true;
-    begun();
-  };
-  // There are few places for those whom nobody vouches for, and anyone can take one.
-  const showOut = (): void => {
-    const message = `It moved nothing for ${intake.idle / 1000} seconds, so it was shown out.`;
-    current.channel.fail(new DropError('refused', { message, hint: undefined }));
-  };
-  const idle = known ? undefined : new Idle(intake.idle, showOut);
-  // Reading out the code was a yes, to one question.
-  let given = guest.paired;
-  const vigil = new Vigil(awake);
-  const over = new AbortController();
-  const host: Host = {
-    freely: free,
-    digests: saving.hashers.names,
-    codecs: builtInCodecs(),
-    async reception(continues) {
-      const before = continues && (await transfers.takeUp(id, continues, current));
-      if (before) {
-        transfer = before;
-        onAccepted();
-      }
-      return transfer.reception;
-    },
-    admits({ entries, ...extent }) {
-      const opened = transfer.reception.inbox !== undefined;
-      const refused = saving.refuses({ entries, ...extent }, { opened });
-      if (refused !== undefined) {
-        // Who holds the place may be gone, and this be its second try.
-        if (refused === 'busy') void transfers.giveWay(transfer, sharing(extent.roots));
-        refuse(extent, refused);
-        return refused;
-      }
-      if (!capped) return 'yes';
-      transfer.fits ??= allowance.begin();
-      return transfer.fits({ entries, ...extent }) ? 'yes' : 'too-much';
-    },
-    async ask({ entries, ...extent }, gone) {
-      // A message of somebody whom we know does nothing but appear.
-      const isMessage = known && extent.texts === 1 && entries === 1 && extent.final;
-      const asks = !free && !capped && !isMessage && !(given && extent.risks.length === 0);
-      const seeks = asks || isMessage;
-      given = false;
-      const settle = async (): Promise<'yes' | ErrorCode> => {
-        // Whoever was asked too often is not even told, nor about one who left while others were.
-        if (seeks && patience.isSpent(who, now())) return accept ? 'declined' : 'refused';
-        if (asks && gone.aborted) return 'no-answer';
-        const request = announce(extent);
-        idle?.pause();
-        const answer = asks ? await answerTo(request, accept, gone) : 'yes';
-        idle?.resume();
-        if (asks) note(answer);
-        if (answer !== 'yes' && !gone.aborted) decline(answer);
-        if (answer === 'yes' && transfer.reception.roots === undefined) {
-          transfers.hold(transfer, current);
-          onAccepted();
-        }
-        return answer;
-      };
-      return asks ? patience.inTurn(who, settle) : settle();
-    },
-    dial(port) {
-      const { channel, connection } = current;
-      // Whom nobody vouches for shall not choose where we knock; what we dialled needs no other.
-      if (!known || connection.dialled) return;
-      const dialling = dialForData(connection, port, self.identity, over.signal);
-      void channel.expect(dialling).then(async () => {
-        current.connection = await dialling;
-      });
-    },
-    async open(how) {
-      await transfers.giveWay(transfer, sharing(how.roots));
-      return saving.open({ transfer: transfer.reception.transfer, peer, known, ...how });
-    },
-  };
-  const announce = (extent: Extent): Request => {
-    const { transfer: name } = transfer.reception;
-    const roots = extent.roots.slice(0, SHOWN_ROOTS);
-    const request = { transfer: name, from: peer, known, ...extent, roots };
-    emit({ event: 'request', peer, ...request });
-    return request;
-  };
-  const decline = (reason: ErrorCode): void =>
-    emit({ event: 'declined', transfer: transfer.reception.transfer, peer, reason });
-  /** What is refused by rule before it is accepted; afterwards the transfer tells why it failed. */
-  const refuse = (extent: Extent, reason: ErrorCode): void => {
-    if (transfer.reception.roots !== undefined) return;
-    // Strangers write no more of that on the screen than they may ask.
-    if (!known && patience.isSpent(who, now())) return;
-    if (!known) patience.noted(who, 'declined', now());
-    announce(extent);
-    decline(reason);
-  };
-  const note = (answer: 'yes' | ErrorCode): void => {
-    if (answer === 'yes') patience.pleased(who);
-    else if (answer === 'no-answer') patience.noted(who, 'unanswered', now());
-    // Where nobody is asked, it is the log that is spared.
-    else if (answer !== 'risky') patience.noted(who, 'declined', now());
-  };
-  try {
-    await runReceiver(current.channel, host, (report) => {
-      vigil.hear(report);
-      if (report.type !== 'paused' && report.type !== 'resumed') idle?.stir();
-      // That it rests is no fault of theirs if we want it so.
-      else if (report.by === 'here') report.type === 'paused' ? idle?.pause() : idle?.resume();
-      if (report.type === 'kept') idle?.extend(report.bytes / COMPARING_PACE);
-      if (!transfer.complete) transfer.sums.tell(report);
-    });
-  } catch (error) {
-    if (accepted) await transfers.stop(transfer, error);
-    throw error;
-  } finally {
-    over.abort();
-    idle?.pause();
-    vigil.end();
+  await new TakingIn(intake, current, guest, begun).run();
+}
+
+/** What one connection brings, from the offer on. */
+class TakingIn {
+  readonly #intake: Intake;
+  readonly #current: Caller;
+  readonly #guest: Guest;
+  readonly #peer: Device;
+  readonly #begun: () => void;
+  /** Whom it counts for: strangers have as many keys as they like. */
+  readonly #who: string;
+  /** Whether it is taken within the limits for everyone: where nobody can be asked, of known devices, too. */
+  readonly #capped: boolean;
+  /** Reading out the code was a yes, to one question. */
+  #given: boolean;
+  #transfer: Received;
+  #accepted = false;
+  /** There are few places for those whom nobody vouches for, and anyone can take one. */
+  readonly #idle: Idle | undefined;
+  readonly #vigil: Vigil;
+  readonly #over = new AbortController();
+
+  constructor(intake: Intake, current: Caller, guest: Guest, begun: () => void) {
+    const { open, accept, emit, keeps } = intake;
+    const { id, known, free, paired } = guest;
+    this.#intake = intake;
+    this.#current = current;
+    this.#guest = guest;
+    this.#peer = deviceOf(guest);
+    this.#begun = begun;
+    this.#who = known ? id : current.connection.remote;
+    this.#capped = open === 'capped' && !free && (!known || accept === undefined);
+    this.#given = paired;
+    this.#transfer = new Received(
+      guest,
+      (transfer) => new Progress(this.#peer, emit, { transfer, keeps }),
+    );
+    this.#idle = known ? undefined : new Idle(intake.idle, () => this.#showOut());
+    this.#vigil = new Vigil(intake.awake);
   }
-  const repeated = transfer.complete;
-  await transfers.complete(transfer);
-  if (repeated) return;
-  transfer.sums.end();
-  intake.finished();
+
+  async run(): Promise<void> {
+    const { transfers, finished } = this.#intake;
+    try {
+      await runReceiver(this.#current.channel, this.#host(), (report) => this.#hear(report));
+    } catch (error) {
+      if (this.#accepted) await transfers.stop(this.#transfer, error);
+      throw error;
+    } finally {
+      this.#over.abort();
+      this.#idle?.pause();
+      this.#vigil.end();
+    }
+    const repeated = this.#transfer.complete;
+    await transfers.complete(this.#transfer);
+    if (repeated) return;
+    this.#transfer.sums.end();
+    finished();
+  }
+
+  #host(): Host {
+    return {
+      freely: this.#guest.free,
+      digests: this.#intake.saving.hashers.names,
+      codecs: builtInCodecs(),
+      reception: (continues) => this.#takeUp(continues),
+      admits: (offered) => this.#admits(offered),
+      ask: (offered, gone) => this.#ask(offered, gone),
+      dial: (port) => this.#dial(port),
+      open: (how) => this.#open(how),
+    };
+  }
+
+  async #takeUp(continues: string | null): Promise<Reception> {
+    const { transfers } = this.#intake;
+    const before = continues && (await transfers.takeUp(this.#guest.id, continues, this.#current));
+    if (before) {
+      this.#transfer = before;
+      this.#accept();
+    }
+    return this.#transfer.reception;
+  }
+
+  #admits({ entries, ...extent }: SoFar): 'yes' | ErrorCode {
+    const { saving, transfers, allowance } = this.#intake;
+    const transfer = this.#transfer;
+    const opened = transfer.reception.inbox !== undefined;
+    const refused = saving.refuses({ entries, ...extent }, { opened });
+    if (refused !== undefined) {
+      // Who holds the place may be gone, and this be its second try.
+      if (refused === 'busy') void transfers.giveWay(transfer, sharing(extent.roots));
+      this.#refuse(extent, refused);
+      return refused;
+    }
+    if (!this.#capped) return 'yes';
+    transfer.fits ??= allowance.begin();
+    return transfer.fits({ entries, ...extent }) ? 'yes' : 'too-much';
+  }
+
+  async #ask({ entries, ...extent }: SoFar, gone: AbortSignal): Promise<'yes' | ErrorCode> {
+    const { accept, patience } = this.#intake;
+    const { known, free } = this.#guest;
+    // A message of somebody whom we know does nothing but appear.
+    const isMessage = known && extent.texts === 1 && entries === 1 && extent.final;
+    const isGiven = this.#given && extent.risks.length === 0;
+    const asks = !free && !this.#capped && !isMessage && !isGiven;
+    const seeks = asks || isMessage;
+    this.#given = false;
+    const settle = async (): Promise<'yes' | ErrorCode> => {
+      // Whoever was asked too often is not even told, nor about one who left while others were.
+      if (seeks && patience.isSpent(this.#who, now())) return accept ? 'declined' : 'refused';
+      if (asks && gone.aborted) return 'no-answer';
+      const request = this.#announce(extent);
+      this.#idle?.pause();
+      const answer = asks ? await answerTo(request, accept, gone) : 'yes';
+      this.#idle?.resume();
+      if (asks) this.#note(answer);
+      if (answer !== 'yes' && !gone.aborted) this.#decline(answer);
+      if (answer === 'yes' && this.#transfer.reception.roots === undefined) {
+        this.#intake.transfers.hold(this.#transfer, this.#current);
+        this.#accept();
+      }
+      return answer;
+    };
+    return asks ? patience.inTurn(this.#who, settle) : settle();
+  }
+
+  #dial(port: number): void {
+    const { channel, connection } = this.#current;
+    // Whom nobody vouches for shall not choose where we knock; what we dialled needs no other.
+    if (!this.#guest.known || connection.dialled) return;
+    const { identity } = this.#intake.self;
+    const dialling = dialForData(connection, port, identity, this.#over.signal);
+    void channel.expect(dialling).then(async () => {
+      this.#current.connection = await dialling;
+    });
+  }
+
+  async #open(how: Opening): Promise<Inbox> {
+    const { transfers, saving } = this.#intake;
+    const { known } = this.#guest;
+    await transfers.giveWay(this.#transfer, sharing(how.roots));
+    return saving.open({ transfer: this.#transfer.id, peer: this.#peer, known, ...how });
+  }
+
+  #accept(): void {
+    this.#accepted = true;
+    this.#begun();
+  }
+
+  #hear(report: Report): void {
+    const idle = this.#idle;
+    this.#vigil.hear(report);
+    if (report.type !== 'paused' && report.type !== 'resumed') idle?.stir();
+    // That it rests is no fault of theirs if we want it so.
+    else if (report.by === 'here') report.type === 'paused' ? idle?.pause() : idle?.resume();
+    if (report.type === 'kept') idle?.extend(report.bytes / COMPARING_PACE);
+    if (!this.#transfer.complete) this.#transfer.sums.tell(report);
+  }
+
+  #showOut(): void {
+    const message = `It moved nothing for ${this.#intake.idle / 1000} seconds, so it was shown out.`;
+    this.#current.channel.fail(new DropError('refused', { message, hint: undefined }));
+  }
+
+  #announce(extent: Extent): Request {
+    const peer = this.#peer;
+    const roots = extent.roots.slice(0, SHOWN_ROOTS);
+    const { known } = this.#guest;
+    const request = { transfer: this.#transfer.id, from: peer, known, ...extent, roots };
+    this.#intake.emit({ event: 'request', peer, ...request });
+    return request;
+  }
+
+  #decline(reason: ErrorCode): void {
+    const { id: transfer } = this.#transfer;
+    this.#intake.emit({ event: 'declined', transfer, peer: this.#peer, reason });
+  }
+
+  /** What is refused by rule before it is accepted; afterwards the transfer tells why it failed. */
+  #refuse(extent: Extent, reason: ErrorCode): void {
+    const { patience } = this.#intake;
+    const { known } = this.#guest;
+    if (this.#transfer.reception.roots !== undefined) return;
+    // Strangers write no more of that on the screen than they may ask.
+    if (!known && patience.isSpent(this.#who, now())) return;
+    if (!known) patience.noted(this.#who, 'declined', now());
+    this.#announce(extent);
+    this.#decline(reason);
+  }
+
+  #note(answer: 'yes' | ErrorCode): void {
+    const { patience } = this.#intake;
+    if (answer === 'yes') patience.pleased(this.#who);
+    else if (answer === 'no-answer') patience.noted(this.#who, 'unanswered', now());
+    // Where nobody is asked, it is the log that is spared.
+    else if (answer !== 'risky') patience.noted(this.#who, 'declined', now());
+  }
 }
 
 /** Whether a transfer brings one of these. */

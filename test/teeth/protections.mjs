@@ -347,29 +347,29 @@ const DOORS = [
   {
     name: 'a code is a yes, but not to risks',
     file: 'src/take-in.ts',
-    from: '!(given && extent.risks.length === 0)',
-    to: '!given',
+    from: 'this.#given && extent.risks.length === 0',
+    to: 'this.#given',
     test: visit('who read out the code is asked about risks only'),
   },
   {
     name: 'who was asked too often is not even told',
     file: 'src/take-in.ts',
-    from: "if (seeks && patience.isSpent(who, now())) return accept ? 'declined' : 'refused';",
+    from: "if (seeks && patience.isSpent(this.#who, now())) return accept ? 'declined' : 'refused';",
     to: '',
     test: visit('who said no twice does not even see the next offer'),
   },
   {
     name: 'strangers do not get more questions by more keys',
     file: 'src/take-in.ts',
-    from: 'const who = known ? id : current.connection.remote;',
-    to: 'const who = id + current.connection.remote;',
+    from: 'this.#who = known ? id : current.connection.remote;',
+    to: 'this.#who = id + current.connection.remote;',
     test: visit('is asked about everyone where anybody may come'),
   },
   {
     name: 'an open receiver has its limits',
     file: 'src/take-in.ts',
-    from: "if (!capped) return 'yes';",
-    to: "if (capped) return 'yes';",
+    from: "if (!this.#capped) return 'yes';",
+    to: "if (this.#capped) return 'yes';",
     test: visit('an open receiver takes a hundred files'),
   },
   {
@@ -930,7 +930,7 @@ const MOVES = [
   {
     name: 'whom nobody vouches for chooses no port to dial',
     file: 'src/take-in.ts',
-    from: 'if (!known || connection.dialled) return;',
+    from: 'if (!this.#guest.known || connection.dialled) return;',
     to: 'if (connection.dialled) return;',
     test: visit('that nobody vouches for is not dialled'),
   },
@@ -1296,8 +1296,8 @@ const GUESTS = [
   {
     name: 'nobody is shown out while a question about it stands',
     file: 'src/take-in.ts',
-    from: '        idle?.pause();\n        const answer',
-    to: '        const answer',
+    from: '      this.#idle?.pause();\n      const answer',
+    to: '      const answer',
     test: visit('ends when nothing moves'),
   },
   {
@@ -2274,7 +2274,7 @@ const PIPES = [
   {
     name: 'strangers who are refused by a rule fill no screen',
     file: 'src/take-in.ts',
-    from: "if (!known) patience.noted(who, 'declined', now());",
+    from: "if (!known) patience.noted(this.#who, 'declined', now());",
     to: '',
     test: visit('who fill no screen by that'),
   },
