@@ -117,6 +117,7 @@ test.runIf(process.platform === 'linux')(
     await page.command('answer', { question: id, answer: true });
     expect((await asking.outcome()).code).toBe(0);
 
+    await page.until(() => page.view.questions.length === 0);
     // Somebody may be looking at it now.
     await using seen = send('third.txt');
     const third = await page.question('accept');

@@ -83,16 +83,15 @@ function patchSaying() {
   const { stdout } = process;
   const write = stdout.write;
   // What happens at once comes in one piece; each line is a step all the same.
-  stdout.write = (text) => {
-    let result = true;
+  stdout.write = (text, ...whenTaken) => {
     for (const line of text.split('\n').slice(0, -1)) {
       const { event, path } = JSON.parse(line);
       const step = path === undefined ? `say ${event}` : `say ${event} ${called(path) ?? path}`;
       const nth = before(step);
-      result = write.call(stdout, `${line}\n`);
+      write.call(stdout, `${line}\n`);
       after(step, nth);
     }
-    return result;
+    return write.call(stdout, '', ...whenTaken);
   };
 }
 

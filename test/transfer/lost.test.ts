@@ -90,6 +90,11 @@ class ReceivingProcess {
     }
   }
 
+  /** The transfer that was agreed to, by its id. */
+  get accepted(): string | undefined {
+    return this.#accepted?.reception.transfer;
+  }
+
   /** What the last transfer says at its end. */
   get summary(): Summary | undefined {
     return this.#accepted?.progress.end();
@@ -226,6 +231,14 @@ test('wherever cables are pulled, disks fail or processes die, the inbox ends up
           for (const [path, content] of Object.entries(disk.stored))
             expect(tree[path]).toEqual(content);
         };
+        // Who is chosen goes on only with what the one that gets has named, and else begins anew.
+        const find = (): void => {
+          const { transfer } = sender.delivery;
+          if (!chosen || transfer === null || transfer === receiver.accepted) return;
+          sender = new SendingProcess(tree, known, packs);
+          deaths += 1;
+          visited.anew += 1;
+        };
         for (const { cutAfter, killed, full, move, digests: next } of all) {
           const [victim] = Object.keys(tree).slice(-1);
           if (full !== null && victim !== undefined)
@@ -233,6 +246,7 @@ test('wherever cables are pulled, disks fail or processes die, the inbox ends up
           const halves = disk.parts.size;
           const crossroads = move === null ? undefined : new Crossroads(move, slice);
           const first = cable({ cutAfter, slice });
+          find();
           const code = await connect(sender, receiver, chosen, first, crossroads);
           if (crossroads?.second.carried.there) visited.moved += 1;
           if (crossroads?.second.carried.there && code !== undefined)
@@ -264,6 +278,7 @@ test('wherever cables are pulled, disks fail or processes die, the inbox ends up
           if (killed !== 'nobody') deaths += 1;
         }
 
+        find();
         const before = sender.delivery.transfer;
         expect(await connect(sender, receiver, chosen, cable({ slice }))).toBeUndefined();
         noHalves();
