@@ -151,7 +151,8 @@ export async function runSender(
     }
     progress.changed();
     await outflow.passed();
-    await pauses.over();
+    // Another one may begin as soon as one is over.
+    while (pauses.on) await pauses.over();
     await channel.say({ type: 'done' });
   }
 
