@@ -153,7 +153,7 @@ function relativeImports(text: string): string[] {
 function partOf(path: string): string {
   if (LEAVES.includes(path)) return 'leaf';
   if (path === 'index.ts') return 'index';
-  if (/^web\/(?:loans|\w+\/model)\.ts$/.test(path)) return 'model';
+  if (/^web\/(?:loans|amounts|\w+\/model)\.ts$/.test(path)) return 'model';
   const [, room] = /^web\/(page|window|guests)\//.exec(path) ?? [];
   if (room !== undefined) return room;
   return path.includes('/') ? path.slice(0, path.indexOf('/')) : 'root';

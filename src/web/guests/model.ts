@@ -1,3 +1,4 @@
+import type { Amounts } from '../amounts.ts';
 import type { LoanCommands, Wish } from '../loans.ts';
 
 /**
@@ -16,23 +17,11 @@ export type GuestEvent =
   | { readonly event: 'bye'; readonly reason: 'ended' | 'crowded' };
 
 /** One upload. Everything in it is fit to be shown. */
-export interface Upload {
+export interface Upload extends Amounts {
   /** The loan that is brought. */
   readonly loan: string;
   /** `waiting`: somebody is to agree; `stopped`: it was broken off, and what came is kept. */
   readonly state: 'waiting' | 'running' | 'done' | 'declined' | 'stopped' | 'failed';
-  /** Bytes of the whole, kept ones included; `total` null as long as nobody knows. */
-  readonly bytes: number;
-  readonly total: number | null;
-  readonly files: number;
-  readonly ofFiles: number | null;
-  /** The file that is on its way now. */
-  readonly file: string;
-  /** Bytes a second; and milliseconds until the end, null if nobody can tell. */
-  readonly rate: number;
-  readonly left: number | null;
-  /** Bytes that were there from before when it began, or went on. */
-  readonly resumed: number;
   /** Files that were there already. */
   readonly same: number;
   /** Files that did not arrive, and why the first of them. */

@@ -1,5 +1,6 @@
 import type { ErrorCode } from '../../errors.ts';
 import type { CheckEvent, Offered, Risk, Standing } from '../../events.ts';
+import type { Amounts } from '../amounts.ts';
 import type { LoanCommands, Wish } from '../loans.ts';
 
 /**
@@ -134,7 +135,7 @@ export interface Sharing {
   readonly fetched: number;
 }
 
-export interface Transfer {
+export interface Transfer extends Amounts {
   readonly id: string;
   readonly direction: 'in' | 'out';
   /** The page that lends its files; `out` only. While they are on their way it should not be closed. */
@@ -143,18 +144,6 @@ export interface Transfer {
   /** The names of what goes over, as far as they are known; a message is called `message`. */
   readonly what: readonly string[];
   readonly state: TransferState;
-  /** Bytes of the whole, kept ones included; `total` null as long as nobody knows. */
-  readonly bytes: number;
-  readonly total: number | null;
-  readonly files: number;
-  readonly ofFiles: number | null;
-  /** The file that is on its way now. */
-  readonly file: string;
-  /** Bytes a second; and milliseconds until the end, null if nobody can tell. */
-  readonly rate: number;
-  readonly left: number | null;
-  /** Bytes that were there from before when it began, or went on. */
-  readonly resumed: number;
   /** What can be done with it now. */
   readonly can: readonly ('pause' | 'resume' | 'cancel' | 'open' | 'dismiss')[];
   /** What went wrong with the whole, or with the first file. */
