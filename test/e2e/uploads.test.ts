@@ -171,8 +171,10 @@ describeWith([CHROMIUM], 'a browser', () => {
     await using line = await LossyLine.to(Number(new URL(web).port), 15 * MIB);
     const { page } = await opened(web.replace(/:\d+/, `:${line.port}`));
     await page.setInputFiles('#files', join(mine.path, 'large.bin'));
+    await page.locator('#uploads').getByText(/[1-9] MB of 41\.9 MB/).waitFor();
+    line.cut();
     await page.locator('#link').getByText('The connection is lost.').waitFor();
-    expect(await page.locator('#uploads').innerText()).toMatch(/MB of 41\.9 MB/);
+    expect(await page.locator('#uploads').innerText()).toMatch(/[1-9] MB of 41\.9 MB/);
     expect(await page.locator('#uploads').innerText()).not.toMatch(/\/s|left/);
     line.mend();
     await page.locator('#uploads').getByText('Delivered: 1 file').waitFor();
@@ -185,13 +187,13 @@ describeWith([CHROMIUM], 'a browser', () => {
   });
 });
 
-/** A line to a port of this computer, which breaks once after so many bytes to there. */
+/** A line to a port of this computer, which holds what comes after so many bytes to there. */
 class LossyLine implements AsyncDisposable {
   readonly #server = createServer((socket) => this.#carry(socket));
   readonly #sockets = new Set<Socket>();
   readonly #to: number;
   #left: number;
-  #isBroken = false;
+  #isCut = false;
 
   private constructor(to: number, bytes: number) {
     this.#to = to;
@@ -209,8 +211,13 @@ class LossyLine implements AsyncDisposable {
     return (this.#server.address() as AddressInfo).port;
   }
 
+  cut(): void {
+    this.#isCut = true;
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
   mend(): void {
-    this.#isBroken = false;
+    this.#isCut = false;
     this.#left = Number.POSITIVE_INFINITY;
   }
 
@@ -220,7 +227,7 @@ class LossyLine implements AsyncDisposable {
   }
 
   #carry(here: Socket): void {
-    if (this.#isBroken) return void here.destroy();
+    if (this.#isCut) return void here.destroy();
     const there = connect(this.#to, '127.0.0.1');
     for (const [from, to] of [
       [here, there],
@@ -237,8 +244,8 @@ class LossyLine implements AsyncDisposable {
     here.on('data', ({ length }) => {
       this.#left -= length;
       if (this.#left > 0) return;
-      this.#isBroken = true;
-      for (const socket of this.#sockets) socket.destroy();
+      here.unpipe(there);
+      here.pause();
     });
   }
 }

@@ -62,8 +62,10 @@ class Row {
   /** Something that is not from the server. */
   say(text: string, state: 'queued' | 'preparing' | 'lost' | 'failed'): void {
     setText(this.#text, text);
-    show(this.#bar, state === 'lost');
-    show(this.#numbers, state === 'lost');
+    // What has come is told for as long as it is tried again, if anything was heard of it.
+    const isTold = state === 'lost' && this.#upload !== undefined;
+    show(this.#bar, isTold);
+    show(this.#numbers, isTold);
     show(this.#failures, false);
     show(this.#stop, state !== 'failed');
     show(this.#again, state === 'failed');
