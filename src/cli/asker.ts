@@ -70,9 +70,14 @@ export async function drain(stdin: Input, signal: AbortSignal, ms = DRAIN): Prom
       if (chunk.includes('\x03')) end(() => reject(new Left()));
     };
     const aborted = (): void => end(() => reject(signal.reason));
-    const timer = setTimeout(() => end(resolve), ms);
+    let last: NodeJS.Immediate | undefined;
+    // Where this program was held up, what was typed meanwhile is only read after the timer.
+    const timer = setTimeout(() => {
+      last = setImmediate(() => end(resolve));
+    }, ms);
     function end(settle: () => void): void {
       clearTimeout(timer);
+      clearImmediate(last);
       signal.removeEventListener('abort', aborted);
       stdin.off('data', swallow);
       stdin.pause();
