@@ -118,7 +118,8 @@ function dialOnce(address: Address, open: Set<Socket>): Promise<Answer> {
     let answer: Answer = 'silence';
     const socket = connect(address);
     open.add(socket);
-    socket.setTimeout(PATIENCE, () => socket.destroy());
+    // Where this computer was held up, what has answered meanwhile is heard before that.
+    socket.setTimeout(PATIENCE, () => setImmediate(() => socket.destroy()));
     socket.once('connect', () => {
       answer = 'accepted';
       socket.destroy();

@@ -149,6 +149,14 @@ describeWith(LAB, 'a scan', () => {
     expect(named.found).toEqual(['172.17.0.2:23767']);
   });
 
+  test('finds who has answered while this computer was held up', async () => {
+    await using lab = Lab.create();
+    const ana = lab.host('ana', { bridge: 'home', addresses: ['10.7.0.1/30'] });
+    const bo = lab.host('bo', { bridge: 'home', addresses: ['10.7.0.2/30'] });
+    await listen(bo, 23767);
+    expect((await scanOn(ana, { heldUp: 1_000 })).found).toEqual(['10.7.0.2:23767']);
+  });
+
   test.each(['aborted', 'left'])(
     'that is %s midway ends, with all that it has open',
     async (how) => {
@@ -211,7 +219,7 @@ async function scanOn(host: Host, options: object = {}): Promise<Scanned> {
     import { readdirSync, readlinkSync } from 'node:fs';
     import { setImmediate } from 'node:timers/promises';
     import { scan } from ${JSON.stringify(SCAN)};
-    const { endAfterFirst, aborted, interfaces } = ${JSON.stringify(options)};
+    const { endAfterFirst, aborted, interfaces, heldUp } = ${JSON.stringify(options)};
     const stopping = new AbortController();
     if (aborted) stopping.abort();
     const said = { found: [], warnings: [], most: 0 };
@@ -227,6 +235,9 @@ async function scanOn(host: Host, options: object = {}): Promise<Scanned> {
     const before = sockets();
     const look = setInterval(() => { said.most = Math.max(said.most, sockets() - before); }, 10);
     const onPlan = (plan) => { said.plan = plan; };
+    const standStill = () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, heldUp);
+    // When the first connections are on their way.
+    if (heldUp) process.nextTick(() => process.nextTick(standStill));
     const scanning = scan({ interfaces, signal: stopping.signal, onPlan });
     for await (const { host, port } of scanning) {
       said.found.push(host + ':' + port);
