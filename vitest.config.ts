@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 import { canOwnNetwork, ownNetwork } from './test/support/own-network.ts';
+import { PATIENCE } from './test/support/process.ts';
 
 /** Where the results go as JSON too, for those who count them. */
 const report = process.env.TEST_REPORT;
@@ -21,6 +22,7 @@ export default defineConfig({
     // ms. Some tests take ten steps, each of which may take long on a busy machine.
     testTimeout: 60_000,
     hookTimeout: 30_000,
+    expect: { poll: { timeout: PATIENCE } },
     // Else one core would be left to the runner, which has nothing to do while tests run.
     maxWorkers: availableParallelism(),
     reporters: report === undefined ? ['default'] : ['default', ['json', { outputFile: report }]],
