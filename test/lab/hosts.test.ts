@@ -39,9 +39,10 @@ describeWith(LAB, 'a lab', () => {
 
     ana.unplug('eth0');
     expect(link()).toMatch(/10\.7\.0\.1/);
-    expect(link()).toMatch(/NO-CARRIER/);
+    // The system tells of a carrier when it has a moment for it.
+    await expect.poll(link).toMatch(/NO-CARRIER/);
     ana.replug('eth0');
-    expect(link()).not.toMatch(/NO-CARRIER/);
+    await expect.poll(link).not.toMatch(/NO-CARRIER/);
     ana.setAddresses('eth0', ['10.7.0.9/24']);
     expect(link()).not.toMatch(/10\.7\.0\.1\//);
     expect(link()).toMatch(/10\.7\.0\.9/);
@@ -110,12 +111,15 @@ describeWith(LAB, 'a lab', () => {
   });
 
   test('what a dead test process left behind is cleared away by the next lab', async () => {
-    const dead = spawn('true');
-    await once(dead, 'close');
+    const dead = spawn('sleep', ['100']);
     const left = `droplab-${dead.pid}-abcdef-ana`;
     execFileSync('ip', ['netns', 'add', left]);
-    const orphan = spawn('ip', ['netns', 'exec', left, 'sleep', '100']);
+    const orphan = spawn('ip', ['netns', 'exec', left, 'sh', '-c', 'echo here; exec sleep 100']);
     const ended = once(orphan, 'close');
+    await once(orphan.stdout, 'data');
+    // Not before, as other labs are made all the while.
+    dead.kill('SIGKILL');
+    await once(dead, 'close');
 
     await using lab = Lab.create();
     lab.host('ana');
@@ -149,7 +153,11 @@ async function dial(host: Host, address: string, message = 'hello'): Promise<str
   const program = `const socket = require('net').connect(${PORT}, '${address}');
     socket.on('data', (name) => console.log(name.toString()));
     socket.on('error', ({ code }) => console.log(code));
-    const silence = setTimeout(() => { console.log('silence'); socket.destroy(); }, 5000);
+    let closed = false;
+    socket.on('close', () => { closed = true; });
+    const silent = () => { if (!closed) { console.log('silence'); socket.destroy(); } };
+    // What has come is heard before, however late it is.
+    const silence = setTimeout(() => setImmediate(silent), 5000);
     socket.on('close', () => clearTimeout(silence));
     process.stdin.pipe(socket);`;
   const dialling = host.spawn(process.execPath, ['-e', program]);

@@ -39,17 +39,17 @@ async function identityOf(name: string): Promise<Identity> {
 }
 
 beforeEach(async () => {
+  let arrive = (_: Connection): void => {};
   const arriving = new Promise<Connection>((resolve) => {
-    void listen([0], ana, {
-      card: { run: '1234567890abcdef', name: 'Ana', part: 'announcer', way: 'send' },
-      onConnection: resolve,
-    }).then(async (listener) => {
-      close = () => listener.close();
-      sender = keep(await dial({ host: '127.0.0.1', port: listener.port }, bob, never));
-    });
+    arrive = resolve;
   });
+  const listener = await listen([0], ana, {
+    card: { run: '1234567890abcdef', name: 'Ana', part: 'announcer', way: 'send' },
+    onConnection: (connection) => arrive(connection),
+  });
+  close = () => listener.close();
+  sender = keep(await dial({ host: '127.0.0.1', port: listener.port }, bob, never));
   receiver = keep(await arriving);
-  await vi.waitUntil(() => sender?.peer === ana.id);
 });
 afterEach(() => {
   vi.useRealTimers();
@@ -231,6 +231,7 @@ describe('a receiver that dials', () => {
     const dialling = dialForData(receiver, port, ana, over.signal);
     dialling.catch(() => {});
     const [socket] = await once(server, 'connection');
+    while (spoken === 0) await new Promise((resolve) => setImmediate(resolve));
     await turns();
     expect(spoken).toBe(1);
     if (why === 'all is over') over.abort();

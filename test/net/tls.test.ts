@@ -210,21 +210,21 @@ test('a stranger that says nothing is shown out after ten seconds', async () => 
     const socket = tcpConnect(port, '127.0.0.1');
     await once(socket, 'connect');
     socket.resume();
-    await turns();
+    // Until it was let in, and its time begins.
+    while (vi.getTimerCount() === 0) await turns(1);
     vi.advanceTimersByTime(GREETING_LIMIT - 1);
-    await turns();
+    await turns(200);
     expect(socket.readableEnded).toBe(false);
+    const ended = once(socket, 'end');
     vi.advanceTimersByTime(1);
-    await turns();
-    expect(socket.readableEnded).toBe(true);
+    await ended;
     socket.destroy();
   } finally {
     vi.useRealTimers();
   }
 
-  /** What has come is heard by then. */
-  async function turns(): Promise<void> {
-    for (let n = 0; n < 200; n++) await new Promise((resolve) => setImmediate(resolve));
+  async function turns(count: number): Promise<void> {
+    for (let n = 0; n < count; n++) await new Promise((resolve) => setImmediate(resolve));
   }
 });
 
@@ -248,7 +248,7 @@ test('strangers of one address get a few places, however many they are', async (
   );
   let closed = 0;
   for (const socket of sockets) socket.on('close', () => closed++);
-  await until(() => closed === 96);
+  await until(() => closed >= 96);
   const connection = await dial({ host: '127.0.0.1', port }, ana, never);
   expect(connection.peer).toBe(bob.id);
   await connection.end();
