@@ -21,6 +21,7 @@ import { Transfers } from '../src/transfers.ts';
 import { type House, host } from '../src/visit.ts';
 import { Home } from './support/home.ts';
 import { cable } from './support/memory.ts';
+import { PATIENCE } from './support/process.ts';
 
 const BOB = 'bb'.repeat(32) as PeerId;
 const CODE = '493027';
@@ -152,6 +153,7 @@ describe('a sender that asks to be dialled', () => {
   let server: Server;
   let port: number;
   let calls: number;
+  let called: Promise<unknown>;
   beforeEach(async () => {
     calls = 0;
     // Some service of the same computer.
@@ -159,6 +161,7 @@ describe('a sender that asks to be dialled', () => {
       calls += 1;
       socket.on('error', () => {}).on('data', () => socket.destroy());
     });
+    called = once(server, 'connection');
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     const address = server.address();
@@ -166,8 +169,8 @@ describe('a sender that asks to be dialled', () => {
   });
   afterEach(() => void server.close());
 
-  /** Bob sends a small file, and asks to be dialled before. */
-  async function send(channel: Channel): Promise<void> {
+  /** Bob sends a small file, asks to be dialled before, and ends when that is over. */
+  async function send(channel: Channel, isOver: Promise<unknown>): Promise<void> {
     const entries: FileEntry[] = [{ kind: 'file', path: 'a.txt', size: 0, mtime: 0 }];
     await channel.say({ type: 'begin', continues: null, checksum: false, digests: ['sha256'] });
     await channel.say({ type: 'roots', names: ['a.txt'], final: true });
@@ -178,7 +181,7 @@ describe('a sender that asks to be dialled', () => {
     const files = [{ entry: 0, digest, bytes: new Uint8Array(0) }];
     await channel.say({ type: 'files', files });
     await channel.hear('stored');
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await isOver;
     await channel.say({ type: 'done' });
     await channel.hear('complete');
   }
@@ -193,7 +196,7 @@ describe('a sender that asks to be dialled', () => {
     const { channel, over } = come(BOB, '127.0.0.1', dialled);
     await greet(channel, BOB, { knows: known, unverified: true });
     await introduce(channel, 'Bob');
-    await send(channel);
+    await send(channel, times > 0 ? called : new Promise((resolve) => setTimeout(resolve, 50)));
     await over;
     expect(calls).toBe(times);
   });
@@ -422,13 +425,13 @@ describe('a visit', () => {
         }),
     });
     const asked = offer(await bob({ knows: false, unverified: true }), 'a.txt');
-    await vi.waitFor(() => expect(events.map(({ event }) => event)).toEqual(['request']));
+    await vi.waitFor(() => expect(events.map(({ event }) => event)).toEqual(['request']), PATIENCE);
     vi.advanceTimersByTime(2 * STRANGER_IDLE);
     yes(true);
     expect(await asked).toBe('accept');
 
     const idle = await bob({ knows: false, unverified: true });
-    await vi.waitFor(() => expect(vi.getTimerCount()).toBeGreaterThan(0));
+    await vi.waitFor(() => expect(vi.getTimerCount()).toBeGreaterThan(0), PATIENCE);
     vi.advanceTimersByTime(STRANGER_IDLE);
     await expect(idle.hear('begun')).rejects.toMatchObject({ code: 'refused' });
   });
@@ -451,9 +454,9 @@ describe('a visit', () => {
     };
     const first = await begin();
     await first.channel.say({ type: 'chunk', entry: 0, offset: 0, bytes: randomBytes(size / 2) });
-    await vi.waitFor(() => expect(events.at(-1)).toMatchObject({ event: 'progress' }));
+    await vi.waitFor(() => expect(events.at(-1)).toMatchObject({ event: 'progress' }), PATIENCE);
     first.channel.fail(new DropError('disconnected'));
-    await vi.waitFor(() => expect(events.at(-1)).toMatchObject({ event: 'summary' }));
+    await vi.waitFor(() => expect(events.at(-1)).toMatchObject({ event: 'summary' }), PATIENCE);
 
     const { channel, kept } = await begin();
     expect(kept).toBe(size / 2);
@@ -465,7 +468,7 @@ describe('a visit', () => {
     await new Promise((resolve) => setImmediate(resolve));
     expect(ended).toBeUndefined();
     vi.advanceTimersByTime(1);
-    await vi.waitFor(() => expect(ended).toMatchObject({ code: 'refused' }));
+    await vi.waitFor(() => expect(ended).toMatchObject({ code: 'refused' }), PATIENCE);
   });
 
   test('of whom nobody vouches for is not kept by its own pauses, and not ended by ours', async () => {
@@ -488,7 +491,10 @@ describe('a visit', () => {
     ] as const) {
       vi.advanceTimersByTime(0.4 * STRANGER_IDLE);
       await resting.say({ type });
-      await vi.waitFor(() => expect(events.at(-1)).toMatchObject({ event: told, by: 'there' }));
+      await vi.waitFor(
+        () => expect(events.at(-1)).toMatchObject({ event: told, by: 'there' }),
+        PATIENCE,
+      );
     }
     vi.advanceTimersByTime(0.4 * STRANGER_IDLE);
     await expect(resting.hear('complete')).rejects.toMatchObject({ code: 'refused' });
