@@ -15,6 +15,7 @@ import type {
   SendOptions,
   SentTo,
 } from '../../src/index.ts';
+import { PATIENCE } from '../support/process.ts';
 import {
   aborted,
   BOB,
@@ -569,7 +570,7 @@ test('a question about a stranger that nobody answers within a minute is answere
         for (const stream of [io.stdin, io.stderr]) Object.assign(stream, { isTTY: true });
       },
     );
-    await vi.waitFor(() => expect(said()).toMatch(/Call it\? \[y\/N\] $/));
+    await vi.waitFor(() => expect(said()).toMatch(/Call it\? \[y\/N\] $/), PATIENCE);
     await vi.advanceTimersByTimeAsync(50_000);
     expect(agreed).toBeUndefined();
     await vi.advanceTimersByTimeAsync(10_000);

@@ -528,9 +528,7 @@ describe('the question whether to accept', () => {
       ['a y that waits for its Enter', 'y'],
     ])('%s that was typed before does not count', async (_, keys) => {
       await using stage = await receiving(...options);
-      stage.screen.type(keys);
-      // The terminal echoes it: it has been typed.
-      await stage.screen.waitFor(/y/);
+      await stage.typeAhead(keys);
       await stage.cue({ ask: request });
       await stage.screen.waitFor(QUESTION);
       expect(stage.reported('accepted')).toBe(false);
@@ -656,7 +654,7 @@ describe.each([['in a terminal'], ['in plain mode']])('ten wrong codes, %s', (ho
     await using stage = await Stage.open('receive', ...plain);
     await stage.report('ready');
     await stage.cue({ tell: READY });
-    stage.screen.type(ENTER + ENTER);
+    await stage.typeAhead(`y${ENTER}${ENTER}`);
     await stage.cue(locked, { locked: true });
     await stage.screen.waitFor(/Press Enter to let new devices in again\./);
     await sleep(600);
@@ -748,8 +746,9 @@ describe('the moving part of the screen', () => {
     const lost = { ...of, event: 'reconnecting', reason: 'unreachable' } as const;
     await stage.cue({ tell: progress });
     await stage.screen.waitFor(/50 %/);
+    await stage.cue({ tell: { ...lost, next: 60_000 } });
+    await stage.screen.waitFor(/^The connection to "Bob" was lost; [^\n]*\n.*again in \d\d s$/);
     await stage.cue({ tell: { ...lost, next: 2_000 } });
-    await stage.screen.waitFor(/^The connection to "Bob" was lost; [^\n]*\n.*again in 2 s$/);
     await stage.screen.waitFor(/trying again now\.\.\.$/);
     await stage.cue({ tell: { ...lost, next: 60_000 } });
     await stage.screen.shows((text) => {

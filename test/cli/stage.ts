@@ -55,6 +55,8 @@ export class Stage implements AsyncDisposable {
   readonly #socket: Promise<Socket>;
   readonly #reports: Report[] = [];
   readonly #changes = new Changes();
+  /** All that came to the screen, also what was drawn over since. */
+  #written = '';
 
   private constructor(home: Home, server: Server, path: string, words: readonly string[]) {
     this.#home = home;
@@ -70,6 +72,9 @@ export class Stage implements AsyncDisposable {
     this.screen = new Screen(process.execPath, [SCRIPT, path, ...words], {
       env: { ...home.env, TERM: 'xterm-256color' },
       cwd: home.path,
+      onOutput: (data) => {
+        this.#written += data;
+      },
     });
   }
 
@@ -79,6 +84,15 @@ export class Stage implements AsyncDisposable {
     const server = createServer().listen(path);
     await once(server, 'listening');
     return new Stage(home, server, path, words);
+  }
+
+  /** Types this while no question stands. Resolves when it has been typed: the terminal echoes it. */
+  async typeAhead(keys: string): Promise<void> {
+    await this.screen.waitFor(/Waiting for files/);
+    const before = this.#written.length;
+    this.screen.type(keys);
+    const echoed = (): true | undefined => this.#written.slice(before).includes('y') || undefined;
+    await this.screen.until(echoed, 'echo of y');
   }
 
   async cue(...cues: Cue[]): Promise<void> {
