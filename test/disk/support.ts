@@ -10,6 +10,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterEach, expect } from 'vitest';
 import { type InboxOptions, openInbox } from '../../src/disk/inbox.ts';
@@ -76,6 +77,9 @@ export const DIGESTS: readonly DigestName[] =
 
 /** Opens an inbox for the first thing that this peer sends, unless something else is said. */
 export async function inboxIn(target: string, options: Partial<InboxOptions> = {}): Promise<Inbox> {
+  // What is there already is of an earlier millisecond, however fast it was put there: what is of
+  // the same one may have come from somebody else at the same time.
+  for (const now = Date.now(); Date.now() <= now; ) await setImmediate();
   const stagings = options.stagings ?? (await openStagings(newFolder()));
   return openInbox(target, { peer: PEER, roots: [], ...options, stagings });
 }
