@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import type { Host } from '../lab/hosts.ts';
 import { Network } from '../lab/network.ts';
+import { startVpn } from '../lab/vpn.ts';
 import type { Drop } from '../support/bin.ts';
 import { describeWith, LAB } from '../support/skip.ts';
 
@@ -100,6 +100,7 @@ describeWith([...LAB, 'socat'], 'a device is in the list, and can be sent to,', 
     bob.remove('eth0');
     ana.remove('eth0');
     await expectDelivery(network, bob, 'ana', receiving);
+    await list.shows('ana');
     expect(list.entries).toHaveLength(1);
   });
 
@@ -144,12 +145,4 @@ async function expectDelivery(
 ): Promise<void> {
   const path = await network.deliver(from, to, receiving);
   expect(await readFile(String(path), 'utf8')).toMatch(/^note/);
-}
-
-/** A tunnel that takes all that has no other way, and swallows it. */
-async function startVpn(host: Host): Promise<void> {
-  const tunnel = 'TUN:10.8.0.2/24,tun-name=tun0,iff-up';
-  host.spawn('socat', ['-u', tunnel, 'OPEN:/dev/null']);
-  while (!host.ip('link').includes('tun0')) await sleep(50);
-  host.ip('route', 'add', 'default', 'dev', 'tun0');
 }
