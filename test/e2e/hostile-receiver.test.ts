@@ -16,6 +16,7 @@ import { concat, u32, utf8 } from '../../src/protocol/bytes.ts';
 import { type Entry, hasData } from '../../src/protocol/manifest.ts';
 import type { Message, SmallFile } from '../../src/protocol/message.ts';
 import { drop } from '../support/bin.ts';
+import { FakeTime } from '../support/faketime.ts';
 import { Home } from '../support/home.ts';
 import { KIND, Rogue, type Talk } from '../support/rogue-peer.ts';
 import { describeWith } from '../support/skip.ts';
@@ -61,7 +62,7 @@ describe('a receiver that is hostile', () => {
   });
 
   /** Bob sends his tree to Eve, who does as she likes. What she got, and how it ended for Bob. */
-  async function send(act: (talk: Talk) => Promise<unknown>, args = ['tree'], by: string[] = []) {
+  async function send(act: (talk: Talk) => Promise<unknown>, args = ['tree'], env = {}) {
     const talks: Talk[] = [];
     const port = await eve.wait(async (talk) => {
       talks.push(talk);
@@ -69,7 +70,7 @@ describe('a receiver that is hostile', () => {
     });
     await using sending = drop(
       ['send', '--json', '--wait', '5', '--to', `127.0.0.1:${port}`, ...args],
-      { home: bob, by, patience: 25_000 },
+      { home: bob, env },
     );
     const outcome = await sending.outcome();
     expect(talks.map(({ fault }) => fault)).toEqual(talks.map(() => undefined));
@@ -403,19 +404,20 @@ describe('a receiver that is hostile', () => {
   });
 
   describeWith(['faketime'], 'and takes nothing', () => {
-    /** Twenty seconds pass in one. */
-    const FAST = ['faketime', '-f', '+0 x20'];
-
     test('of what it wanted, is left after two minutes', async () => {
       writeFileSync(join(bob.path, 'large'), '');
       truncateSync(join(bob.path, 'large'), 64 * 1024 ** 2);
+      const clock = new FakeTime(bob.path);
       const act = async (talk: Talk): Promise<void> => {
         await listen(talk);
         want(talk, 1);
         talk.deafen();
         eve.shut();
+        // All the while she says that she is alive: less passes at once than silence is borne.
+        const passing = setInterval(() => clock.pass(4), 200);
+        await talk.end().finally(() => clearInterval(passing));
       };
-      const { outcome, said } = await send(act, ['large'], FAST);
+      const { outcome, said } = await send(act, ['large'], clock.env);
       expect(outcome.code).toBe(5);
       expect(said).toMatchObject([{ event: 'error', code: 'disconnected' }]);
     });

@@ -1,11 +1,10 @@
-import { execFileSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test, vi } from 'vitest';
 import { knownPeers } from '../../src/index.ts';
 import { Network } from '../lab/network.ts';
 import { makeFile } from '../support/content.ts';
+import { FakeTime } from '../support/faketime.ts';
 import { describeWith, LAB } from '../support/skip.ts';
 
 const LAN = { bridge: 'lan', name: 'eth0' };
@@ -145,13 +144,15 @@ describeWith([...LAB, 'faketime'], 'a list that stays open is right again', () =
     await using network = new Network();
     const { ana, bob } = network.pair();
     bob.limit('eth0', '50mbit');
-    const clocks = [new Clock(network.home(ana).path), new Clock(network.home(bob).path)];
+    const clocks = [ana, bob].map(
+      (host) => new FakeTime(network.home(host).path, { dateOnly: true }),
+    );
     const [there, here] = clocks.map(({ env }) => ({ env }));
     const receiving = await network.receive(ana, [], there);
     const list = network.list(bob, [], here);
     await list.shows('ana');
     for (const jump of JUMPS) {
-      for (const clock of clocks) clock.jump(jump);
+      for (const clock of clocks) clock.set(jump);
       // For all links to be made anew, which is what a jump means to them.
       await sleep(2_500);
     }
@@ -163,7 +164,7 @@ describeWith([...LAB, 'faketime'], 'a list that stays open is right again', () =
     const sending = network.send(bob, 'ana', receiving, ['large'], here);
     for (const [i, jump] of JUMPS.entries()) {
       await sending.event('progress', ({ bytes }) => bytes > (1 + 2 * i) * 2 * MiB);
-      for (const clock of clocks) clock.jump(jump);
+      for (const clock of clocks) clock.set(jump);
     }
     expect((await sending.outcome()).code).toBe(0);
     expect(sending.events.filter(({ event }) => event === 'reconnecting')).toEqual([]);
@@ -183,35 +184,3 @@ const MiB = 1024 * 1024;
 
 /** Behind the end of any certificate, and before its start. */
 const JUMPS = ['+40y', '+0', '-10y'];
-
-/** A wall clock of its own for a process. What measures time by other clocks sees nothing of it. */
-class Clock {
-  readonly #file: string;
-
-  constructor(folder: string) {
-    this.#file = join(folder, 'clock');
-    this.jump('+0');
-  }
-
-  /** Sets it to what is so far from now. */
-  jump(offset: string): void {
-    writeFileSync(this.#file, `${offset}\n`);
-  }
-
-  get env(): Record<string, string> {
-    return {
-      LD_PRELOAD: faketimeLibrary(),
-      FAKETIME_TIMESTAMP_FILE: this.#file,
-      FAKETIME_NO_CACHE: '1',
-      FAKETIME_DONT_FAKE_MONOTONIC: '1',
-      // Times of files are what they are.
-      NO_FAKE_STAT: '1',
-    };
-  }
-}
-
-/** Where it is differs; the command knows, but would stand between us and the process. */
-function faketimeLibrary(): string {
-  const print = ['-f', '+0', 'printenv', 'LD_PRELOAD'];
-  return execFileSync('faketime', print, { encoding: 'utf8' }).trim();
-}
