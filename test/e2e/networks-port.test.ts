@@ -5,7 +5,6 @@ import { AVAHI, Avahi } from '../lab/avahi.ts';
 import type { Host } from '../lab/hosts.ts';
 import { Network } from '../lab/network.ts';
 import { Home } from '../support/home.ts';
-import { PATIENCE } from '../support/process.ts';
 import { describeWith, LAB } from '../support/skip.ts';
 
 // Each starts many processes, one after the other.
@@ -21,14 +20,21 @@ describeWith([...LAB, ...AVAHI], 'the port of multicast DNS', () => {
     const { port } = await receiving.event('ready');
     const { run } = await network.list(bob).shows('ana', '10.1.0.1:');
     for (const avahi of [there, here]) {
-      const { stdout } = await avahi.run('avahi-browse', BROWSE);
-      const [, , , name, type, , host, , , txt] = resolved(stdout, '10.1.0.1').split(';');
+      // It ends when it has shown what is known so far.
+      let line = '';
+      await expect
+        .poll(async () => {
+          line = resolved((await avahi.run('avahi-browse', BROWSE)).stdout, '10.1.0.1');
+          return line;
+        })
+        .toMatch(/^=/);
+      const [, , , name, type, , host, , , txt] = line.split(';');
       expect({ name, type, host }).toEqual({
         name: `ana\\032${run}`,
         type: '_drop-lan._tcp',
         host: `drop-${run}.local`,
       });
-      expect(resolved(stdout, '10.1.0.1')).toContain(`;10.1.0.1;${port};`);
+      expect(line).toContain(`;10.1.0.1;${port};`);
       expect(txt).toContain('"n=ana"');
     }
     expect(await network.deliver(bob, 'ana', receiving)).toBeDefined();
@@ -40,9 +46,7 @@ describeWith([...LAB, ...AVAHI], 'the port of multicast DNS', () => {
     await receiving.stop();
     for (const avahi of [there, here]) {
       // What says goodbye is remembered for one more second.
-      await expect
-        .poll(async () => (await avahi.run('avahi-browse', BROWSE)).stdout, { timeout: PATIENCE })
-        .toBe('');
+      await expect.poll(async () => (await avahi.run('avahi-browse', BROWSE)).stdout).toBe('');
       expect(avahi.log).not.toMatch(/conflict|withdraw/i);
     }
   });
