@@ -78,7 +78,7 @@ describeWith([...LAB, 'mount', 'umount'], 'a disk that is full', () => {
   });
 
   test('in the middle: it stops, keeps what it has, and goes on once there is room', async () => {
-    await using pair = new Pair('100mbit');
+    await using pair = new Pair('50mbit');
     const { ana, bob } = pair;
     using disk = new Disk(join(ana.path, 'disk'), 100 * MiB);
     const receiving = await pair.receive(['--into', disk.folder]);
@@ -86,8 +86,7 @@ describeWith([...LAB, 'mount', 'umount'], 'a disk that is full', () => {
     await makeFile(join(bob.path, 'large'), 'large', size);
     using onlooker = new Onlooker(disk.folder);
     const sending = pair.send(['large']);
-    await sending.event('progress', ({ bytes }) => bytes > 0.4 * size);
-    await disk.fill(MiB);
+    await midway(pair, receiving, () => disk.fill(MiB), 0.4 * size);
     await expectFailure(sending, 'peer-full', 5);
     await expectTold(receiving, 'disk-full');
     expect(onlooker.seen).toEqual([]);
@@ -119,14 +118,12 @@ describeWith([...LAB, 'setpriv'], 'a folder that cannot be saved into', () => {
   });
 
   test('from some time on: told on both sides, kept, and sent again it is there', async () => {
-    await using pair = new Pair('100mbit');
+    await using pair = new Pair(SLOW);
     const { ana, bob } = pair;
-    const size = 16 * MiB;
-    await makeFile(join(bob.path, 'large'), 'large', size);
+    await makeFile(join(bob.path, 'large'), 'large', 16 * MiB);
     const receiving = await pair.receive([], { by: ORDINARY });
     const sending = pair.send(['large']);
-    await sending.event('progress', ({ bytes }) => bytes > 0.3 * size);
-    await chmod(ana.downloads, 0o555);
+    await midway(pair, receiving, () => chmod(ana.downloads, 0o555));
     await expectFailure(sending, 'peer-disk', 5);
     await expectTold(receiving, 'not-permitted');
     const next = pair.send(['large']);
@@ -141,14 +138,12 @@ describeWith([...LAB, 'setpriv'], 'a folder that cannot be saved into', () => {
   });
 
   test('as it was removed in mid-transfer: nothing is said to be stored', async () => {
-    await using pair = new Pair('100mbit');
+    await using pair = new Pair(SLOW);
     const { ana, bob } = pair;
-    const size = 16 * MiB;
-    await makeFile(join(bob.path, 'large'), 'large', size);
+    await makeFile(join(bob.path, 'large'), 'large', 16 * MiB);
     const receiving = await pair.receive();
     const sending = pair.send(['large']);
-    await sending.event('progress', ({ bytes }) => bytes > 0.3 * size);
-    await rm(ana.downloads, { recursive: true });
+    await midway(pair, receiving, () => rm(ana.downloads, { recursive: true }));
     await expectEnd(sending, 5);
     expect(failures(sending)).not.toEqual([]);
     expect(failures(receiving)).not.toEqual([]);
@@ -158,17 +153,17 @@ describeWith([...LAB, 'setpriv'], 'a folder that cannot be saved into', () => {
   });
 
   test('as it was replaced by a link in mid-transfer: nothing lands where that leads', async () => {
-    await using pair = new Pair('100mbit');
+    await using pair = new Pair(SLOW);
     const { ana, bob } = pair;
-    const size = 16 * MiB;
     const [moved, elsewhere] = [join(ana.path, 'moved'), join(ana.path, 'elsewhere')];
     await mkdir(elsewhere);
-    await makeFile(join(bob.path, 'large'), 'large', size);
-    await pair.receive();
+    await makeFile(join(bob.path, 'large'), 'large', 16 * MiB);
+    const receiving = await pair.receive();
     const sending = pair.send(['large']);
-    await sending.event('progress', ({ bytes }) => bytes > 0.3 * size);
-    await rename(ana.downloads, moved);
-    await symlink(elsewhere, ana.downloads);
+    await midway(pair, receiving, async () => {
+      await rename(ana.downloads, moved);
+      await symlink(elsewhere, ana.downloads);
+    });
     await expectEnd(sending, 5);
     expect(saved(sending)).toEqual([]);
     expect(await readdir(elsewhere)).toEqual([]);
@@ -179,7 +174,7 @@ describeWith([...LAB, 'setpriv'], 'a folder that cannot be saved into', () => {
   });
 
   test('as a folder in it was replaced by a link in mid-transfer: the rest arrives', async () => {
-    await using pair = new Pair('100mbit');
+    await using pair = new Pair(SLOW);
     const { ana, bob } = pair;
     const tree = join(bob.path, 'tree');
     const elsewhere = join(ana.path, 'elsewhere');
@@ -195,6 +190,7 @@ describeWith([...LAB, 'setpriv'], 'a folder that cannot be saved into', () => {
     // All folders are made when the first file is there, as all were offered together.
     await rename(join(ana.downloads, 'tree', 'c'), join(ana.path, 'moved'));
     await symlink(elsewhere, join(ana.downloads, 'tree', 'c'));
+    pair.left.limit('lan', FAST);
     await expectEnd(sending, 5);
     expect(await readdir(elsewhere)).toEqual([]);
     for (const folder of ['a', 'b']) {
@@ -206,20 +202,21 @@ describeWith([...LAB, 'setpriv'], 'a folder that cannot be saved into', () => {
 
 describeWith([...LAB, 'setpriv'], 'a source that changes', () => {
   test('among others, before its turn: each is named, and the rest arrives: 5', async () => {
-    await using pair = new Pair('100mbit');
+    await using pair = new Pair(SLOW);
     const { ana, bob } = pair;
     const tree = join(bob.path, 'tree');
     await mkdir(tree);
     await makeFile(join(tree, '1'), '1', 24 * MiB);
     const names = ['grows', 'is changed', 'is removed', 'shrinks', 'stays'];
     for (const name of names) await makeFile(join(tree, `2 ${name}`), name, 100_000);
-    await pair.receive();
+    const receiving = await pair.receive();
     const sending = pair.send(['tree']);
-    await sending.event('progress', ({ file }) => file === 'tree/1');
-    await appendFile(join(tree, '2 grows'), 'more');
-    await makeFile(join(tree, '2 is changed'), 'other', 100_000);
-    await unlink(join(tree, '2 is removed'));
-    await truncate(join(tree, '2 shrinks'), 1000);
+    await midway(pair, receiving, async () => {
+      await appendFile(join(tree, '2 grows'), 'more');
+      await makeFile(join(tree, '2 is changed'), 'other', 100_000);
+      await unlink(join(tree, '2 is removed'));
+      await truncate(join(tree, '2 shrinks'), 1000);
+    });
     await expectEnd(sending, 5);
     const named = new Map(failures(sending).map(({ path, code }) => [path, code]));
     expect(named).toEqual(
@@ -243,15 +240,14 @@ describeWith([...LAB, 'setpriv'], 'a source that changes', () => {
     { how: 'shrinks', change: (path: string) => truncate(path, 1000) },
     { how: 'is written into', change: (path: string) => makeFile(path, 'other', 24 * MiB) },
   ])('while it is read, and $how: 7, and nothing is there', async ({ change }) => {
-    await using pair = new Pair('100mbit');
+    await using pair = new Pair(SLOW);
     const { ana, bob } = pair;
     const path = join(bob.path, 'large');
     await makeFile(path, 'large', 24 * MiB);
     using onlooker = new Onlooker(ana.downloads);
     const receiving = await pair.receive();
     const sending = pair.send(['large']);
-    await sending.event('progress', ({ bytes }) => bytes > 8 * MiB);
-    await change(path);
+    await midway(pair, receiving, () => change(path));
     await expectFailure(sending, 'changed', 7);
     await expectTold(receiving, 'changed');
     expect(onlooker.seen).toEqual([]);
@@ -261,17 +257,18 @@ describeWith([...LAB, 'setpriv'], 'a source that changes', () => {
   });
 
   test('while the connection is lost: what was kept of it is not used', async () => {
-    await using pair = new Pair('100mbit');
+    await using pair = new Pair(SLOW);
     const { ana, bob, right } = pair;
     const path = join(bob.path, 'large');
     await makeFile(path, 'large', 24 * MiB);
-    await pair.receive();
+    const receiving = await pair.receive();
     const sending = pair.send(['large']);
-    await sending.event('progress', ({ bytes }) => bytes > 8 * MiB);
-    right.reset('meta l4proto tcp');
-    await sending.event('reconnecting');
-    await makeFile(path, 'other', 24 * MiB);
-    right.loseNothing();
+    await midway(pair, receiving, async () => {
+      right.reset('meta l4proto tcp');
+      await sending.event('reconnecting');
+      await makeFile(path, 'other', 24 * MiB);
+      right.loseNothing();
+    });
     await expectFailure(sending, 'changed', 7);
     const again = pair.send(['large']);
     await expectEnd(again, 0);
@@ -363,6 +360,22 @@ describeWith([...LAB, 'prlimit'], 'a system that sets limits', () => {
 
 /** ms. Within this long it has announced itself for the last time, and looked at its network again. */
 const ANNOUNCED = 3_500;
+
+/** So slow that most of a file is still on its way when some of it has come, whatever we do then. */
+const SLOW = '20mbit';
+const FAST = '1gbit';
+
+/** Does this when so much has come; what is left of it goes faster then. */
+async function midway(
+  { left }: Pair,
+  receiving: Drop,
+  change: () => Promise<void>,
+  least = MiB,
+): Promise<void> {
+  await receiving.event('progress', ({ bytes }) => bytes > least);
+  await change();
+  left.limit('lan', FAST);
+}
 
 /** Makes permissions hold for root, too, as they do for everybody else. */
 const ORDINARY = ['setpriv', '--bounding-set=-dac_override,-dac_read_search'];

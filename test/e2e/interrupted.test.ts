@@ -18,7 +18,7 @@ const LONG = 17_000;
 /** Ends all connections of a host at once, and new ones as soon as they are tried. */
 const EVERY_CONNECTION = 'meta l4proto tcp';
 
-// Each of them waits for an outage to pass.
+// Each of them waits for an outage to pass. What is interrupted is so slow that most of it is left.
 vi.setConfig({ testTimeout: 90_000 });
 
 describeWith(LAB, 'whatever interrupts it', () => {
@@ -31,26 +31,26 @@ describeWith(LAB, 'whatever interrupts it', () => {
 
     const receiving = await pair.receive();
     const first = pair.send(['large']);
-    await reached(first, 0.5 * size);
+    await reached(first, 0.3 * size);
     receiving.kill('SIGKILL');
     const again = await pair.receive();
     await first.event('reconnecting');
     const resuming = await first.event('resuming');
     expect(resuming).toMatchObject({ total: size });
-    expect(resuming.bytes).toBeGreaterThan(0.4 * size);
+    expect(resuming.bytes).toBeGreaterThan(0.2 * size);
     expect(await again.event('resuming')).toMatchObject({ bytes: resuming.bytes, total: size });
-    await reached(first, 0.75 * size);
+    await reached(first, 0.5 * size);
     first.kill('SIGKILL');
 
     const last = pair.send(['large']);
-    await reached(last, 0.85 * size);
+    await reached(last, 0.6 * size);
     left.unplug('lan');
     await sleep(8_000);
     left.replug('lan');
     await expectEnd(last, 0);
     const { sent, ...sums } = await last.event('summary');
     expect(sums).toMatchObject({ ok: true, files: 1, bytes: size, failed: 0 });
-    expect(sent).toBeLessThan(0.4 * size);
+    expect(sent).toBeLessThan(0.65 * size);
     await expectOnly(pair, 'large');
     expect(onlooker.complaints()).toEqual([]);
     expect(onlooker.seen).toEqual(['large']);
@@ -93,7 +93,7 @@ describeWith(LAB, 'whatever interrupts it', () => {
   });
 
   test.concurrent('a cable that stays pulled is noticed on both sides: 5, and nothing is there', async () => {
-    await using pair = new Pair('100mbit');
+    await using pair = new Pair('50mbit');
     const size = 32 * MiB;
     await makeFile(join(pair.bob.path, 'large'), 'large', size);
     using onlooker = new Onlooker(pair.ana.downloads);
@@ -125,7 +125,7 @@ describeWith(LAB, 'whatever interrupts it', () => {
   test.concurrent.for(['receiver', 'sender'] as const)(
     'the %s is suspended: the other one gives the connection up, and takes up another',
     async (which) => {
-      await using pair = new Pair('100mbit');
+      await using pair = new Pair('50mbit');
       const size = 32 * MiB;
       await makeFile(join(pair.bob.path, 'large'), 'large', size);
       const receiving = await pair.receive();
@@ -147,18 +147,18 @@ describeWith(LAB, 'whatever interrupts it', () => {
     await using pair = new Pair('100mbit');
     const size = 32 * MiB;
     await makeFile(join(pair.bob.path, 'large'), 'large', size);
-    const receiving = await pair.receive(['--port', '40001']);
+    const receiving = await pair.receive(['--port', '20001']);
     const sending = pair.send(['large']);
     await reached(sending, 0.5 * size);
     receiving.kill('SIGKILL');
-    await pair.receive(['--port', '40002']);
+    await pair.receive(['--port', '20002']);
     await expectEnd(sending, 0);
     expect((await sending.event('summary')).sent).toBeLessThan(1.3 * size);
     await expectOnly(pair, 'large');
   });
 
   test('another device under the same name is not taken for the one that was lost', async () => {
-    await using pair = new Pair('100mbit');
+    await using pair = new Pair('50mbit');
     await using eve = new Home();
     const size = 32 * MiB;
     await makeFile(join(pair.bob.path, 'large'), 'large', size);
@@ -175,12 +175,12 @@ describeWith(LAB, 'whatever interrupts it', () => {
   });
 
   test('a device that stays away is waited for as long as --wait says: 5', async () => {
-    await using pair = new Pair('100mbit');
+    await using pair = new Pair('50mbit');
     const size = 32 * MiB;
     await makeFile(join(pair.bob.path, 'large'), 'large', size);
     using onlooker = new Onlooker(pair.ana.downloads);
     const receiving = await pair.receive();
-    const sending = pair.send(['--wait', '3', 'large']);
+    const sending = pair.send(['--wait', '6', 'large']);
     await reached(sending, 0.25 * size);
     receiving.kill('SIGKILL');
     await expectEnd(sending, 5);
@@ -194,7 +194,7 @@ describeWith(LAB, 'whatever interrupts it', () => {
   });
 
   test('Ctrl-C here or there keeps what arrived, and the same command goes on with it', async () => {
-    await using pair = new Pair('100mbit');
+    await using pair = new Pair('50mbit');
     const size = 48 * MiB;
     await makeFile(join(pair.bob.path, 'large'), 'large', size);
     const receiving = await pair.receive();
@@ -219,7 +219,7 @@ describeWith(LAB, 'whatever interrupts it', () => {
   });
 
   test('a folder of many files goes on where it was, and none of them comes twice', async () => {
-    await using pair = new Pair('100mbit');
+    await using pair = new Pair('30mbit');
     const { ana, bob, right } = pair;
     const tree = join(bob.path, 'tree');
     let size = 0;
@@ -247,7 +247,7 @@ describeWith(LAB, 'whatever interrupts it', () => {
   });
 
   test('standard input survives an outage, too', async () => {
-    await using pair = new Pair('100mbit');
+    await using pair = new Pair('50mbit');
     const { ana, right } = pair;
     const size = 48 * MiB;
     const input = Buffer.concat([...content('stream', size)]);
@@ -271,7 +271,7 @@ describeWith(LAB, 'whatever interrupts it', () => {
   });
 
   test('a person is asked once, however often the connection is lost', async () => {
-    await using pair = new Pair('100mbit');
+    await using pair = new Pair('40mbit');
     const { ana, bob, right } = pair;
     const size = 32 * MiB;
     await makeFile(join(bob.path, 'small'), 'small', 10);
@@ -287,7 +287,7 @@ describeWith(LAB, 'whatever interrupts it', () => {
     const sending = pair.send(['large']);
     await receiving.waitFor(/wants to send large .*Accept\?/s);
     receiving.type('y\r');
-    for (const part of [0.25, 0.5, 0.75]) {
+    for (const part of [0.15, 0.3, 0.45]) {
       await reached(sending, part * size);
       const before = count(sending, 'reconnecting');
       right.reset(EVERY_CONNECTION);
