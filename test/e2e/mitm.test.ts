@@ -84,6 +84,7 @@ describe('somebody in the middle, while the person types the right code', () => 
       const it = await middle(manner);
       const to = `127.0.0.1:${await it.port()}`;
       expect(await send(to, ['--wait', '3'])).toBe(6);
+      await it.guessed();
       expect(it.guesses).toBe(1);
     },
   );
@@ -148,6 +149,14 @@ class Middle {
   /** How many answers it could compare with what it guessed. */
   get guesses(): number {
     return this.#lines().filter(({ guessed }) => guessed).length;
+  }
+
+  /** Resolves when it could compare one, which it may say after the sender has heard of it. */
+  async guessed(): Promise<void> {
+    await this.#changes.until(
+      () => this.guesses > 0 || undefined,
+      () => this.#said(),
+    );
   }
 
   stop(): void {

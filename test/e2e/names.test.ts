@@ -5,6 +5,7 @@ import type { Standing } from '../../src/events.ts';
 import { type CodeRequest, discover, receive, send } from '../../src/index.ts';
 import { openSelf, type Self } from '../../src/self.ts';
 import { TempFolder } from '../support/home.ts';
+import { PATIENCE } from '../support/process.ts';
 
 /** Long enough for whoever is there to be found. */
 const WAIT = 3_000;
@@ -82,7 +83,7 @@ describe('a known device', () => {
 
   async function standingOf(device: Self): Promise<Standing | undefined> {
     const limit = new AbortController();
-    const late = setTimeout(() => limit.abort(), WAIT);
+    const late = setTimeout(() => limit.abort(), PATIENCE);
     onTestFinished(() => clearTimeout(late));
     const signal = AbortSignal.any([stop.signal, limit.signal]);
     for await (const event of discover({ home: homeOf('bob'), interfaces: ['lo'], signal }))
