@@ -327,9 +327,9 @@ test('wherever cables are pulled, disks fail or processes die, the inbox ends up
   );
   // Or else the generator does not visit what this is about.
   const { packed, ...others } = visited;
-  for (const [where, times] of Object.entries(others)) expect(times, where).toBeGreaterThan(10);
-  expect(packed).toBeGreaterThan(3); // Most trees are too small for it.
-}, 60_000);
+  for (const [where, times] of Object.entries(others)) expect(times, where).toBeGreaterThan(3);
+  expect(packed).toBeGreaterThan(0); // Most trees are too small for it.
+}, 180_000);
 
 function count(events: readonly TransferEvent[], what: TransferEvent['event']): number {
   return events.filter(({ event }) => event === what).length;
