@@ -39,12 +39,15 @@ export class Channel {
 
   /** Resolves when the messages are on their way; what they carry may be overwritten then. */
   async say(...messages: Message[]): Promise<void> {
+    if (this.#failure) throw this.#failure.error;
     const [first] = messages;
     const parts =
       messages.length === 1 && first !== undefined
         ? this.session.say(first)
         : messages.flatMap((message) => this.session.say(message));
-    await this.#out.write(...parts);
+    await this.#out.write(...parts).catch((error: unknown) => {
+      throw this.#failure?.error ?? error;
+    });
   }
 
   /** The peer's next message, which must be of one of these types. */
@@ -62,7 +65,10 @@ export class Channel {
         await this.#follow();
         continue;
       }
-      if (message.type === 'cancel') throw new DropError(message.code);
+      if (message.type === 'cancel') {
+        this.#failure = { error: new DropError(message.code) };
+        continue;
+      }
       if (!types.some((type) => type === message.type))
         throw new DropError('protocol', { message: `"${message.type}" came unexpectedly.` });
       return message as MessageOf<T>;
@@ -96,14 +102,14 @@ export class Channel {
   }
 
   /**
-   * Gives up: whoever waits to hear something gets `error`, now and from now on. The peer is
-   * told its code, if it still listens; the pipe ends, so that nobody waits to be heard either.
+   * Gives up: whoever wants to hear or to say something gets `error`, now and from now on. The peer
+   * is told its code, if it still listens; the pipe ends, so that nobody waits to be heard either.
    */
   fail(error: unknown): void {
+    const code: ErrorCode = error instanceof DropError ? error.code : 'cancelled';
+    if (!this.session.over) this.say({ type: 'cancel', code }).catch(() => {}); // It may be gone.
     this.#failure ??= { error };
     this.#interrupt(error);
-    const code: ErrorCode = error instanceof DropError ? error.code : 'cancelled';
-    if (!this.session.over) this.say({ type: 'cancel', code }).catch(() => {});
     void this.end();
   }
 
