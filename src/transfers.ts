@@ -84,11 +84,13 @@ export class Transfers<T extends Transfer> {
 
   /** A connection of it ended so: it waits for the next if only that is lost; else it is over. */
   async stop(transfer: T, error: unknown): Promise<void> {
-    const isFailure = error instanceof DropError;
-    if (isFailure && error.code === 'disconnected') return this.release(transfer);
+    // It may have been lost before anybody stopped it.
+    const reason = this.#held.get(transfer.id)?.stopped ?? error;
+    const isFailure = reason instanceof DropError;
+    if (isFailure && reason.code === 'disconnected') return this.release(transfer);
     await this.end(transfer);
     if (!isFailure || transfer.complete) return;
-    transfer.sums.fail(error);
+    transfer.sums.fail(reason);
     transfer.sums.end();
   }
 
@@ -109,11 +111,14 @@ export class Transfers<T extends Transfer> {
   readonly follow = (order: Order, id?: string): void => {
     for (const held of [...this.#held.values()]) {
       const { transfer, use } = held;
-      if (transfer.id !== (id ?? transfer.id)) continue;
+      // What came to its end is only there to say so once more.
+      if (transfer.complete || transfer.id !== (id ?? transfer.id)) continue;
       const stopped = new DropError('cancelled', { message: 'You stopped it.' });
       if (order !== 'cancel') transfer.pause.on = order === 'pause';
-      else if (use !== undefined) use.visit.channel.fail(stopped);
-      else void this.#expire(held, stopped);
+      else if (use !== undefined) {
+        held.stopped = stopped;
+        use.visit.channel.fail(stopped);
+      } else void this.#expire(held, stopped);
     }
   };
 
@@ -140,10 +145,10 @@ export class Transfers<T extends Transfer> {
     if (oldest) await this.#expire(oldest);
   }
 
-  async #expire(
-    { transfer, expiry }: Held<T>,
-    reason = new DropError('disconnected'),
-  ): Promise<void> {
+  async #expire(held: Held<T>, reason = new DropError('disconnected')): Promise<void> {
+    const { transfer, expiry } = held;
+    // Its peer may have come back for it meanwhile, or somebody have ended it.
+    if (this.#held.get(transfer.id) !== held) return;
     clearTimeout(expiry);
     await this.end(transfer).catch(() => {}); // What cannot be cleared away is cleared later.
     if (transfer.complete) return;
@@ -184,6 +189,8 @@ interface Held<T> {
   readonly transfer: T;
   /** The connection that it uses now. */
   use?: Use | undefined;
+  /** A person here has ended it, and the connection that it uses is coming to rest. */
+  stopped?: DropError;
   expiry?: NodeJS.Timeout;
 }
 

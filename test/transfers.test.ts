@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { DropError } from '../src/errors.ts';
 import type { PeerId, TransferEvent } from '../src/events.ts';
 import { MAX_IDLE } from '../src/limits.ts';
 import { Progress } from '../src/progress.ts';
@@ -10,20 +11,26 @@ import { cable } from './support/memory.ts';
 const ANA = 'ana' as PeerId;
 const BOB = 'bob' as PeerId;
 
-/** Accepted transfers, each with a connection that is released when it fails. */
+/** Accepted transfers, each with a connection. */
 class House {
   readonly transfers = new Transfers<Received>();
   readonly events: TransferEvent[] = [];
   readonly visits: Visit[] = [];
 
-  accept(peer: PeerId, roots: readonly string[], silence = 0, known = true): Received {
+  /** `releases`: as soon as its connection fails. */
+  accept(
+    peer: PeerId,
+    roots: readonly string[],
+    silence = 0,
+    { known = true, releases = true } = {},
+  ): Received {
     const from = { id: peer, name: peer, known, paired: false, free: false };
     const emit = (event: TransferEvent): number => this.events.push(event);
     const transfer = new Received(from, (name) => new Progress(from, emit, { transfer: name }));
     transfer.reception.roots = roots;
     const visit = this.visit(silence);
     this.transfers.hold(transfer, visit);
-    visit.channel.hear('hello').catch(() => this.transfers.release(transfer));
+    if (releases) visit.channel.hear('hello').catch(() => this.transfers.release(transfer));
     return transfer;
   }
 
@@ -78,6 +85,38 @@ test('a later connection replaces one that seems to live', async () => {
   await house.transfers.close();
 });
 
+describe('a person here', () => {
+  const lost = new DropError('disconnected');
+
+  test('ends what was lost just before, and comes to rest only now', async () => {
+    const house = new House();
+    const transfer = house.accept(ANA, ['a'], 0, { releases: false });
+    const again = house.again(transfer);
+    house.transfers.follow('cancel', transfer.id);
+    await house.transfers.stop(transfer, lost);
+    expect(await again).toBeUndefined();
+    expect(house.events).toEqual([
+      expect.objectContaining({ event: 'error', code: 'cancelled', message: 'You stopped it.' }),
+      expect.objectContaining({ event: 'summary', code: 'cancelled' }),
+    ]);
+  });
+
+  test('neither ends nor pauses what has come to its end', async () => {
+    const house = new House();
+    const transfer = house.accept(ANA, ['a']);
+    await house.transfers.complete(transfer);
+    for (const order of ['pause', 'cancel'] as const) house.transfers.follow(order);
+    expect(transfer.pause.on).toBe(false);
+    expect(await house.again(transfer)).toBe(transfer);
+    house.transfers.follow('cancel');
+    const { channel } = house.visits.at(-1) as Visit;
+    expect(channel.session.over).toBe(false);
+    await house.transfers.stop(transfer, lost);
+    expect(house.said).toEqual([]);
+    await house.transfers.close();
+  });
+});
+
 describe('what is sent again', () => {
   test.each<[string, PeerId, string, number, boolean]>([
     ['ends what waits', ANA, 'a', -1, true],
@@ -110,13 +149,37 @@ describe('what is sent again', () => {
   });
 });
 
+describe('what is looked at whether it is lost, and meanwhile', () => {
+  test('is gone on with, goes on', async () => {
+    const house = new House();
+    const before = house.accept(ANA, ['a'], 1000);
+    const given = house.transfers.giveWay(house.accept(ANA, ['a']), has('a'));
+    expect(await house.again(before)).toBe(before);
+    await given;
+    expect(house.said).toEqual(['reconnecting']);
+    await house.transfers.release(before);
+    expect(await house.again(before)).toBe(before);
+    await house.transfers.close();
+  });
+
+  test('is ended, ends once', async () => {
+    const house = new House();
+    const before = house.accept(ANA, ['a'], 1000, { releases: false });
+    const given = house.transfers.giveWay(house.accept(ANA, ['a']), has('a'));
+    await house.transfers.stop(before, new DropError('cancelled'));
+    await given;
+    expect(house.said).toEqual(['error', 'summary']);
+    await house.transfers.close();
+  });
+});
+
 test('those that wait of strangers push out none of known devices', async () => {
   const house = new House();
   const hers = house.accept(ANA, ['a']);
   await house.transfers.release(hers);
   for (let n = 0; n <= MAX_IDLE; n++) {
     const stranger = `${n}`.padStart(64, '0') as PeerId;
-    await house.transfers.release(house.accept(stranger, ['b'], 0, false));
+    await house.transfers.release(house.accept(stranger, ['b'], 0, { known: false }));
   }
   expect(await house.again(hers)).toBe(hers);
   await house.transfers.close();

@@ -2888,9 +2888,16 @@ const UPLOADS = [
   {
     name: 'a single transfer can be ended',
     file: 'src/transfers.ts',
-    from: 'else if (use !== undefined) use.visit.channel.fail(stopped);',
-    to: 'else if (use !== undefined && !stopped) use.visit.channel.fail(stopped);',
+    from: 'use.visit.channel.fail(stopped);',
+    to: '',
     test: hatch('can be ended while the others go on'),
+  },
+  {
+    name: 'what a person has ended is not waited for',
+    file: 'src/transfers.ts',
+    from: '?.stopped ?? error;',
+    to: '?.stopped && error;',
+    test: transfers('ends what was lost just before'),
   },
   {
     name: 'what is lent goes on where it was',
