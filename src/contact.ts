@@ -207,8 +207,8 @@ async function whileConnected(
     await task(meeting);
     return undefined;
   } catch (error) {
-    const lost = error instanceof DropError && error.code === 'disconnected';
-    if (lost && !signal.aborted) return error;
+    if (signal.aborted) throw signal.reason;
+    if (error instanceof DropError && error.code === 'disconnected') return error;
     throw error;
   } finally {
     signal.removeEventListener('abort', stop);
