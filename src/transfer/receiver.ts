@@ -142,9 +142,11 @@ export async function runReceiver(
     inbox.connected(algorithm);
     if (inbox.fresh && !continued && offered.final && offered.bytes > (await inbox.room()))
       throw new DropError('disk-full');
-    await channel.say({ type: 'accept' });
+    const said = channel.say({ type: 'accept' });
+    // Whoever hears it may pause at once, before we know that it is on its way.
     tell({ type: 'accepted', transfer });
     pauses.begin();
+    await said;
     for (;;) {
       await progress.until(() => undecided.length > 0 || offered.final);
       if (undecided.length === 0) return;

@@ -31,13 +31,26 @@ class Two {
     this.delivery = new Delivery(new MemoryOutbox(tree, { block }));
   }
 
-  /** Runs over one cable; `older`: as if one of them did not know of pauses. */
-  async run({ older = false, crossroads }: { older?: boolean; crossroads?: Crossroads } = {}) {
+  /**
+   * Runs over one cable; `older`: as if one of them did not know of pauses; `slow`: the receiver
+   * learns late that something is on its way; `onReport` hears what the sender tells.
+   */
+  async run({
+    older = false,
+    slow = false,
+    crossroads,
+    onReport,
+  }: {
+    older?: boolean;
+    slow?: boolean;
+    crossroads?: Crossroads;
+    onReport?: (report: Report) => void;
+  } = {}) {
     this.wire = cable();
     const { left, right } = this.wire;
     this.channels = {
       sender: new Channel('chooser', older ? aged(left) : left),
-      receiver: new Channel('announcer', older ? aged(right) : right),
+      receiver: new Channel('announcer', older ? aged(right) : slow ? slowed(right) : right),
     };
     const { sender, receiver } = this.channels;
     const host = {
@@ -53,6 +66,7 @@ class Two {
         runSender(channel, this.delivery, (report) => {
           crossroads?.hear(channel, report);
           this.reports.sender.push(report);
+          onReport?.(report);
         }),
       ).finally(() => this.wire.pull()),
       withGreeting(receiver, (channel) =>
@@ -117,6 +131,18 @@ function aged(pipe: Pipe): Pipe {
       if (isFirst && parts[1]) parts[1][0] = 1;
       isFirst = false;
       return pipe.write(...parts);
+    },
+  };
+}
+
+/** Has whoever writes wait for long until that is on its way. */
+function slowed(pipe: Pipe): Pipe {
+  return {
+    ...pipe,
+    incoming: pipe.incoming,
+    async write(...parts) {
+      await pipe.write(...parts);
+      await turns(20);
     },
   };
 }
@@ -291,6 +317,49 @@ test('whenever either side pauses and goes on, and wherever it moves to, all arr
     ),
     { numRuns: 200 },
   );
+});
+
+test('all is sent in no pause, whenever in one turn that follows upon another', async () => {
+  let inTime = 0;
+  for (let microtasks = 0; microtasks <= 20; microtasks++) {
+    const two = new Two({ empty: content(0) });
+    let isResting = (): void => {};
+    const rests = new Promise<void>((resolve) => {
+      isResting = resolve;
+    });
+    const ending = two.run({
+      // Then all of the file is said, and nothing is left to say but that it was all.
+      onReport: ({ type }) => {
+        if (type !== 'moved') return;
+        two.pause('sender');
+        isResting();
+      },
+    });
+    await rests;
+    await two.still();
+    two.pause('sender', false);
+    for (let n = 0; n < microtasks; n++) await Promise.resolve();
+    two.pause('sender');
+    await two.still();
+    if (two.channels?.sender.session.pausable) inTime += 1;
+    two.pause('sender', false);
+    expect(await ending, `after ${microtasks}`).toEqual([undefined, undefined]);
+    expect(Object.keys(two.inbox.stored)).toEqual(['empty']);
+  }
+  // Some of these pauses began before that was said, and some afterwards.
+  expect(inTime).toBeGreaterThan(1);
+  expect(inTime).toBeLessThan(20);
+});
+
+test('who pauses at once is told of after the yes, however long that takes to leave', async () => {
+  const two = new Two(LARGE);
+  two.pause('sender');
+  const ending = two.run({ slow: true });
+  while (!two.told('receiver').includes('paused there')) await turns(1);
+  two.pause('sender', false);
+  expect(await ending).toEqual([undefined, undefined]);
+  const order = two.reports.receiver.map(({ type }) => type);
+  expect(order.indexOf('accepted')).toBeLessThan(order.indexOf('paused'));
 });
 
 test('a pause is no slow network', async () => {
