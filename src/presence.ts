@@ -58,8 +58,6 @@ export interface Service extends Pick<House, 'way' | 'open' | 'needsPin' | 'serv
     | undefined;
   /** Done once a day: some processes run for months. */
   readonly tidy?: () => Promise<void>;
-  /** Nobody comes back any more. */
-  readonly close: () => Promise<void>;
 }
 
 /**
@@ -69,7 +67,7 @@ export interface Service extends Pick<House, 'way' | 'open' | 'needsPin' | 'serv
  */
 export async function bePresent(
   self: Self,
-  { way, open, needsPin, serve, hatch, ready, tidy, close }: Service,
+  { way, open, needsPin, serve, hatch, ready, tidy }: Service,
   options: PresenceOptions,
   emit: (event: PresenceEvent | VisitEvent | HiddenEvent | ReachableEvent) => void,
   outer: AbortSignal,
@@ -113,6 +111,11 @@ export async function bePresent(
     visits.add(visit);
     return visit;
   };
+  const listener = await listen(port === undefined ? PORTS : [port], self.identity, {
+    card,
+    onConnection: (connection) => void receiveVisit(connection),
+    admits: (local) => isAmong(local, shared.interfaces),
+  });
   const shut = hatch?.open({
     self,
     receive: (connection) =>
@@ -120,11 +123,6 @@ export async function bePresent(
         ...front,
         ...{ guard: undefined, open: true, showGuard: () => {}, serve: hatch.serve },
       }),
-  });
-  const listener = await listen(port === undefined ? PORTS : [port], self.identity, {
-    card,
-    onConnection: (connection) => void receiveVisit(connection),
-    admits: (local) => isAmong(local, shared.interfaces),
   });
   const survey = new Survey();
   let outreach: Outreach | undefined;
@@ -162,11 +160,7 @@ export async function bePresent(
     visibility.close();
     over.abort();
     listener.close();
-    try {
-      await Promise.all([announcer?.close(), outreach?.closed(), ...visits]);
-    } finally {
-      await close();
-    }
+    await Promise.all([announcer?.close(), outreach?.closed(), ...visits]);
   }
 }
 

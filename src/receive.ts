@@ -86,39 +86,40 @@ async function receiveAll(
     const [oldest] = visited;
     if (visited.size > MAX_STAGINGS && oldest !== undefined) visited.delete(oldest);
   };
-  await bePresent(
-    self,
-    {
-      way: 'send',
-      open: open !== undefined,
-      // Where nobody can be asked, the PIN is what answers for whoever is not trusted to come freely.
-      needsPin: (_, trust) => accept === undefined && trust !== 'auto',
-      serve: (caller, guest, begun) => takeIn(intake, caller, guest, begun),
-      hatch: hatch && {
-        open: (inside) => hatch.open(inside),
-        serve: (caller, guest, begun) =>
-          takeIn(unvouched, caller, guest, () => {
-            remember(guest);
-            begun();
-          }),
+  try {
+    await bePresent(
+      self,
+      {
+        way: 'send',
+        open: open !== undefined,
+        // Where nobody can be asked, the PIN is what answers for whoever is not trusted to come freely.
+        needsPin: (_, trust) => accept === undefined && trust !== 'auto',
+        serve: (caller, guest, begun) => takeIn(intake, caller, guest, begun),
+        hatch: hatch && {
+          open: (inside) => hatch.open(inside),
+          serve: (caller, guest, begun) =>
+            takeIn(unvouched, caller, guest, () => {
+              remember(guest);
+              begun();
+            }),
+        },
+        ready(at) {
+          emit({ event: 'ready', ...at, open: open !== undefined, into: saving.into });
+          // To find out takes a while, and nobody waits just now.
+          setImmediate(() => saving.hashers.names);
+        },
+        tidy: () => saving.clear(),
       },
-      ready(at) {
-        emit({ event: 'ready', ...at, open: open !== undefined, into: saving.into });
-        // To find out takes a while, and nobody waits just now.
-        setImmediate(() => saving.hashers.names);
-      },
-      tidy: () => saving.clear(),
-      async close() {
-        detach?.();
-        await transfers.close();
-        // What a visitor is known by ends with us: nobody can come back for it.
-        await saving.forget(visited);
-        await saving.close();
-      },
-    },
-    options,
-    emit,
-    signal,
-    enough.signal,
-  );
+      options,
+      emit,
+      signal,
+      enough.signal,
+    );
+  } finally {
+    detach?.();
+    await transfers.close();
+    // What a visitor is known by ends with us: nobody can come back for it.
+    await saving.forget(visited);
+    await saving.close();
+  }
 }

@@ -86,23 +86,24 @@ async function shareAll(
     },
   };
   const detach = options.control?.attach(transfers.follow);
-  await bePresent(
-    self,
-    {
-      way: 'get',
-      open: false,
-      // One PIN for a whole class, whoever of it was met before.
-      needsPin: (peer, trust) => trust !== 'auto' && !freely && !admitted.has(peer),
-      serve: (caller, guest, begun) => handOut(counter, caller, guest, begun),
-      ready: (at) => emit({ event: 'ready', ...at, roots: outbox.roots.slice(0, SHOWN_ROOTS) }),
-      close() {
-        detach?.();
-        return transfers.close();
+  try {
+    await bePresent(
+      self,
+      {
+        way: 'get',
+        open: false,
+        // One PIN for a whole class, whoever of it was met before.
+        needsPin: (peer, trust) => trust !== 'auto' && !freely && !admitted.has(peer),
+        serve: (caller, guest, begun) => handOut(counter, caller, guest, begun),
+        ready: (at) => emit({ event: 'ready', ...at, roots: outbox.roots.slice(0, SHOWN_ROOTS) }),
       },
-    },
-    options,
-    emit,
-    signal,
-    enough.signal,
-  );
+      options,
+      emit,
+      signal,
+      enough.signal,
+    );
+  } finally {
+    detach?.();
+    await transfers.close();
+  }
 }

@@ -1,6 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { readdirSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
@@ -185,6 +187,18 @@ describe('a hatch', () => {
 
   test('lets nobody in where nothing is received', async () => {
     await expect(bring(new Hatch(), [])).rejects.toMatchObject({ code: 'refused' });
+  });
+
+  test('lets nobody in where receiving could not even begin', async () => {
+    const other = createServer().listen(0);
+    onTestFinished(() => void other.close());
+    await once(other, 'listening');
+    const { port } = other.address() as AddressInfo;
+    const hatch = new Hatch();
+    await expect(receiver({ hatch, port })).rejects.toMatchObject({ code: 'usage' });
+    const bringing = bring(hatch, [lent('a', randomBytes(5))]);
+    await expect(bringing).rejects.toMatchObject({ code: 'refused' });
+    expect(heard).toEqual([]);
   });
 
   /** Somebody brings so many bytes of a file, of which the last third never comes, and leaves. */
