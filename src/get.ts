@@ -70,7 +70,7 @@ async function getAll(
   const { from, only = [], wait = 10_000, waitAgain = 120_000 } = options;
   const choice = await chosenBy(only);
   const self = await openSelf(options);
-  const saving = await Saving.prepare(self, options);
+  const saving = await Saving.prepare(self, options, signal);
   const emit = saving.recording(tell);
   const { makePorch } = await import('./look.ts');
   const porch = makePorch(self, 'get', options);

@@ -54,7 +54,7 @@ async function receiveAll(
   const { open, accept, control, hatch } = options;
   const once = options.once || options.sink !== undefined;
   const self = await openSelf(options);
-  const saving = await Saving.prepare(self, options);
+  const saving = await Saving.prepare(self, options, signal);
   const emit = saving.recording(tell);
   const transfers = new Transfers<Received>();
   const enough = new AbortController();

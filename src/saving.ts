@@ -55,6 +55,7 @@ export class Saving {
   /** Fulfilled when a sink has taken something and the transfer is over, whatever became of it. */
   readonly spent: Promise<void>;
   readonly #options: SavingOptions;
+  readonly #signal: AbortSignal;
   readonly #disk: Disk | undefined;
   readonly #us: PeerId;
   readonly #arrivals: Arrivals | undefined;
@@ -64,7 +65,13 @@ export class Saving {
   #taken: 'busy' | 'incomplete' | undefined;
   #spend = (): void => {};
 
-  private constructor(disk: Disk | undefined, self: Self, options: SavingOptions) {
+  private constructor(
+    disk: Disk | undefined,
+    self: Self,
+    options: SavingOptions,
+    signal: AbortSignal,
+  ) {
+    this.#signal = signal;
     this.#disk = disk;
     this.#us = self.identity.id;
     this.#arrivals = options.history === false ? undefined : new Arrivals(self.home);
@@ -74,21 +81,24 @@ export class Saving {
     });
   }
 
-  /** Throws now what is wrong with the folder or the name, before anything comes. */
-  static async prepare(self: Self, options: SavingOptions): Promise<Saving> {
+  /**
+   * Throws now what is wrong with the folder or the name, before anything comes. The signal ends all
+   * that comes.
+   */
+  static async prepare(self: Self, options: SavingOptions, signal: AbortSignal): Promise<Saving> {
     const { into, as, onConflict, byDevice, sink } = options;
     if (sink === undefined) {
       checkFilename(as);
       const folder = resolve(into ?? (await defaultDownloads()));
       await checkTarget(folder);
       const disk = { into: folder, stagings: await openStagings(self.home) };
-      const saving = new Saving(disk, self, options);
+      const saving = new Saving(disk, self, options, signal);
       await saving.clear();
       return saving;
     }
     if (byDevice || (into ?? as ?? onConflict) !== undefined)
       throw new DropError('usage', { message: 'What goes into a sink lies in no folder.' });
-    return new Saving(undefined, self, options);
+    return new Saving(undefined, self, options, signal);
   }
 
   /** Where files land; null if that is a sink. */
@@ -169,10 +179,11 @@ export class Saving {
     // Two may have been agreed to at the same time.
     if (this.#taken !== undefined) throw new DropError(this.#taken);
     this.#taken = 'busy';
-    return new SinkInbox(sink, this.hashers, (begun) => {
+    const onClose = (begun: boolean): void => {
       this.#taken = begun ? 'incomplete' : undefined;
       if (begun) this.#spend();
-    });
+    };
+    return new SinkInbox(sink, this.hashers, onClose, this.#signal);
   }
 }
 

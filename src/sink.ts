@@ -4,6 +4,7 @@ import { DropError, type ErrorCode } from './errors.ts';
 import { equal } from './protocol/bytes.ts';
 import { type DataEntry, type Entry, hasData } from './protocol/manifest.ts';
 import type { DigestName } from './protocol/message.ts';
+import { unlessAborted } from './signals.ts';
 import type { Inbox, IncomingFile, Placement, Stored, WholeFile } from './transfer/inbox.ts';
 
 /**
@@ -26,6 +27,7 @@ export class SinkInbox implements Inbox {
   readonly #sink: Sink;
   readonly #hashers: Hashers;
   readonly #onClose: (begun: boolean) => void;
+  readonly #signal: AbortSignal;
   #digest: DigestName = 'sha256';
   /** The file that it is. */
   #entry: DataEntry | undefined;
@@ -37,11 +39,20 @@ export class SinkInbox implements Inbox {
   #over = false;
   #closed = false;
 
-  /** `onClose` hears whether anything went out; then nothing else can. */
-  constructor(sink: Sink, hashers: Hashers, onClose: (begun: boolean) => void) {
+  /**
+   * `onClose` hears whether anything went out; then nothing else can. The signal ends the waiting for
+   * a sink that takes nothing.
+   */
+  constructor(
+    sink: Sink,
+    hashers: Hashers,
+    onClose: (begun: boolean) => void,
+    signal: AbortSignal,
+  ) {
     this.#sink = sink;
     this.#hashers = hashers;
     this.#onClose = onClose;
+    this.#signal = signal;
   }
 
   connected(digest: DigestName): void {
@@ -126,7 +137,7 @@ export class SinkInbox implements Inbox {
 
   async #write({ path }: DataEntry, bytes: Uint8Array): Promise<void> {
     try {
-      await this.#sink.write(new Uint8Array(bytes));
+      await unlessAborted(this.#sink.write(new Uint8Array(bytes)), this.#signal);
       this.#written += bytes.length;
     } catch (error) {
       throw this.#failed(error, path);
@@ -136,7 +147,8 @@ export class SinkInbox implements Inbox {
   async #close({ path }: DataEntry): Promise<Stored> {
     this.#over = true;
     try {
-      await this.#sink.close?.();
+      const closing = this.#sink.close?.();
+      if (closing !== undefined) await unlessAborted(closing, this.#signal);
       return { path, renamed: false };
     } catch (error) {
       throw this.#failed(error, path);
@@ -146,6 +158,7 @@ export class SinkInbox implements Inbox {
   /** A sink that failed takes nothing more. */
   #failed(error: unknown, path: string): DropError {
     this.#over = true;
+    if (this.#signal.aborted) return new DropError('cancelled');
     const failure = diskFailure(error, path);
     return failure instanceof DropError ? failure : new DropError('disk', { path, cause: failure });
   }

@@ -19,19 +19,22 @@ const file: FileEntry = { kind: 'file', path: 'a', size: 20, mtime: 1 };
 const hashers = new Hashers(() => undefined);
 
 /** A sink that remembers, and an inbox on it. */
-function pouring({ fails }: { fails?: Error } = {}) {
+function pouring({ fails, stuck = false }: { fails?: Error; stuck?: boolean } = {}) {
   const taken: Uint8Array[] = [];
   const told: string[] = [];
   const sink = {
     write: async (piece: Uint8Array) => {
       if (fails) throw fails;
+      if (stuck) await new Promise(() => {});
       await new Promise((resolve) => setImmediate(resolve));
       taken.push(piece);
     },
     close: async () => void told.push('close'),
   };
-  const inbox = new SinkInbox(sink, hashers, (begun) => told.push(begun ? 'begun' : 'free'));
-  return { inbox, told, all: () => concat(...taken) };
+  const stop = new AbortController();
+  const onClose = (begun: boolean): void => void told.push(begun ? 'begun' : 'free');
+  const inbox = new SinkInbox(sink, hashers, onClose, stop.signal);
+  return { inbox, told, stop, all: () => concat(...taken) };
 }
 
 function codeOf(run: () => unknown): Promise<ErrorCode | undefined> {
@@ -156,6 +159,18 @@ test.each<Entry>([
   await inbox.close();
   expect(told).toEqual(['free']);
 });
+
+test('one that takes nothing keeps nobody who is stopped', async () => {
+  const { inbox, stop } = pouring({ stuck: true });
+  inbox.place(file);
+  const out = await inbox.open(file, 0);
+  const writing = codeOf(() => out.write(bytes(20)));
+  const small = { entry: { ...file, size: 5 }, bytes: bytes(5), digest: sha256(bytes(5)) };
+  const storing = codeOf(() => inbox.storeTogether([small]).then(([one]) => Promise.reject(one)));
+  stop.abort();
+  expect(await writing).toBe('cancelled');
+  expect(await storing).toBe('cancelled');
+}, 5_000);
 
 test.each<[ErrorCode, object]>([
   ['disk-full', { code: 'ENOSPC', syscall: 'write' }],

@@ -49,6 +49,7 @@ interface Manner {
 /** Ana's, in which things are done in this manner. */
 async function open({ accept, open: to, pin = false, saving }: Manner): Promise<House> {
   events = [];
+  const stop = new AbortController();
   transfers = new Transfers<Received>();
   const drawn = pin ? PIN : CODE;
   const self = await openSelf({ home: home.state, name: 'Ana' });
@@ -57,7 +58,7 @@ async function open({ accept, open: to, pin = false, saving }: Manner): Promise<
     self,
     open: to,
     accept,
-    saving: await Saving.prepare(self, saving ?? { into: home.downloads }),
+    saving: await Saving.prepare(self, saving ?? { into: home.downloads }, stop.signal),
     transfers,
     patience: new Patience(),
     allowance: new Allowance(),
