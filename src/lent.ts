@@ -11,6 +11,7 @@ import {
   rootOf,
 } from './protocol/manifest.ts';
 import { type DigestName, type Kept, OLDEST } from './protocol/message.ts';
+import { unlessAborted } from './signals.ts';
 import type { Block, Outbox, Unsendable, Whole } from './transfer/outbox.ts';
 import { BLOCKS_IN_FLIGHT } from './transfer/outflow.ts';
 
@@ -88,7 +89,7 @@ export class LentOutbox implements Outbox {
   ): AsyncGenerator<Block, Uint8Array, undefined> {
     const file = this.#fileOf(entry);
     if (kept !== undefined && file.digest !== undefined) {
-      const told = await file.digest(kept.size, signal);
+      const told = await unlessAborted(file.digest(kept.size, signal), signal);
       return yield* equal(told, kept.digest)
         ? this.#rest(file, kept.size, signal)
         : this.#from(file, undefined, signal);
@@ -109,7 +110,7 @@ export class LentOutbox implements Outbox {
     const pieces = new Pieces(file, from, signal);
     try {
       yield* blocksOf(file, from, pieces, new Uint8Array(0));
-      return (await whole) ?? new Uint8Array(0);
+      return whole === undefined ? new Uint8Array(0) : await unlessAborted(whole, signal);
     } finally {
       pieces.leave();
       left.abort();
@@ -162,16 +163,17 @@ export class LentOutbox implements Outbox {
 
   async digest(entry: FileEntry, signal: AbortSignal): Promise<Uint8Array> {
     const file = this.#fileOf(entry);
-    if (file.digest !== undefined) return file.digest(file.size, signal);
-    const hash = this.#hashers.begin(this.#digest);
+    if (file.digest !== undefined) return unlessAborted(file.digest(file.size, signal), signal);
     if (file.once) throw new DropError('unreadable', { path: file.path });
-    let bytes = 0;
-    for await (const piece of file.read(0, signal)) {
-      hash.update(piece);
-      bytes += piece.length;
+    const hash = this.#hashers.begin(this.#digest);
+    const pieces = new Pieces(file, 0, signal);
+    try {
+      for await (const { bytes } of blocksOf(file, 0, pieces, new Uint8Array(0)))
+        hash.update(bytes);
+      return hash.digest();
+    } finally {
+      pieces.leave();
     }
-    if (bytes !== file.size) throw changed(file);
-    return hash.digest();
   }
 
   async close(): Promise<void> {}
