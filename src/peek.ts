@@ -60,7 +60,8 @@ async function hearOffer(channel: Channel): Promise<Offered> {
     const message = await channel.hear('offer');
     const { files, bytes, final } = message;
     const texts = offer.texts + message.entries.filter(isText).length;
-    offer = { ...offer, files, texts, bytes, final };
+    const sized = offer.sized && message.entries.every(({ kind }) => kind !== 'stream');
+    offer = { ...offer, files, texts, bytes, sized, final };
     entries += message.entries.length;
   }
   return offer;
