@@ -113,12 +113,13 @@ async function sendAll(
       ? await openOutbox(paths, { stream, exclude, hashers })
       : new LentOutbox(lent, hashers);
   const outbox = text === undefined ? files : new TextOutbox(text, files, hashers);
-  const self = together?.self ?? (await openSelf(options));
-  const { makePorch } = await import('./look.ts');
-  const porch = together?.porch ?? makePorch(self, 'send', options);
   const delivery = new Delivery(outbox, { checksum });
   const control = followOne(options.control, () => delivery);
+  let porch = together?.porch;
   try {
+    const self = together?.self ?? (await openSelf(options));
+    const { makePorch } = await import('./look.ts');
+    porch ??= makePorch(self, 'send', options);
     const onKnock = ({ name }: Target): void => emit({ event: 'knocking', name });
     const { around, onProven } = together ?? {};
     const calling = { ...options, way: 'send', around, onProven, onKnock } as const;
@@ -150,7 +151,7 @@ async function sendAll(
     }
   } finally {
     control.detach();
-    await Promise.all([together === undefined && porch.close(), outbox.close()]);
+    await Promise.all([together === undefined && porch?.close(), outbox.close()]);
   }
 }
 
