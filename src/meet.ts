@@ -199,6 +199,7 @@ async function call(
   const { connection, channel, address } = await reach(self, target, manner, signal);
   const stop = (): void => connection.destroy();
   signal.addEventListener('abort', stop, { once: true });
+  if (signal.aborted) stop();
   try {
     manner.onProven?.(connection.peer);
     const { peer, greeted, paired } = await greet(

@@ -3,6 +3,7 @@ import type { PeerId } from '../src/events.ts';
 import { CODE_TRIES } from '../src/limits.ts';
 import { makePorch } from '../src/look.ts';
 import { type Manner, meet } from '../src/meet.ts';
+import type { Porch } from '../src/net/porch.ts';
 import { type Connection, type Listener, listen } from '../src/net/tls.ts';
 import { CodeGuard } from '../src/protocol/code.ts';
 import type { Target } from '../src/reach.ts';
@@ -74,6 +75,36 @@ async function send(target: Partial<Target>, manner: Partial<Manner> = {}) {
     await porch.close();
   }
 }
+
+test('who is reached just as it is stopped is asked for nothing', async () => {
+  const { left } = cable();
+  const connection: Connection = {
+    ...left,
+    incoming: left.incoming,
+    peer: eve.identity.id,
+    dialled: false,
+    remote: '192.0.2.7',
+    binding: new Uint8Array(32),
+    silence: 0,
+    unheard: 0,
+    over: new Promise(() => {}),
+    greeting: () => {},
+    greeted: () => {},
+    destroy: () => void left.end(),
+  };
+  const stop = new AbortController();
+  const stopped = new Error('stopped');
+  const porch = {
+    has: () => true,
+    async line() {
+      stop.abort(stopped);
+      return { connection, channel: new Channel('chooser', connection) };
+    },
+  } as unknown as Porch;
+  const target = { name: 'Eve', addresses: [] };
+  const how = { way: 'send', tries: { wrong: 0 }, porch } as const;
+  await expect(meet(bob, target, how, stop.signal)).rejects.toBe(stopped);
+});
 
 describe('whoever answers', () => {
   test('with another key is not the one that was chosen, and hears nothing', async () => {
