@@ -166,7 +166,7 @@ export type TransferEvent = OfTransfer &
     | ({
         readonly event: 'reconnecting';
         readonly reason: ErrorCode;
-        /** The sender only: when the next attempt is made, in milliseconds from now. */
+        /** Of whoever chose the other one: when the next attempt is made, in milliseconds from now. */
         readonly next?: number;
       } & OfTarget)
     /**
