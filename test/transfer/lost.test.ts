@@ -45,32 +45,36 @@ class SendingProcess {
 /** A process that receives, until it is killed; what is on its disk survives it. */
 class ReceivingProcess {
   readonly events: TransferEvent[] = [];
-  readonly inbox: MemoryInbox;
+  inbox: MemoryInbox;
   readonly digests: Digests;
   readonly wants: Wants;
+  /** Whether it has chosen who sends: then all of its connections are for one transfer. */
+  readonly #chooses: boolean;
   questions = 0;
-  #accepted: { readonly reception: Reception; readonly progress: Progress } | undefined;
+  /** How often the other side has forgotten what was begun. */
+  forgotten = 0;
+  #current: Received | undefined;
+  #accepted: Received | undefined;
 
-  constructor(disk: MemoryInbox, digests: Digests, wants: Wants) {
+  constructor(disk: MemoryInbox, digests: Digests, { wants, chooses }: Choice) {
     this.digests = digests;
     this.wants = wants;
-    this.inbox = new MemoryInbox(disk);
-    this.inbox.compares = true;
+    this.#chooses = chooses;
+    this.inbox = opened(disk);
   }
 
   async run(channel: Channel, crossroads?: Crossroads): Promise<void> {
-    const name = randomBytes(16).toString('hex');
-    let current = {
-      reception: new Reception(name, 'posix', { wants: ({ path }) => this.wants(path) }),
-      progress: new Progress(PEER, (event) => this.events.push(event), { transfer: name }),
-    };
+    let current = (this.#chooses ? this.#current : undefined) ?? this.#begin();
     const host = {
       freely: false,
       digests: this.digests,
       codecs: [SLOW],
       reception: async (continues: string | null) => {
-        if (continues !== null && this.#accepted?.reception.transfer === continues)
-          current = this.#accepted;
+        if (this.accepted !== undefined && continues === this.accepted)
+          current = this.#accepted as Received;
+        else if (this.#chooses && this.accepted !== undefined)
+          current = this.#beginAgain(current.progress);
+        this.#current = current;
         return current.reception;
       },
       open: async () => this.inbox,
@@ -99,6 +103,43 @@ class ReceivingProcess {
   get summary(): Summary | undefined {
     return this.#accepted?.progress.end();
   }
+
+  #begin(progress?: Progress): Received {
+    const transfer = randomBytes(16).toString('hex');
+    const emit = (event: TransferEvent): number => this.events.push(event);
+    return {
+      reception: new Reception(transfer, 'posix', { wants: ({ path }) => this.wants(path) }),
+      progress: progress ?? new Progress(PEER, emit, this.#chooses ? {} : { transfer }),
+    };
+  }
+
+  /** As `get` does, where the other side was started anew. */
+  #beginAgain(progress: Progress): Received {
+    this.forgotten += 1;
+    this.#accepted = undefined;
+    this.inbox = opened(this.inbox);
+    progress.tell({ type: 'restarted' });
+    return this.#begin(progress);
+  }
+}
+
+interface Received {
+  readonly reception: Reception;
+  readonly progress: Progress;
+}
+
+/** An inbox on a disk on which something may lie, and which may have its troubles. */
+function opened(disk: MemoryInbox): MemoryInbox {
+  const inbox = new MemoryInbox(disk);
+  Object.assign(inbox.broken, disk.broken);
+  inbox.compares = true;
+  return inbox;
+}
+
+/** What of it is wanted, and whether that was chosen. */
+interface Choice {
+  readonly wants: Wants;
+  readonly chooses: boolean;
 }
 
 const PEER = { id: 'p' as PeerId, name: 'Peer' };
@@ -205,6 +246,7 @@ test('wherever cables are pulled, disks fail or processes die, the inbox ends up
     toldOtherwise: 0,
     packed: 0,
     moved: 0,
+    forgotten: 0,
     lostWhileTwo: 0,
     lostAfterIt: 0,
     leftOut: 0,
@@ -221,9 +263,14 @@ test('wherever cables are pulled, disks fail or processes die, the inbox ends up
         const disk = new MemoryInbox();
         const wants = choice ?? (() => true);
         const chosen = choice !== undefined;
+        const how = { wants, chooses: chosen };
         let known: Digests = first;
         let sender = new SendingProcess(tree, known, packs);
-        let receiver = new ReceivingProcess(disk, known, wants);
+        let receiver = new ReceivingProcess(disk, known, how);
+        const renew = (): ReceivingProcess => {
+          visited.forgotten += receiver.forgotten;
+          return new ReceivingProcess(disk, known, how);
+        };
         let used: DigestName | undefined;
         let deaths = 0;
         let unknown = 0;
@@ -231,10 +278,12 @@ test('wherever cables are pulled, disks fail or processes die, the inbox ends up
           for (const [path, content] of Object.entries(disk.stored))
             expect(tree[path]).toEqual(content);
         };
-        // Who is chosen goes on only with what the one that gets has named, and else begins anew.
+        // Who is chosen goes on only with what was accepted and the one that gets has named, and
+        // else begins anew.
         const find = (): void => {
-          const { transfer } = sender.delivery;
-          if (!chosen || transfer === null || transfer === receiver.accepted) return;
+          const { delivery, progress } = sender;
+          if (!chosen || delivery.transfer === null) return;
+          if (progress.begun && delivery.transfer === receiver.accepted) return;
           sender = new SendingProcess(tree, known, packs);
           deaths += 1;
           visited.anew += 1;
@@ -261,6 +310,7 @@ test('wherever cables are pulled, disks fail or processes die, the inbox ends up
           if (code === undefined) {
             // The command has ended; whoever wants to, runs it again.
             sender = new SendingProcess(tree, known, packs);
+            if (chosen) receiver = renew();
             deaths += 1;
           }
           expect([undefined, 'disconnected']).toContain(code);
@@ -274,7 +324,7 @@ test('wherever cables are pulled, disks fail or processes die, the inbox ends up
             sender.progress.lost('disconnected');
           }
           if (killed === 'sender') sender = new SendingProcess(tree, known, packs);
-          if (killed === 'receiver') receiver = new ReceivingProcess(disk, known, wants);
+          if (killed === 'receiver') receiver = renew();
           if (killed !== 'nobody') deaths += 1;
         }
 
@@ -282,6 +332,7 @@ test('wherever cables are pulled, disks fail or processes die, the inbox ends up
         const before = sender.delivery.transfer;
         expect(await connect(sender, receiver, chosen, cable({ slice }))).toBeUndefined();
         noHalves();
+        visited.forgotten += receiver.forgotten;
 
         const files = filesOf(tree).filter(([path]) => wants(path));
         const skipped = filesOf(tree).length - files.length;
