@@ -98,7 +98,7 @@ export class Idle {
 
   /** From now on so many milliseconds more have to pass. */
   extend(ms: number): void {
-    this.#limit += ms;
+    this.#limit = Math.min(this.#limit + ms, LONGEST_TIMER);
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.stir();
@@ -115,6 +115,9 @@ export class Idle {
     this.stir();
   }
 }
+
+/** Milliseconds that a timer of Node takes; one of more is over at once. */
+const LONGEST_TIMER = 2 ** 31 - 1;
 
 /** How much is taken of devices that nobody vouches for: it counts what they offer. */
 export class Allowance {

@@ -2,14 +2,17 @@ import type { Awake } from './awake.ts';
 import { type Compress, deliver, packerFor } from './deliver.ts';
 import { DropError, type ErrorCode } from './errors.ts';
 import type { Device, PeerId, ShareEvent } from './events.ts';
-import type { Patience } from './guests.ts';
+import { Idle, type Patience } from './guests.ts';
+import { COMPARING_PACE, FETCH_IDLE } from './limits.ts';
 import type { Pace } from './pace.ts';
 import { Progress } from './progress.ts';
 import type { Self } from './self.ts';
 import { ended } from './signals.ts';
+import type { Channel } from './transfer/channel.ts';
 import { Delivery } from './transfer/delivery.ts';
 import type { Outbox } from './transfer/outbox.ts';
 import type { Pause } from './transfer/pause.ts';
+import type { Report } from './transfer/report.ts';
 import { runSender } from './transfer/sender.ts';
 import type { Transfer, Transfers } from './transfers.ts';
 import { type Caller, deviceOf, type Guest, now } from './visit.ts';
@@ -85,14 +88,16 @@ export async function handOut(
     if (answer !== 'yes') throw new DropError(answer);
     admitted.add(id);
   }
-  if (peeks) return show(caller, await open());
+  if (peeks) return show(channel, await open());
 
   const given = before || new Given(peer, await open(), emit);
   let held = before !== undefined && before !== '';
   if (held) begun();
+  const watch = new Watch(channel);
   try {
     const how = { packer: packerFor(compress), pace };
     await deliver(counter, given.delivery, caller, how, (report) => {
+      watch.hear(report);
       if (report.type === 'accepted' && !held) {
         transfers.hold(given, caller);
         held = true;
@@ -104,6 +109,8 @@ export async function handOut(
     if (held) await transfers.stop(given, error);
     else await given.close();
     throw error;
+  } finally {
+    watch.end();
   }
   given.complete = true;
   await transfers.end(given);
@@ -112,11 +119,40 @@ export async function handOut(
 }
 
 /** Offers, and no more: the session lets nobody take anything who only wanted to see that. */
-async function show({ channel }: Caller, outbox: Outbox): Promise<void> {
+async function show(channel: Channel, outbox: Outbox): Promise<void> {
+  const watch = new Watch(channel);
   try {
-    await runSender(channel, new Delivery(outbox), () => {});
+    await runSender(channel, new Delivery(outbox), (report) => watch.hear(report));
   } finally {
+    watch.end();
     await outbox.close();
+  }
+}
+
+/**
+ * Ends a connection over which nothing comes of anything for long, as one over which nothing is
+ * said: whoever is alive all the same may come back, and go on. There are few places.
+ */
+class Watch {
+  readonly #idle: Idle;
+  #offered = 0;
+
+  constructor(channel: Channel) {
+    this.#idle = new Idle(FETCH_IDLE, () => void channel.end());
+  }
+
+  hear(report: Report): void {
+    if (report.type === 'paused') this.#idle.pause();
+    else if (report.type === 'resumed') this.#idle.resume();
+    else this.#idle.stir();
+    if (report.type !== 'offered') return;
+    // It may have all of it, and compare that first.
+    this.#idle.extend((report.bytes - this.#offered) / COMPARING_PACE);
+    this.#offered = report.bytes;
+  }
+
+  end(): void {
+    this.#idle.pause();
   }
 }
 

@@ -160,6 +160,12 @@ export const STRANGER_IDLE = 30_000;
 export const VISITOR_IDLE = 120_000;
 
 /**
+ * How long a device that fetches may take nothing, its pauses not counted, and keep its place. A
+ * person may be choosing there; and what is ended so can go on.
+ */
+export const FETCH_IDLE = 600_000;
+
+/**
  * Bytes a millisecond: so slow may a device be that compares what it has with what is kept here of it.
  * For as long nothing need move, beside the times above.
  */

@@ -102,6 +102,15 @@ describe('who moves nothing', () => {
     expect(end).toHaveBeenCalledOnce();
   });
 
+  test('is not shown out at once where it has more time than a timer takes', () => {
+    vi.useFakeTimers();
+    onTestFinished(() => void vi.useRealTimers());
+    const end = vi.fn();
+    new Idle(1000, end).extend(Number.MAX_SAFE_INTEGER);
+    vi.advanceTimersByTime(2 ** 31 - 2);
+    expect(end).not.toHaveBeenCalled();
+  });
+
   test('has as much more time as it was given', () => {
     vi.useFakeTimers();
     onTestFinished(() => void vi.useRealTimers());

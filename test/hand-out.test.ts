@@ -1,12 +1,13 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { Awake } from '../src/awake.ts';
 import { openOutbox } from '../src/disk/outbox.ts';
 import type { DropError } from '../src/errors.ts';
 import type { PeerId, ShareEvent } from '../src/events.ts';
 import { Guests, Patience } from '../src/guests.ts';
 import { type AcceptFetch, type Given, handOut } from '../src/hand-out.ts';
+import { COMPARING_PACE, FETCH_IDLE } from '../src/limits.ts';
 import type { Connection } from '../src/net/tls.ts';
 import { CodeGuard } from '../src/protocol/code.ts';
 import type { Intent } from '../src/protocol/message.ts';
@@ -141,7 +142,7 @@ async function come({
       await channel.end();
     }
   };
-  return { get, inbox, leave, over, reception };
+  return { get, inbox, leave, over, reception, channel, ends };
 }
 
 async function gets(chosen: Parameters<typeof come>[0] = {}): Promise<string> {
@@ -247,6 +248,91 @@ describe('whoever only looks', () => {
     // The session of an honest program does not even say it.
     expect(await gets({ intent: 'peek' })).toBe('protocol');
     expect(events).toEqual([]);
+  });
+});
+
+describe('whoever says nothing but that it is alive', () => {
+  /** What a file takes for that, beside what everybody has. */
+  const COMPARING = 20;
+  beforeEach(async () => {
+    await writeFile(join(home.path, 'photos', 'c'), Buffer.alloc(COMPARING * COMPARING_PACE));
+    await open({ freely: true });
+    await house.self.trust.add({ id: BOB, name: 'Bob' });
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+  });
+
+  async function turns(): Promise<void> {
+    for (let n = 0; n < 30; n++) await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  /** Bob has heard what there is. */
+  async function offered(intent: Intent = 'get') {
+    const bob = await come({ intent });
+    const { channel, ends } = bob;
+    let isOver = false;
+    void bob.over.then(() => {
+      isOver = true;
+    });
+    await greetAsChooser(channel, ends, { intent, knows: true });
+    await introduce(channel, 'Bob');
+    for (const type of ['begin', 'roots', 'offer'] as const) await channel.hear(type);
+    await turns();
+    return {
+      ...bob,
+      async accept() {
+        const { transfer } = bob.reception;
+        await channel.say({ type: 'begun', transfer, digest: 'sha256', codecs: [] });
+        await channel.say({ type: 'accept' });
+        await turns();
+      },
+      async isOver() {
+        await turns();
+        return isOver;
+      },
+    };
+  }
+
+  test.each([
+    ['as it only looks', 'peek', false, []],
+    ['as it thinks about what to take', 'get', false, ['error']],
+    ['as it takes nothing', 'get', true, ['accepted', 'reconnecting']],
+  ] as const)(
+    'has time to compare, and then no place any more: %s',
+    async (_, intent, takes, told) => {
+      const bob = await offered(intent);
+      vi.advanceTimersByTime(0.9 * FETCH_IDLE);
+      if (takes) await bob.accept();
+      vi.advanceTimersByTime((takes ? 1 : 0.1) * FETCH_IDLE + COMPARING - 1);
+      expect(await bob.isOver()).toBe(false);
+      vi.advanceTimersByTime(2);
+      expect(await bob.isOver()).toBe(true);
+      expect(events.map(({ event }) => event)).toEqual(told);
+      if (!takes) return;
+      // It is let in again, and what it has begun is not lost.
+      const continues = bob.reception.transfer;
+      const again = await come({ continues, reception: bob.reception });
+      expect(await again.get()).toBe('got it');
+      expect(events.at(-1)).toMatchObject({ event: 'summary', transfer: continues, ok: true });
+    },
+  );
+
+  test.each(['here', 'there'] as const)('rests as long as it is paused %s', async (by) => {
+    const bob = await offered();
+    await bob.accept();
+    const pause = async (type: 'pause' | 'resume'): Promise<void> => {
+      if (by === 'here') counter.transfers.follow(type);
+      else await bob.channel.say({ type });
+      await turns();
+    };
+    await pause('pause');
+    vi.advanceTimersByTime(3 * FETCH_IDLE);
+    expect(await bob.isOver()).toBe(false);
+    await pause('resume');
+    vi.advanceTimersByTime(FETCH_IDLE + COMPARING - 1);
+    expect(await bob.isOver()).toBe(false);
+    vi.advanceTimersByTime(2);
+    expect(await bob.isOver()).toBe(true);
   });
 });
 

@@ -2011,6 +2011,13 @@ const MULTICAST = [
     test: handOut('who said no twice is not even told'),
   },
   {
+    name: 'who fetches and takes nothing keeps no place',
+    file: 'src/hand-out.ts',
+    from: 'new Idle(FETCH_IDLE, () => void channel.end());',
+    to: 'new Idle(FETCH_IDLE, () => {});',
+    test: handOut('and then no place any more'),
+  },
+  {
     name: 'a look takes nothing',
     file: 'src/protocol/session.ts',
     from: "ensure(this.#intent !== 'peek', 'an answer to what was only looked at');",
