@@ -4,13 +4,13 @@ import { DropError, type ErrorCode } from './errors.ts';
 import type { Device, PeerId, ShareEvent } from './events.ts';
 import { Idle, type Patience } from './guests.ts';
 import { COMPARING_PACE, FETCH_IDLE } from './limits.ts';
-import type { Pace } from './pace.ts';
 import { Progress } from './progress.ts';
 import type { Self } from './self.ts';
 import { ended } from './signals.ts';
 import type { Channel } from './transfer/channel.ts';
 import { Delivery } from './transfer/delivery.ts';
 import type { Outbox } from './transfer/outbox.ts';
+import type { Pacing } from './transfer/outflow.ts';
 import type { Pause } from './transfer/pause.ts';
 import type { Report } from './transfer/report.ts';
 import { runSender } from './transfer/sender.ts';
@@ -27,7 +27,7 @@ export interface Counter {
   readonly open: () => Promise<Outbox>;
   readonly compress: Compress;
   /** Holds all fetches together to a rate. */
-  readonly pace: Pace | undefined;
+  readonly pace: Pacing | undefined;
   /** Whether known devices may fetch without a question; and who says so where there is one. */
   readonly freely: boolean;
   readonly accept: AcceptFetch | undefined;
@@ -93,11 +93,11 @@ export async function handOut(
   const given = before || new Given(peer, await open(), emit);
   let held = before !== undefined && before !== '';
   if (held) begun();
-  const watch = new Watch(channel);
+  const idle = new FetchIdle(channel);
   try {
-    const how = { packer: packerFor(compress), pace };
+    const how = { packer: packerFor(compress), pace: pace && idle.apartFrom(pace) };
     await deliver(counter, given.delivery, caller, how, (report) => {
-      watch.hear(report);
+      idle.hear(report);
       if (report.type === 'accepted' && !held) {
         transfers.hold(given, caller);
         held = true;
@@ -110,7 +110,7 @@ export async function handOut(
     else await given.close();
     throw error;
   } finally {
-    watch.end();
+    idle.end();
   }
   given.complete = true;
   await transfers.end(given);
@@ -120,11 +120,11 @@ export async function handOut(
 
 /** Offers, and no more: the session lets nobody take anything who only wanted to see that. */
 async function show(channel: Channel, outbox: Outbox): Promise<void> {
-  const watch = new Watch(channel);
+  const idle = new FetchIdle(channel);
   try {
-    await runSender(channel, new Delivery(outbox), (report) => watch.hear(report));
+    await runSender(channel, new Delivery(outbox), (report) => idle.hear(report));
   } finally {
-    watch.end();
+    idle.end();
     await outbox.close();
   }
 }
@@ -133,7 +133,7 @@ async function show(channel: Channel, outbox: Outbox): Promise<void> {
  * Ends a connection over which nothing comes of anything for long, as one over which nothing is
  * said: whoever is alive all the same may come back, and go on. There are few places.
  */
-class Watch {
+class FetchIdle {
   readonly #idle: Idle;
   #offered = 0;
 
@@ -149,6 +149,18 @@ class Watch {
     // It may have all of it, and compare that first.
     this.#idle.extend((report.bytes - this.#offered) / COMPARING_PACE);
     this.#offered = report.bytes;
+  }
+
+  /** The same pace, but that nobody is idle for whom it is not time yet. */
+  apartFrom(pace: Pacing): Pacing {
+    return {
+      most: pace.most,
+      count: (bytes) => pace.count(bytes),
+      take: async (bytes, signal) => {
+        this.#idle.pause();
+        await pace.take(bytes, signal).finally(() => this.#idle.resume());
+      },
+    };
   }
 
   end(): void {

@@ -15,6 +15,7 @@ import { openSelf } from '../src/self.ts';
 import { newReception } from '../src/take-in.ts';
 import { Channel } from '../src/transfer/channel.ts';
 import { type Answer, greetAsChooser, introduce } from '../src/transfer/greeting.ts';
+import type { Pacing } from '../src/transfer/outflow.ts';
 import { runReceiver } from '../src/transfer/receiver.ts';
 import { Transfers } from '../src/transfers.ts';
 import { type House, host } from '../src/visit.ts';
@@ -43,10 +44,11 @@ interface Manner {
   readonly accept?: AcceptFetch;
   readonly freely?: boolean;
   readonly pin?: boolean;
+  readonly pace?: Pacing;
 }
 
 /** Ana's, where photos are shared in this manner. */
-async function open({ accept, freely = false, pin = false }: Manner = {}): Promise<void> {
+async function open({ accept, freely = false, pin = false, pace }: Manner = {}): Promise<void> {
   events = [];
   const self = await openSelf({ home: home.state, name: 'Ana' });
   const emit = (event: ShareEvent): void => void events.push(event);
@@ -55,7 +57,7 @@ async function open({ accept, freely = false, pin = false }: Manner = {}): Promi
     self,
     open: () => openOutbox([join(home.path, 'photos')]),
     compress: 'never' as const,
-    pace: undefined,
+    pace,
     freely,
     accept,
     admitted,
@@ -316,6 +318,24 @@ describe('whoever says nothing but that it is alive', () => {
       expect(events.at(-1)).toMatchObject({ event: 'summary', transfer: continues, ok: true });
     },
   );
+
+  test('waits as long as our own limit has it wait', async () => {
+    let go = (): void => {};
+    const time = new Promise<void>((resolve) => {
+      go = resolve;
+    });
+    await open({ freely: true, pace: { most: 1024, take: () => time, count: () => {} } });
+    const bob = await offered();
+    await bob.accept();
+    await bob.channel.say({ type: 'want', count: 4, skip: [], kept: [], failed: [] });
+    await turns();
+    vi.advanceTimersByTime(3 * FETCH_IDLE);
+    expect(await bob.isOver()).toBe(false);
+    go();
+    await turns();
+    vi.advanceTimersByTime(FETCH_IDLE + COMPARING + 1);
+    expect(await bob.isOver()).toBe(true);
+  });
 
   test.each(['here', 'there'] as const)('rests as long as it is paused %s', async (by) => {
     const bob = await offered();
