@@ -35,7 +35,7 @@ import {
   unlessTaken,
 } from './folder.ts';
 import { setAttributes } from './part.ts';
-import { NO_FOLLOW } from './platform.ts';
+import { NO_FOLLOW, ONLY_FOLDERS } from './platform.ts';
 import type { Staging } from './staging.ts';
 import type { Syncs } from './sync.ts';
 
@@ -348,8 +348,7 @@ export class Landing {
   }
 
   #finishFolder(folder: Folder, { mode = 0o777, mtime }: FolderEntry): void {
-    const { O_RDONLY, O_DIRECTORY = 0 } = constants;
-    const handle = openSync(pathOf(folder), O_RDONLY | O_DIRECTORY | NO_FOLLOW);
+    const handle = openSync(pathOf(folder), constants.O_RDONLY | ONLY_FOLDERS | NO_FOLLOW);
     try {
       const found = fstatSync(handle, { bigint: true });
       if (identify(found) !== folder.id) throw replaced(pathOf(folder));

@@ -9,5 +9,8 @@ export function platformHere(): Platform {
 /** Opening fails where the name is a link. Windows has no such flag. */
 export const NO_FOLLOW = constants.O_NOFOLLOW ?? 0;
 
+/** Opening fails where the name is anything but a folder's. Windows has no such flag. */
+export const ONLY_FOLDERS = constants.O_DIRECTORY ?? 0;
+
 /** Without it, opening a pipe waits for its other end. Regular files are not concerned. */
 export const NO_WAIT = constants.O_NONBLOCK ?? 0;

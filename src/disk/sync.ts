@@ -1,9 +1,10 @@
-import { fsync } from 'node:fs';
+import { constants, fsync } from 'node:fs';
 import { open, statfs } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { isSystemError } from './failure.ts';
 import { Gate } from './gate.ts';
 import { Handles } from './handles.ts';
+import { NO_WAIT, ONLY_FOLDERS } from './platform.ts';
 
 /**
  * Makes the names in a folder durable, where the system can: Windows cannot, nor can some disks
@@ -11,7 +12,7 @@ import { Handles } from './handles.ts';
  */
 export async function syncFolder(path: string, handles = new Handles()): Promise<void> {
   try {
-    const folder = await handles.open(() => open(path, 'r'));
+    const folder = await handles.open(() => open(path, FOLDER));
     try {
       await folder.sync();
     } finally {
@@ -81,6 +82,9 @@ export async function isInMemory(folder: string): Promise<boolean> {
   if (process.platform !== 'linux') return false;
   return (await statfs(folder)).type === TMPFS;
 }
+
+/** To wait for the other end of a pipe that somebody has put there would take a thread for ever. */
+const FOLDER = constants.O_RDONLY | ONLY_FOLDERS | NO_WAIT;
 
 function isImpossible(error: unknown): boolean {
   if (process.platform === 'win32' && isSystemError(error, 'EPERM', 'EISDIR', 'EACCES'))
