@@ -59,7 +59,7 @@ export const ERRORS = {
   'too-many': {
     exit: 4,
     wire: 6,
-    message: 'One transfer cannot carry so many folders and links.',
+    message: 'One transfer cannot carry so many folders, links, and files that get another name.',
     hint: 'Send them in several parts.',
   },
 

@@ -219,7 +219,10 @@ export const MAX_SENT_TO = 32;
 export const RESERVE = 1024 ** 3;
 export const RESERVED_SHARE = 0.05;
 
-/** Bounds what a sender that offers folders and links only makes us hold; enough for 180,000. */
+/**
+ * Bounds what a sender makes us hold that offers nothing but folders, links, or files that get another
+ * name; enough for 180,000.
+ */
 export const INBOX_MEMORY = 96 * 1024 ** 2;
 
 /** Files that are read to learn whether one of them is what was offered. */

@@ -58,7 +58,7 @@ export interface InboxOptions {
   readonly as?: string | undefined;
   /** Marks each file as one of somebody else. */
   readonly mark?: Mark | undefined;
-  /** Memory for folders and links, in bytes. */
+  /** Memory for folders, links, and files that get another name, in bytes. */
   readonly memory?: number | undefined;
   readonly hashers?: Hashers | undefined;
   /** The name of the folder in `folder` that all of it goes into, which is made if need be. */
@@ -496,6 +496,7 @@ class DiskInbox implements Inbox {
         return same;
       }
       free = next;
+      this.#landing.ensureClaimable(free, entry);
     }
     throw new DropError('exists', { path: join(pathOf(folder), name) });
   }

@@ -45,7 +45,7 @@ export interface LandingOptions {
   readonly umask: number;
   /** The name for the first file that is not in a folder, instead of the offered one. */
   readonly as: string | undefined;
-  /** Memory for folders and links, in bytes. */
+  /** Memory for what is held until the end, in bytes: folders, links, and files that got another name. */
   readonly memory: number;
 }
 
@@ -75,7 +75,7 @@ export class Landing {
   readonly #claimed = new Map<string, string>();
   /** For each folder that we made, that it will be found after a power cut. */
   readonly #anchors = new Map<Folder, Promise<void>>();
-  /** What is left for folders and links, in bytes. */
+  /** What is left for what is held until the end, in bytes. */
   #memory: number;
 
   constructor(target: Folder, staging: Staging, syncs: Syncs, options: LandingOptions) {
@@ -128,14 +128,20 @@ export class Landing {
 
   /** Settles which file gets the name that was said here. */
   placeFile(entry: DataEntry): void {
-    if (this.#placeOf(entry).folder === this.#target) this.#asPath ??= entry.path;
+    const isAtTop = this.#placeOf(entry).folder === this.#target;
+    if (isAtTop && this.#as !== undefined) this.#asPath ??= entry.path;
   }
 
-  /** The folder that an entry lies in, and the name that it gets if that is free. */
+  /**
+   * The folder that an entry lies in, and the name that it gets if that is free. Throws like
+   * `ensureClaimable`.
+   */
   where(entry: Entry): { folder: Folder; name: string; asOffered: boolean } {
     const folder = this.#folderOf(entry);
     const name = this.#nameIn(folder, entry);
-    return { folder, name, asOffered: name === this.#as || name === nameOf(entry.path) };
+    this.ensureClaimable(name, entry);
+    const asOffered = name === nameOf(entry.path) || entry.path === this.#asPath;
+    return { folder, name, asOffered };
   }
 
   /** What has the name that an entry gets, if there is anything. */
@@ -164,7 +170,7 @@ export class Landing {
       const name = this.#nameIn(folder, entry);
       found.push(...this.#look(folder, name).slice(0, upTo));
       // Only to compare it, it may be one that we would not make.
-      if (name !== offered && name !== this.#as)
+      if (name !== offered && entry.path !== this.#asPath)
         found.push(...this.#look(folder, offered).slice(0, upTo));
     }
     if (twin !== undefined) found.push(...survey(twin, offered).there.slice(0, upTo));
@@ -178,12 +184,18 @@ export class Landing {
 
   /**
    * An entry lies at this path. If that is not its own name, another one that has it by right must
-   * neither be taken for this one nor be put in its place.
+   * neither be taken for this one nor be put in its place. Throws `too-many` where there is no memory
+   * for that.
    */
   claim(path: string, entry: Entry): void {
     if (isNamed(path, entry) || this.#claimed.has(path)) return;
+    this.#remember(entry.path, path);
     this.#claimed.set(path, entry.path);
-    this.#memory -= REMEMBERED + 2 * (path.length + entry.path.length);
+  }
+
+  /** Throws `too-many` if a file of that name could not be claimed: then it must not get it. */
+  ensureClaimable(name: string, { path }: Entry): void {
+    if (name !== nameOf(path)) this.#ensureMemory(path);
   }
 
   /** Whether another entry of this transfer lies there under a name that is not its own. */
@@ -371,8 +383,12 @@ export class Landing {
 
   /** Takes from the memory what is needed until the end. What cannot be made counts all the same. */
   #remember(path: string, more = ''): void {
-    if (this.#memory <= 0) throw new DropError('too-many', { path });
+    this.#ensureMemory(path);
     this.#memory -= REMEMBERED + 2 * (path.length + more.length);
+  }
+
+  #ensureMemory(path: string): void {
+    if (this.#memory <= 0) throw new DropError('too-many', { path });
   }
 }
 

@@ -19,7 +19,8 @@ import {
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { DropError } from '../../src/errors.ts';
-import type { Entry } from '../../src/protocol/manifest.ts';
+import type { Entry, FileEntry } from '../../src/protocol/manifest.ts';
+import type { Inbox } from '../../src/transfer/inbox.ts';
 import { openHandles } from '../support/handles.ts';
 import { sha256 } from '../support/memory.ts';
 import { describeWith } from '../support/skip.ts';
@@ -338,6 +339,20 @@ describe('the name to save under', () => {
       'mine (1).txt': 'x',
       y: 'y',
     });
+  });
+
+  test('is no leave to replace what another file would be called', async () => {
+    const target = newFolder();
+    mkdirSync(join(target, 'f'));
+    writeFileSync(join(target, 'f/a_b'), 'mine');
+    const options = { as: 'a_b', onConflict: 'overwrite', platform: 'windows' } as const;
+    const inbox = await inboxIn(target, options);
+    await inbox.place(folder('f'), unasked);
+    await put(inbox, file('x', 1), 'x');
+    await put(inbox, file('f/a:b', 5), 'other');
+    await inbox.finish();
+    await inbox.close();
+    expect(tree(target)).toEqual({ a_b: 'x', f: '/', 'f/a_b': 'mine', 'f/a_b (1)': 'other' });
   });
 
   test.each(['', '.', '..', 'a/b', 'a\0', 'a\nb'])('cannot be %j', async (as) => {
@@ -702,6 +717,41 @@ describe('a sender that never ends', () => {
     await inbox.close();
     expect(readdirSync(join(target, 'f'))).toHaveLength(placed + 1);
   });
+
+  const whole = async (inbox: Inbox, { path }: FileEntry): Promise<unknown> => {
+    const entry = file(path, 1);
+    const bytes = Buffer.from('x');
+    expect(await inbox.place(entry, unasked)).toEqual({ want: 'all' });
+    const [stored] = await inbox.storeTogether([{ entry, bytes, digest: sha256(bytes) }]);
+    return stored instanceof DropError ? stored : undefined;
+  };
+  const single = (inbox: Inbox, { path }: FileEntry): Promise<unknown> =>
+    failureOf(put(inbox, file(path, 1), 'x'));
+
+  test.each([
+    ['must be others, one by one', single, (i: number) => `-${i}`],
+    ['must be others, together', whole, (i: number) => `-${i}`],
+    ['are taken, one by one', single, (i: number) => `taken ${i}`],
+    ['are taken, together', whole, (i: number) => `taken ${i}`],
+  ])(
+    'has a few names remembered that %s; more fail, and nothing else does',
+    async (_, store, pathOf) => {
+      const target = newFolder();
+      for (let i = 0; i < 300; i++) writeFileSync(join(target, `taken ${i}`), 'mine');
+      const inbox = await inboxIn(target, { memory: 100_000 });
+      const failures = [];
+      for (let i = 0; i < 300; i++) failures.push(await store(inbox, file(pathOf(i))));
+      const stored = failures.findIndex((failure) => failure !== undefined);
+      expect(stored).toBeGreaterThan(100);
+      expect(stored).toBeLessThan(250);
+      for (let i = stored; i < 300; i++)
+        expect(failures[i]).toMatchObject({ code: 'too-many', path: pathOf(i) });
+      expect(await store(inbox, file('other'))).toBeUndefined();
+      expect(await inbox.finish()).toEqual([]);
+      await inbox.close();
+      expect(Object.keys(visible(target))).toHaveLength(300 + stored + 1);
+    },
+  );
 
   test('leaves time for others while its links and folders are finished', async () => {
     const target = newFolder();
