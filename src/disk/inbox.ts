@@ -89,9 +89,11 @@ export async function openInbox(
   checkFilename(as, platform);
   try {
     const target = await openTarget(folder, inside);
+    const inMemory = await isInMemory(target.name);
+    // From here on nothing fails that would leave it claimed.
     const staging = await stagings.claim(target.name, peer);
     const handles = new Handles();
-    const syncs = new Syncs(handles, { inMemory: await isInMemory(target.name) });
+    const syncs = new Syncs(handles, { inMemory });
     const landing = new Landing(target, staging, syncs, { platform, umask, as, memory });
     const fresh = staging.isNew && !(await landing.isTaken(roots));
     return new DiskInbox(target, staging, landing, syncs, handles, {

@@ -21,7 +21,7 @@ import {
   parentOf,
 } from '../protocol/manifest.ts';
 import { type Platform, safeName } from '../protocol/names.ts';
-import { diskFailure, STORING } from './failure.ts';
+import { diskFailure, isSystemError, STORING } from './failure.ts';
 import {
   type Folder,
   type Found,
@@ -94,10 +94,9 @@ export class Landing {
     const base = this.#target.name;
     for (const [i, root] of roots.entries()) {
       if (i % LOOKS === LOOKS - 1) await setImmediate();
-      const names = [this.#safe(root, true), this.#safe(root, false)];
-      if (names.some((name) => isThere(join(base, name)))) return true;
+      if (this.#mayBeThere(this.#safe(root, true), this.#safe(root, false))) return true;
     }
-    return this.#as !== undefined && isThere(join(base, this.#as));
+    return this.#as !== undefined && this.#mayBeThere(this.#as);
   }
 
   /** Makes a folder, or takes the one that is there: folders of one name are merged. */
@@ -263,6 +262,16 @@ export class Landing {
     };
     await Promise.all(Array.from({ length: FINISHING }, work));
     return Array.from(failures, ([path, code]) => ({ path, code }));
+  }
+
+  /** What cannot be looked at, as its name is too long for this disk, fails when it is placed. */
+  #mayBeThere(...names: readonly string[]): boolean {
+    try {
+      return names.some((name) => isThere(join(this.#target.name, name)));
+    } catch (error) {
+      if (isSystemError(error)) return true;
+      throw error;
+    }
   }
 
   #look(folder: Folder, name: string): Found[] {

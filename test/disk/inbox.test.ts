@@ -88,6 +88,21 @@ describe('the target', () => {
     expect(await failureOf(inboxIn(target))).toMatchObject({ code, path: target });
   });
 
+  test('may lie so deep that some names are too long for it: these fail alone', async () => {
+    let target = newFolder();
+    while (target.length < 3850) target = join(target, 'n'.repeat(100));
+    mkdirSync(target, { recursive: true });
+    const long = 'x'.repeat(250);
+    const inbox = await inboxIn(target, { roots: ['x', long] });
+    expect(await failureOf(place(inbox, file(long), unasked))).toMatchObject({
+      code: 'unsafe-name',
+      path: long,
+    });
+    await put(inbox, file('x', 1), 'x');
+    await inbox.close();
+    expect(tree(target)).toEqual({ x: 'x' });
+  });
+
   test('is refused if it may not be written to', async () => {
     const home = await newFolderOfUser();
     await asUser(async () => {
