@@ -91,7 +91,6 @@ export class Landing {
 
   /** Whether something is there under a name that one of these roots may get or may have had. */
   async isTaken(roots: readonly string[]): Promise<boolean> {
-    const base = this.#target.name;
     for (const [i, root] of roots.entries()) {
       if (i % LOOKS === LOOKS - 1) await setImmediate();
       if (this.#mayBeThere(this.#safe(root, true), this.#safe(root, false))) return true;
@@ -219,6 +218,8 @@ export class Landing {
       const both = Promise.all([this.#syncs.folder(pathOf(parent)), this.anchor(parent)]);
       anchor = both.then(() => {});
       this.#anchors.set(folder, anchor);
+      // There may have been no handles left just then: the next file tries it again.
+      anchor.catch(() => this.#anchors.delete(folder));
     }
     return anchor;
   }

@@ -17,7 +17,12 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
+import { idOf } from '../../src/disk/folder.ts';
+import { Handles } from '../../src/disk/handles.ts';
+import { Landing } from '../../src/disk/landing.ts';
+import { openStagings } from '../../src/disk/staging.ts';
+import { Syncs } from '../../src/disk/sync.ts';
 import { DropError } from '../../src/errors.ts';
 import type { Entry, FileEntry } from '../../src/protocol/manifest.ts';
 import type { Inbox } from '../../src/transfer/inbox.ts';
@@ -34,6 +39,7 @@ import {
   MTIME,
   newFolder,
   newFolderOfUser,
+  PEER,
   partsIn,
   place,
   put,
@@ -542,6 +548,22 @@ describe('a folder', () => {
     // What came is kept for when there is a folder again.
     expect(partsIn(target).map((path) => readFileSync(path, 'utf8'))).toEqual(['x']);
     expect(visible(target)).toEqual({ y: 'y' });
+  });
+
+  test('whose name could not be made durable once is tried again for the next file', async () => {
+    const target = newFolder();
+    const options = { platform: 'posix', umask: 0o022, as: undefined, memory: 10_000 } as const;
+    const staging = await (await openStagings(newFolder())).claim(target, PEER);
+    const syncs = new Syncs(new Handles());
+    const root = { parent: undefined, name: target, made: undefined, isNew: false };
+    const id = idOf(target) as string;
+    const landing = new Landing({ ...root, id }, staging, syncs, options);
+    landing.placeFolder(folder('f'));
+    const made = landing.where(file('f/x')).folder;
+    vi.spyOn(syncs, 'folder').mockRejectedValueOnce(new DropError('too-many-open'));
+    expect(await failureOf(landing.anchor(made))).toMatchObject({ code: 'too-many-open' });
+    await landing.anchor(made);
+    staging.close();
   });
 
   test('that may not be written to fails its files alone', async () => {
