@@ -108,8 +108,9 @@ export class Part {
       return undefined;
     }
     const whole = this.#sealing === undefined && (await this.#isFlushed());
-    await this.#end();
-    return whole ? { size: this.#written, hash: this.#hashed } : undefined;
+    if (!(await this.#end())) await removeOwn(this.path);
+    else if (whole) return { size: this.#written, hash: this.#hashed };
+    return undefined;
   }
 
   /** Ends it, and removes the file if that can be. Safe to call twice. */
@@ -119,13 +120,14 @@ export class Part {
     await removeOwn(this.path);
   }
 
-  async #end(): Promise<void> {
+  /** Returns what `#close` does. */
+  async #end(): Promise<boolean> {
     this.#ended = true;
     // A handle must not be closed while the system still works with it.
     await Promise.allSettled([this.#writing, this.#sealing]);
-    this.#close();
     if (this.#slot !== undefined) this.#pool.giveSlot(this.#slot);
     this.#slot = undefined;
+    return this.#close();
   }
 
   async #isFlushed(): Promise<boolean> {
@@ -201,11 +203,13 @@ export class Part {
     return this.#file;
   }
 
-  #close(): void {
-    if (this.#file === undefined) return;
-    closeSync(this.#file);
+  /** Says false if not all that was written is there; but what was synced is. */
+  #close(): boolean {
+    const file = this.#file;
+    if (file === undefined) return true;
     this.#file = undefined;
     this.#pool.handles.closed();
+    return closeWritten(file);
   }
 }
 
@@ -256,6 +260,17 @@ function ensureImpossible(error: unknown): void {
 /** What becomes of a time that was offered, in milliseconds since 1970. */
 export function storedTime(mtime: number): number {
   return Math.min(Math.max(mtime, FIRST_TIME), LAST_TIME);
+}
+
+/** Closes what was written to. Some disks only now find no room for it, and say so: then it says false. */
+export function closeWritten(file: number): boolean {
+  try {
+    closeSync(file);
+    return true;
+  } catch (error) {
+    if (isSystemError(error) && error.code !== 'EBADF') return false;
+    throw error;
+  }
 }
 
 /** Opens a new file for writing. Nothing may lie there, a link least of all. */

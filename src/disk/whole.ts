@@ -1,11 +1,18 @@
-import { closeSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { DropError } from '../errors.ts';
 import { equal } from '../protocol/bytes.ts';
 import type { FileEntry } from '../protocol/manifest.ts';
 import type { DigestName } from '../protocol/message.ts';
 import type { WholeFile } from '../transfer/inbox.ts';
 import { isSystemError } from './failure.ts';
-import { type Attributes, create, type PartPool, setAttributes, writeAtOnce } from './part.ts';
+import {
+  type Attributes,
+  closeWritten,
+  create,
+  type PartPool,
+  setAttributes,
+  writeAtOnce,
+} from './part.ts';
 
 /**
  * A small file that came as a whole, on its way to the disk, in a file of its own that nobody else
@@ -60,10 +67,12 @@ export class Whole {
     }
   }
 
+  /** What matters was synced. */
   #close(): void {
-    if (this.#file === undefined) return;
-    closeSync(this.#file);
+    const file = this.#file;
+    if (file === undefined) return;
     this.#file = undefined;
     this.#pool.handles.closed();
+    closeWritten(file);
   }
 }
