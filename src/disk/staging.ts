@@ -125,7 +125,7 @@ export class Stagings {
     }
     const held = this.#fileOf(name, this.#me);
     if (identify(path) !== folder || !attempt(() => renameSync(file, held))) return undefined;
-    return { path, held, loose: this.#fileOf(name) };
+    return { path, folder, held, loose: this.#fileOf(name) };
   }
 
   async #make(target: string, peer: PeerId): Promise<Held> {
@@ -135,13 +135,14 @@ export class Stagings {
     await this.#write(held, { v: 1, target, folder: null, peer });
     try {
       mkdirSync(path, { mode: 0o700 });
-      await this.#write(held, { v: 1, target, folder: identify(path) ?? null, peer });
+      const folder = identify(path);
+      await this.#write(held, { v: 1, target, folder: folder ?? null, peer });
+      return { path, folder, held, loose: this.#fileOf(name) };
     } catch (error) {
       attempt(() => rmdirSync(path));
       rmSync(held, { force: true });
       throw error;
     }
-    return { path, held, loose: this.#fileOf(name) };
   }
 
   async #write(file: string, record: v.InferOutput<typeof StagingRecord>): Promise<void> {
@@ -167,6 +168,8 @@ export class Stagings {
 /** A staging folder that a transfer has to itself. */
 interface Held {
   readonly path: string;
+  /** Which one it is; undefined where the disk cannot tell that it is ours. */
+  readonly folder: string | undefined;
   /** Its record, and what that is called when nobody holds the folder any more. */
   readonly held: string;
   readonly loose: string;
@@ -273,7 +276,8 @@ export class Staging {
 
   /** Its folders are finished: from now on they are like those that were there before. */
   finish(): void {
-    for (const { path } of this.#held) attempt(() => unlinkSync(join(path, LIST)));
+    for (const held of this.#held)
+      if (isThere(held)) attempt(() => unlinkSync(join(held.path, LIST)));
     for (const key of this.#settled) this.#listed.delete(key);
     this.#settled.clear();
     if (this.#listed.size > 0) attempt(() => this.#append(this.#listed));
@@ -297,21 +301,21 @@ export class Staging {
 
   async #load(folder: string, now: number): Promise<void> {
     let parts = 0;
-    const names = await opendir(folder).catch((error) => {
-      if (isSystemError(error)) return []; // What cannot be looked into is left alone.
-      throw error;
-    });
-    for await (const { name } of names) {
-      const path = join(folder, name);
-      const [, key, spare] = PART.exec(name) ?? [];
-      if (key === undefined && name !== LIST && !WHOLE.test(name)) continue;
-      const found = lstatSync(path, { throwIfNoEntry: false });
-      const good = found && isOwnFile(found) && found.size > 0 && !isOld(found, now);
-      if (good && name === LIST) this.#loadList(path, found);
-      else if (good && key !== undefined && spare === undefined && parts++ < MAX_PARTS)
-        this.#add(path);
-      // A part that got its name just before a crash has two of them, and is not needed any more.
-      else if (!attempt(() => unlinkSync(path))) this.#busy.add(path);
+    try {
+      for await (const { name } of await opendir(folder)) {
+        const path = join(folder, name);
+        const [, key, spare] = PART.exec(name) ?? [];
+        if (key === undefined && name !== LIST && !WHOLE.test(name)) continue;
+        const found = lstatSync(path, { throwIfNoEntry: false });
+        const good = found && isOwnFile(found) && found.size > 0 && !isOld(found, now);
+        if (good && name === LIST) attempt(() => this.#loadList(path, found));
+        else if (good && key !== undefined && spare === undefined && parts++ < MAX_PARTS)
+          this.#add(path);
+        // A part that got its name just before a crash has two of them, and is not needed any more.
+        else if (!attempt(() => unlinkSync(path))) this.#busy.add(path);
+      }
+    } catch (error) {
+      if (!isSystemError(error)) throw error; // What cannot be looked into is left alone.
     }
   }
 
@@ -324,9 +328,11 @@ export class Staging {
   }
 
   #append(lines: Iterable<readonly [string, string]>): void {
+    const [held] = this.#held;
+    if (!isThere(held)) return;
     const { O_APPEND, O_CREAT, O_WRONLY } = constants;
     const flags = O_APPEND | O_CREAT | O_WRONLY | NO_FOLLOW;
-    const file = openSync(join(this.#held[0].path, LIST), flags, 0o600);
+    const file = openSync(join(held.path, LIST), flags, 0o600);
     try {
       // A crash may have left half a line, which must not spoil the next one.
       writeSync(file, `\n${Array.from(lines, ([key, inode]) => `${key}.${inode}\n`).join('')}`);
@@ -416,10 +422,24 @@ function pathOf({ target, name }: { readonly target: string; readonly name: stri
  * of its disk is not a part of that: some get another one each time they are mounted.
  */
 function identify(path: string): string | undefined {
-  const found = lstatSync(path, { bigint: true, throwIfNoEntry: false });
-  if (!found?.isDirectory() || !isOurs(found)) return undefined;
-  if (process.geteuid !== undefined && (found.mode & 0o022n) !== 0n) return undefined;
-  return String(found.ino);
+  try {
+    const found = lstatSync(path, { bigint: true, throwIfNoEntry: false });
+    if (!found?.isDirectory() || !isOurs(found)) return undefined;
+    if (process.geteuid !== undefined && (found.mode & 0o022n) !== 0n) return undefined;
+    return String(found.ino);
+  } catch (error) {
+    // Where a disk does not answer any more, that is no reason to leave the others as they are.
+    if (isSystemError(error)) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Whether it is still the one at its path. Who may write into the target can put a link there to any
+ * other folder of ours, in which there may be something that is called like the list.
+ */
+function isThere({ path, folder }: Held): boolean {
+  return folder !== undefined && identify(path) === folder;
 }
 
 /** When a process began, in ticks; undefined if it does not run, or the system does not say. */

@@ -19,7 +19,16 @@ import { openStagings, type Staging, type Stagings } from '../../src/disk/stagin
 import type { PeerId } from '../../src/events.ts';
 import { finished, text } from '../support/process.ts';
 import { describeWith } from '../support/skip.ts';
-import { file, newFolder, PEER, spawnReceiver, tree, type Work } from './support.ts';
+import {
+  asUser,
+  file,
+  newFolder,
+  newFolderOfUser,
+  PEER,
+  spawnReceiver,
+  tree,
+  type Work,
+} from './support.ts';
 
 const OTHER = 'b'.repeat(64) as PeerId;
 const DAY = 24 * 60 * 60 * 1000;
@@ -325,6 +334,20 @@ describe('the folders that a transfer made', () => {
     second.close();
   });
 
+  test('are written down nowhere else where a link takes the place of the folder', async () => {
+    const staging = await stagings.claim(target, PEER);
+    staging.making('f');
+    const [name] = readdirSync(target) as [string];
+    const elsewhere = newFolder();
+    writeFileSync(join(elsewhere, 'made'), 'mine');
+    renameSync(join(target, name), join(target, 'away'));
+    symlinkSync(elsewhere, join(target, name));
+    staging.making('g');
+    staging.finish();
+    staging.close();
+    expect(tree(elsewhere)).toEqual({ made: 'mine' });
+  });
+
   test('are remembered as far as their list is not damaged', async () => {
     const first = await stagings.claim(target, PEER);
     first.made('f', '1:2');
@@ -357,6 +380,26 @@ describe('the folders that a transfer made', () => {
     expect(second.wasMade('f', '1:2', NOT_EMPTY)).toBe(false);
     expect(second.partsOf(ENTRY)).toHaveLength(1);
     second.close();
+  });
+});
+
+test('what cannot be read of a staging folder keeps nobody from taking it', async () => {
+  const of = await newFolderOfUser();
+  await asUser(async () => {
+    const index = await openStagings(of);
+    const into = join(realpathSync(of), 'target');
+    mkdirSync(into);
+    const staging = await index.claim(into, PEER);
+    const part = begin(staging);
+    staging.making('f');
+    staging.close();
+    chmodSync(join(part, '..', 'made'), 0);
+    const next = await index.claim(into, PEER);
+    expect(next.isNew).toBe(false);
+    next.drop(ENTRY);
+    next.finish();
+    next.close();
+    expect(readdirSync(into)).toEqual([]);
   });
 });
 
@@ -406,6 +449,23 @@ describe('clearing', () => {
     rmSync(away, { recursive: true });
     await stagings.clear(Date.now() + 8 * DAY);
     expect(records()).toEqual([]);
+  });
+
+  test('goes on where a disk does not answer any more', async () => {
+    const left = await leave();
+    for (let i = 0; i < 5; i++) {
+      const lost = realpathSync(newFolder());
+      await leave(PEER, lost);
+      rmSync(lost, { recursive: true });
+      symlinkSync(lost, lost);
+    }
+    await stagings.forget(new Set([PEER]));
+    expect(readdirSync(target)).toEqual([]);
+    expect(records()).toHaveLength(5);
+    await leave();
+    await stagings.clear(Date.now() + 8 * DAY);
+    expect([...records(), ...readdirSync(target)]).toEqual([]);
+    expect(left.folder).not.toBe(target);
   });
 
   test('leaves other files in the index alone, but for drafts that a crash has left', async () => {
