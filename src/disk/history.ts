@@ -85,8 +85,8 @@ export class History {
     try {
       return parse(await readPrivate(path, MAX_RECORD), name);
     } catch (error) {
-      // Another process may have forgotten it meanwhile.
-      if (error instanceof Unfit || isSystemError(error, 'ENOENT')) return undefined;
+      // Another process may have forgotten it meanwhile, or written it as another user.
+      if (error instanceof Unfit || isSystemError(error, 'ENOENT', 'EACCES')) return undefined;
       throw diskFailure(error, path);
     }
   }

@@ -199,7 +199,8 @@ export class TrustStore {
       const record = parse(text, id);
       return record && { peer: { ...record, lastSeen: mtime.toISOString() }, text };
     } catch (error) {
-      if (error instanceof Unfit || isSystemError(error, 'ENOENT')) return undefined;
+      // One that `sudo drop` has left is not for us to read.
+      if (error instanceof Unfit || isSystemError(error, 'ENOENT', 'EACCES')) return undefined;
       throw diskFailure(error, path);
     }
   }

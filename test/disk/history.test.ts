@@ -144,6 +144,16 @@ describe('a record is skipped', () => {
   });
 });
 
+test('of another user, as root for instance, a record is skipped as well', async () => {
+  const home = await newFolderOfUser();
+  await asUser(async () => {
+    const history = new History(home);
+    for (const n of [1, 2]) await history.add(arrival(n));
+    chmodSync(pathOf(home, 1), 0);
+    expect(await history.all()).toEqual([arrival(2)]);
+  });
+});
+
 test('where nothing can be written, it says why', async () => {
   const home = await newFolderOfUser();
   chmodSync(home, 0o500);

@@ -13,7 +13,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { openTrustStore, type TrustStore } from '../../src/disk/trust.ts';
 import type { PeerId } from '../../src/events.ts';
-import { newFolder } from './support.ts';
+import { asUser, newFolder, newFolderOfUser } from './support.ts';
 
 const ana = 'a1'.repeat(32) as PeerId;
 const otherAna = `${'a1'.repeat(16)}${'b2'.repeat(16)}` as PeerId;
@@ -262,6 +262,23 @@ describe('a record is as good as none', () => {
     symlinkSync(join(home, 'bo'), pathOf(home, bo));
     mkdirSync(pathOf(home, otherAna));
     for (const id of [ana, bo, otherAna]) expect(await store.get(id)).toBeUndefined();
+  });
+});
+
+test('a record that another user has left, as root for instance, costs one peer', async () => {
+  const home = await newFolderOfUser();
+  await asUser(async () => {
+    const store = await openTrustStore(home);
+    for (const [id, name] of [
+      [ana, 'Ana'],
+      [bo, 'Bo'],
+    ] as const)
+      await store.add({ id, name });
+    chmodSync(pathOf(home, ana), 0);
+    expect((await store.all()).map(({ name }) => name)).toEqual(['Bo']);
+    expect(await store.find('Bo')).toMatchObject({ id: bo });
+    await store.add({ id: ana, name: 'Ana' });
+    expect(await store.get(ana)).toMatchObject({ name: 'Ana' });
   });
 });
 
