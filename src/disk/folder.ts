@@ -164,11 +164,12 @@ export function takeName(part: string, path: string): boolean {
 }
 
 /**
- * Whether what has a name is spelled so, too. Where `A` and `a`, or two ways to write `é`, are
- * one name, it may be another one.
+ * Whether something has a name, and is spelled so, too. Where `A` and `a`, or two ways to write `é`,
+ * are one name, it may be another one.
  */
 export async function isSpelled(base: string, name: string): Promise<boolean> {
   const there = identityOf(join(base, name));
+  if (there === undefined) return false;
   const others = [swapCase(name), name.normalize('NFC'), name.normalize('NFD')];
   const isAnother = (other: string): boolean =>
     other !== name && identityOf(join(base, other)) === there;

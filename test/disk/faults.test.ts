@@ -13,6 +13,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { isSpelled } from '../../src/disk/folder.ts';
 import { openStagings } from '../../src/disk/staging.ts';
 import { checkTarget } from '../../src/disk/target.ts';
 import type { DataEntry } from '../../src/protocol/manifest.ts';
@@ -69,6 +70,15 @@ describe('before anything is received', () => {
       expect(await failureOf(checkTarget(target))).toMatchObject({ code: 'not-permitted' });
       chmodSync(target, 0o700);
     });
+  });
+});
+
+test('a folder is not read through for a name that nothing in it has', async () => {
+  const target = await newFolderOfUser();
+  await asUser(async () => {
+    chmodSync(target, 0o300);
+    expect(await isSpelled(target, 'new')).toBe(false);
+    chmodSync(target, 0o700);
   });
 });
 
