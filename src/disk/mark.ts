@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
+import { promisify } from 'node:util';
 
 /**
  * Marks a file as one that came from somewhere else, so that the system asks before it opens what
@@ -28,14 +29,18 @@ const XATTR = '/usr/bin/xattr';
 const MAX_TOGETHER = 256;
 
 /** Flags (0081: downloaded, not looked at yet), hexadecimal seconds since 1970, and by whom. */
-function quarantine(xattr: string, now: number, paths: readonly string[]): Promise<void> {
+async function quarantine(xattr: string, now: number, paths: readonly string[]): Promise<void> {
   const value = `0081;${Math.floor(now / 1000).toString(16)};drop;`;
-  return new Promise((resolve) => {
+  const words = ['-w', 'com.apple.quarantine', value, ...paths];
+  try {
     // Nothing of our environment, where codes may stand, is its business.
-    const words = ['-w', 'com.apple.quarantine', value, ...paths];
-    execFile(xattr, words, { env: {} }, () => resolve());
-  });
+    await execute(xattr, words, { env: {} });
+  } catch {
+    // It may not even be started, in a sandbox for instance.
+  }
 }
+
+const execute = promisify(execFile);
 
 /** Does for many at once what is asked for one by one while it is busy. */
 function together(act: (paths: readonly string[]) => Promise<void>): Mark {

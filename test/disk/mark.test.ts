@@ -36,6 +36,13 @@ describe('what came from somebody else', () => {
     },
   );
 
+  test('is kept where what marks it cannot even be started', async () => {
+    // What no path can have in it fails at once, as a sandbox does that forbids all programs.
+    const mark = markHere('darwin', { xattr: '/usr/bin/xattr\0' });
+    await Promise.all([mark?.('/a.exe'), mark?.('/b.exe')]);
+    await mark?.('/c.exe');
+  });
+
   test('is marked when it is whole, before it has its name and keeps its time', async () => {
     const target = newFolder();
     const marked: [string, string][] = [];
