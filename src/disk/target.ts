@@ -36,6 +36,8 @@ export async function checkTarget(folder: string): Promise<void> {
     const probe = join(name, '.drop-probe');
     unlessTaken(() => mkdirSync(probe, { mode: 0o700 }));
     await rmdir(probe).catch(() => {}); // Another receiver may just have done so.
+    // In a folder that may only be written to, no name could be made durable.
+    await syncFolder(name);
   } catch (error) {
     throw diskFailure(error, folder);
   }
@@ -45,6 +47,7 @@ export async function checkTarget(folder: string): Promise<void> {
 export async function roomIn(folder: string): Promise<number> {
   try {
     const { bavail, blocks, bsize } = await statfs(folder);
+    if (blocks === 0) return Number.POSITIVE_INFINITY; // Some disks count nothing.
     const reserve = Math.min(RESERVE, RESERVED_SHARE * blocks * bsize);
     return Math.max(0, Math.floor(bavail * bsize - reserve));
   } catch (error) {

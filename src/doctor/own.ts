@@ -109,7 +109,9 @@ export async function* checkDownloads(into?: string): AsyncGenerator<CheckEvent,
         });
     const room = await roomIn(folder);
     const shown = `${(room / 1e9).toFixed(1)} GB`;
-    if (room === 0)
+    if (room === Number.POSITIVE_INFINITY)
+      yield fine('room', `The disk of ${folder} does not say how much room there is.`);
+    else if (room === 0)
       yield wrong('room', `The disk of ${folder} is full.`, {
         fix: 'Make room, or save elsewhere: drop receive --into FOLDER',
       });

@@ -15,7 +15,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { isSpelled } from '../../src/disk/folder.ts';
 import { openStagings } from '../../src/disk/staging.ts';
-import { checkTarget } from '../../src/disk/target.ts';
+import { checkTarget, roomIn } from '../../src/disk/target.ts';
 import type { DataEntry } from '../../src/protocol/manifest.ts';
 import { openHandles } from '../support/handles.ts';
 import { sha256 } from '../support/memory.ts';
@@ -61,6 +61,16 @@ describe('before anything is received', () => {
     symlinkSync('nowhere', join(target, 'dangling'));
     const failure = { code, path: join(target, path) };
     expect(await failureOf(checkTarget(join(target, path)))).toMatchObject(failure);
+  });
+
+  test('it is told that a folder may only be written to, as no name in it could be made durable', async () => {
+    const target = await newFolderOfUser();
+    await asUser(async () => {
+      chmodSync(target, 0o300);
+      expect(await failureOf(checkTarget(target))).toMatchObject({ code: 'not-permitted' });
+      chmodSync(target, 0o700);
+      expect(tree(target)).toEqual({});
+    });
   });
 
   test('it is told that a folder may not be written to', async () => {
@@ -225,6 +235,18 @@ describeWith(['root', 'mount'], 'on a disk that becomes full', () => {
         });
       await inbox.close();
     });
+  });
+});
+
+describeWith(['root', 'mount'], 'on a disk that does not say how much room it has', () => {
+  test('there is room', async () => {
+    const target = newFolder();
+    execFileSync('mount', ['-t', 'ramfs', 'none', target], { stdio: 'pipe' });
+    try {
+      expect(await roomIn(target)).toBe(Number.POSITIVE_INFINITY);
+    } finally {
+      execFileSync('umount', [target]);
+    }
   });
 });
 
