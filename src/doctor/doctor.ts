@@ -1,6 +1,7 @@
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { diskFailure } from '../disk/failure.ts';
 import { DropError, type ErrorCode } from '../errors.ts';
 import type { CheckEvent, CheckName } from '../events.ts';
 import { listLinks } from '../net/links.ts';
@@ -57,10 +58,11 @@ async function examine(
   tell(checkClock());
   for await (const check of checkDownloads(options.into)) tell(check);
 
-  const folder = await mkdtemp(join(tmpdir(), 'drop-doctor-'));
+  const folder = await mkdtemp(join(tmpdir(), 'drop-doctor-')).catch((error) => {
+    throw diskFailure(error, tmpdir());
+  });
   try {
     const home = join(folder, 'home');
-    await mkdir(home);
     const guest = await openSelf({ home, name: GUEST });
     let found = links.every(({ loopback }) => loopback);
     for await (const check of checkNetwork(links, guest, options, signal)) {

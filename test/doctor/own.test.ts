@@ -1,6 +1,7 @@
 import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { doctor } from '../../src/doctor/doctor.ts';
 import { checkClock, checkDownloads, checkState, knownSelf } from '../../src/doctor/own.ts';
 import type { CheckEvent } from '../../src/events.ts';
 import { openSelf } from '../../src/self.ts';
@@ -39,6 +40,38 @@ test('a home may be no folder, or lead round in a circle', async () => {
   symlinkSync('circle', circle);
   expect(await levelsOf(checkState(circle))).toEqual({ state: 'failed' });
 });
+
+test('what mends it can be copied, whatever the folder is called', async () => {
+  await using folder = new TempFolder();
+  const home = join(folder.path, 'Application Support');
+  writeFileSync(home, '');
+  for await (const { fix } of checkState(home)) expect(fix).toBe(`rm '${home}'`);
+  expect(await levelsOf(checkState(home))).toEqual({ state: 'failed' });
+});
+
+test('the doctor gets to the network, too, where what is made is for a group to change', async () => {
+  await using folder = new TempFolder();
+  const umask = process.umask(0o002);
+  try {
+    const of = { home: join(folder.path, 'home'), into: folder.path, interfaces: ['lo'] };
+    let last: string | undefined;
+    for await (const { name } of doctor(of)) {
+      last = name;
+      if (!OF_THIS_COMPUTER.has(name)) break;
+    }
+    expect(OF_THIS_COMPUTER.has(last ?? 'state')).toBe(false);
+  } finally {
+    process.umask(umask);
+  }
+});
+
+const OF_THIS_COMPUTER: ReadonlySet<string> = new Set([
+  'identity',
+  'state',
+  'clock',
+  'downloads',
+  'room',
+]);
 
 test('a folder for downloads is tested without a trace', async () => {
   await using folder = new TempFolder();
