@@ -1,4 +1,5 @@
 import { diskFailure } from './disk/failure.ts';
+import { asWord } from './disk/platform.ts';
 import { readPrivate, Unfit } from './disk/private.ts';
 import { DropError } from './errors.ts';
 
@@ -17,7 +18,7 @@ export async function readPin(path: string): Promise<string> {
     if (!(error instanceof Unfit)) throw diskFailure(error, path);
     throw new DropError('not-permitted', {
       message: `The file with the PIN ${error.message}.`,
-      hint: `It must be yours alone: chmod 600 ${path}`,
+      hint: `It must be yours alone: chmod 600 ${asWord(path)}`,
       path,
     });
   }

@@ -6,6 +6,7 @@ import { DropError } from '../errors.ts';
 import { MAX_DEVICE_NAME } from '../limits.ts';
 import { clip } from '../protocol/names.ts';
 import { diskFailure, isSystemError } from './failure.ts';
+import { asWord } from './platform.ts';
 import { syncFolder } from './sync.ts';
 
 /** Where identity and trust store lie if nobody says otherwise: in the platform's place for data. */
@@ -19,12 +20,12 @@ export async function openHome(home: string): Promise<void> {
   try {
     await mkdir(home, { recursive: true, mode: 0o700 });
     const { uid, mode } = await stat(home);
-    if (process.getuid === undefined) return;
+    if (process.geteuid === undefined) return;
     // Whoever may write here can put an identity of their own in place of ours.
-    if (uid !== process.getuid() || mode & 0o022)
+    if (uid !== process.geteuid() || mode & 0o022)
       throw new DropError('identity', {
         message: `Other users can change what is in ${home}.`,
-        hint: `It must be yours alone: chmod 700 ${home}`,
+        hint: `It must be yours alone: chmod 700 ${asWord(home)}`,
         path: home,
       });
   } catch (error) {

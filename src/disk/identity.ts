@@ -4,6 +4,7 @@ import { DropError } from '../errors.ts';
 import type { PeerId } from '../events.ts';
 import { peerIdOf } from '../peer-id.ts';
 import { diskFailure, isSystemError } from './failure.ts';
+import { asWord } from './platform.ts';
 import { readPrivate, Unfit, writePrivate } from './private.ts';
 
 /** Our key and certificate, PEM, and the id that others know us by. */
@@ -86,6 +87,6 @@ function decode(key: string, cert: string): [KeyObject, X509Certificate] {
 }
 
 function hintFor(error: Unfit, path: string): string {
-  if (error.message.startsWith('can be')) return `Make it yours alone: chmod 600 ${path}`;
+  if (error.message.startsWith('can be')) return `Make it yours alone: chmod 600 ${asWord(path)}`;
   return 'Remove it to get a new identity; other devices will then ask for a code again.';
 }

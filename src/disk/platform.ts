@@ -6,6 +6,16 @@ export function platformHere(): Platform {
   return process.platform === 'darwin' ? 'darwin' : 'posix';
 }
 
+/** A path as one word of a command that a person copies. On macOS even our own folder has a blank in it. */
+export function asWord(path: string, platform = platformHere()): string {
+  if (PLAIN.test(path)) return path;
+  if (platform === 'windows') return `"${path}"`;
+  return `'${path.replaceAll("'", "'\\''")}'`;
+}
+
+/** What no shell takes for more than a part of a word. */
+const PLAIN = /^[\p{L}\p{N}_@%+=:,./-]+$/u;
+
 /** Opening fails where the name is a link. Windows has no such flag. */
 export const NO_FOLLOW = constants.O_NOFOLLOW ?? 0;
 

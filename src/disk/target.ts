@@ -5,6 +5,7 @@ import { DropError } from '../errors.ts';
 import { RESERVE, RESERVED_SHARE } from '../limits.ts';
 import { diskFailure, isSystemError } from './failure.ts';
 import { type Folder, idOf, unlessTaken } from './folder.ts';
+import { asWord } from './platform.ts';
 import { syncFolder } from './sync.ts';
 
 /**
@@ -63,7 +64,7 @@ async function makeTarget(folder: string): Promise<void> {
     if (isSystemError(error, 'ENOENT'))
       throw new DropError('missing', {
         message: 'The folder to save into cannot be made, for what it lies in is not there.',
-        hint: `Make it first: mkdir -p ${folder}`,
+        hint: `Make it first: mkdir -p ${asWord(folder)}`,
         path: folder,
         cause: error,
       });

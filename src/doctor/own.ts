@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { diskFailure, isSystemError } from '../disk/failure.ts';
 import { defaultHome, findDownloads } from '../disk/home.ts';
 import { loadIdentity } from '../disk/identity.ts';
+import { asWord } from '../disk/platform.ts';
 import { checkTarget, roomIn } from '../disk/target.ts';
 import { DropError } from '../errors.ts';
 import type { CheckEvent, CheckName } from '../events.ts';
@@ -26,7 +27,7 @@ async function* checkHome(home: string): AsyncGenerator<CheckEvent, void> {
     return;
   }
   if (!folder.isDirectory()) {
-    yield wrong('state', `${home} is not a folder.`, { fix: `rm ${home}` });
+    yield wrong('state', `${home} is not a folder.`, { fix: `rm ${asWord(home)}` });
     return;
   }
   const { uid, mode } = folder;
@@ -40,14 +41,16 @@ async function* checkHome(home: string): AsyncGenerator<CheckEvent, void> {
   yield identity;
   if (user !== undefined && user !== uid)
     yield wrong('state', `${home} belongs to another user.`, {
-      fix: `sudo chown -R "$(id -un)" ${home}`,
+      fix: `sudo chown -R "$(id -un)" ${asWord(home)}`,
     });
   else if (user !== undefined && mode & 0o022)
     yield wrong('state', `Other users can change what is in ${home}.`, {
-      fix: `chmod 700 ${home}`,
+      fix: `chmod 700 ${asWord(home)}`,
     });
   else if (!(await isWritable(home)))
-    yield wrong('state', `Nothing can be written into ${home}.`, { fix: `chmod u+rwx ${home}` });
+    yield wrong('state', `Nothing can be written into ${home}.`, {
+      fix: `chmod u+rwx ${asWord(home)}`,
+    });
   else {
     // What is remembered of other devices may be damaged, too.
     if (hasIdentity && identity.ok) await openSelf({ home });
@@ -121,7 +124,9 @@ export async function* checkDownloads(into?: string): AsyncGenerator<CheckEvent,
   } catch (error) {
     if (!(error instanceof DropError)) throw error;
     yield wrong('downloads', `${folder}: ${error.message}`, {
-      fix: error.hint ?? `chmod u+rwx ${folder}, or save elsewhere: drop receive --into FOLDER`,
+      fix:
+        error.hint ??
+        `chmod u+rwx ${asWord(folder)}, or save elsewhere: drop receive --into FOLDER`,
     });
   }
 }

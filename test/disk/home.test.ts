@@ -3,7 +3,7 @@ import { isAbsolute, join, resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { defaultDownloads, defaultHome, defaultName, openHome } from '../../src/disk/home.ts';
 import { checkTarget } from '../../src/disk/target.ts';
-import { newFolder } from './support.ts';
+import { asUser, newFolder, newFolderOfUser } from './support.ts';
 
 test('by default the state lies in a folder called drop', () => {
   expect(isAbsolute(defaultHome())).toBe(true);
@@ -22,6 +22,18 @@ describe('openHome', () => {
     const home = newFolder();
     chmodSync(home, 0o777);
     await expect(openHome(home)).rejects.toMatchObject({ code: 'identity', path: home });
+  });
+
+  test('goes by the user that it runs as, and says how to mend it in words to copy', async () => {
+    const folder = await newFolderOfUser();
+    await asUser(async () => {
+      const home = join(folder, "Ana's Library");
+      await openHome(home);
+      chmodSync(home, 0o777);
+      await expect(openHome(home)).rejects.toMatchObject({
+        hint: `It must be yours alone: chmod 700 '${folder}/Ana'\\''s Library'`,
+      });
+    });
   });
 
   test('refuses what is not a folder', async () => {

@@ -1419,8 +1419,8 @@ const PRIVATE = [
   {
     name: 'the state folder is ours alone',
     file: 'src/disk/home.ts',
-    from: 'if (uid !== process.getuid() || mode & 0o022)',
-    to: 'if (uid !== process.getuid())',
+    from: 'if (uid !== process.geteuid() || mode & 0o022)',
+    to: 'if (uid !== process.geteuid())',
     test: test('disk/home')('refuses a folder in which others could exchange the identity'),
   },
   {
