@@ -9,9 +9,10 @@ import { NO_FOLLOW, NO_WAIT } from './platform.ts';
 /** A link is not followed, and nobody waits for a pipe. */
 export const READ_FLAGS = constants.O_RDONLY | NO_WAIT | NO_FOLLOW;
 
-/** When it was changed, in whole milliseconds, as times are offered. */
-export function timeOf({ mtimeMs }: Stats): number {
-  return Math.round(mtimeMs);
+/** When it was changed, in whole milliseconds, as times are offered. Some disks keep any, far off ones too. */
+export function timeOf({ mtimeMs }: Pick<Stats, 'mtimeMs'>): number {
+  const last = Number.MAX_SAFE_INTEGER;
+  return Math.min(Math.max(Math.round(mtimeMs), -last), last);
 }
 
 /** The next bytes of a file that is open. Throws `changed` if it has become shorter. */

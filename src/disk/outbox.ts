@@ -1,5 +1,6 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
+import { Readable } from 'node:stream';
 import { DropError } from '../errors.ts';
 import { MAX_CHUNK, MAX_WHOLE } from '../limits.ts';
 import { equal } from '../protocol/bytes.ts';
@@ -38,6 +39,8 @@ export async function openOutbox(
       message: 'This cannot be the name of a file.',
       path: stream.name,
     });
+  // Until it is read nobody else hears that it failed, which would end this process.
+  if (stream?.source instanceof Readable) stream.source.on('error', () => {});
   const tree = await openTree(paths, options);
   if (stream === undefined) return new DiskOutbox(tree, undefined, hashers);
   return new DiskOutbox(tree, new Stream(tree.freeName(stream.name), stream.source), hashers);

@@ -5,6 +5,7 @@ import {
   appendFileSync,
   chmodSync,
   closeSync,
+  createReadStream,
   mkdirSync,
   openSync,
   renameSync,
@@ -22,10 +23,17 @@ import { setImmediate } from 'node:timers/promises';
 import fc from 'fast-check';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { Hashers } from '../../src/disk/hashers.ts';
+import { timeOf } from '../../src/disk/offered.ts';
 import { openOutbox } from '../../src/disk/outbox.ts';
 import { DropError } from '../../src/errors.ts';
 import { MAX_CHUNK } from '../../src/limits.ts';
-import type { DataEntry, Entry, FileEntry, StreamEntry } from '../../src/protocol/manifest.ts';
+import {
+  type DataEntry,
+  type Entry,
+  type FileEntry,
+  isEntry,
+  type StreamEntry,
+} from '../../src/protocol/manifest.ts';
 import type { DigestName, Kept } from '../../src/protocol/message.ts';
 import type { Outbox, Unsendable } from '../../src/transfer/outbox.ts';
 import { BLOCKS_IN_FLIGHT } from '../../src/transfer/outflow.ts';
@@ -198,6 +206,14 @@ describe('the walk', () => {
     ]);
     const [entry] = await walk(await openOutbox([path], { platform: 'windows' }));
     expect(entry).not.toHaveProperty('mode');
+  });
+
+  test('tells a time that no clock says as the last that can be said', () => {
+    for (const mtimeMs of [2 ** 60, -(2 ** 60)]) {
+      const mtime = timeOf({ mtimeMs });
+      expect(isEntry({ kind: 'file', path: 'x', size: 0, mtime })).toBe(true);
+      expect(Math.sign(mtime)).toBe(Math.sign(mtimeMs));
+    }
   });
 
   test('offers links that stay inside, and no others', async () => {
@@ -888,6 +904,15 @@ describe('a stream', () => {
   test.each(['', '.', '..', 'a/b', 'x'.repeat(1025), 'a\0b'])('is not called %j', async (name) => {
     const stream = { name, source: Readable.from([]) };
     expect(await failureOf(openOutbox([], { stream }))).toMatchObject({ code: 'usage' });
+  });
+
+  test('that fails before it is read ends nothing but itself', async () => {
+    const source = createReadStream(join(newFolder(), 'missing'));
+    const outbox = await openOutbox([], { stream: { name: 'x', source } });
+    await expect.poll(() => source.closed).toBe(true);
+    const next = outbox.read({ kind: 'stream', path: 'x' }, undefined, UNSTOPPED).next();
+    expect(await failureOf(next)).toMatchObject({ code: 'unreadable', path: 'x' });
+    await outbox.close();
   });
 
   test('is not read any more once the outbox is closed', async () => {
