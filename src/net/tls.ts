@@ -391,6 +391,7 @@ class Wire implements Connection {
   greeted(silence = SILENCE_LIMIT): void {
     this.#limit.off();
     clearInterval(this.#watch);
+    if (this.#failure !== undefined) return; // It is over already.
     this.#heardAt = performance.now();
     let looked = performance.now();
     this.#watch = setInterval(() => {

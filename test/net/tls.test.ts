@@ -241,6 +241,19 @@ test('a peer that falls silent after the greeting is given up', async () => {
   left.destroy();
 });
 
+test('a peer that is gone by the time it is greeted is not watched', async () => {
+  const [left, right] = await pair();
+  left.destroy();
+  await Promise.all([left.over, right.over]);
+  await right.end();
+  const timers = (): number =>
+    process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
+  const before = timers();
+  right.greeted();
+  left.greeted();
+  expect(timers()).toBe(before);
+});
+
 test('strangers of one address get a few places, however many they are', async () => {
   const port = await open();
   const sockets = Array.from({ length: 100 }, () =>
