@@ -84,9 +84,11 @@ export class Porch {
     const key = `${to} ${intent}`;
     if (this.#knocks.has(key)) return;
     if (this.#knocks.size >= MAX_KNOCKED) this.#giveUpOne();
-    this.#knocks.set(key, () => {});
+    const soon = (): void => {};
+    this.#knocks.set(key, soon);
     await this.open();
-    if (!this.#knocker || !this.#knocks.has(key)) return;
+    // It may have been called off meanwhile, and then asked for once more.
+    if (!this.#knocker || this.#knocks.get(key) !== soon) return;
     this.#knocks.set(key, this.#knocker.at(to, intent));
   }
 
