@@ -1776,6 +1776,27 @@ const DISK = [
     test: inbox('a sender that never ends'),
   },
   {
+    name: 'so do names that are others here',
+    file: 'src/disk/landing.ts',
+    from: '    this.ensureClaimable(name, entry);\n',
+    to: '',
+    test: inbox('has a few names remembered that'),
+  },
+  {
+    name: 'the list of folders that were made is written into our folder alone',
+    file: 'src/disk/staging.ts',
+    from: '    if (!isThere(held)) return;\n',
+    to: '',
+    test: staging('are written down nowhere else where a link takes the place of the folder'),
+  },
+  {
+    name: 'in the place of a folder nothing else is opened',
+    file: 'src/disk/sync.ts',
+    from: 'constants.O_RDONLY | ONLY_FOLDERS | NO_WAIT',
+    to: 'constants.O_RDONLY | NO_WAIT',
+    test: test('disk/sync')('in the place of a folder nothing else is opened'),
+  },
+  {
     name: 'what came is marked as coming from elsewhere',
     file: 'src/disk/part.ts',
     from: '    await mark?.(this.path);',
