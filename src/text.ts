@@ -139,8 +139,12 @@ export class TextInbox implements Inbox {
     return this.#files?.room() ?? Number.POSITIVE_INFINITY;
   }
 
-  place(entry: Entry, digest: () => Promise<Uint8Array | null>): Placement | Promise<Placement> {
-    return isText(entry) ? { want: 'all' } : this.#others.place(entry, digest);
+  place(
+    entry: Entry,
+    digest: () => Promise<Uint8Array | null>,
+    gone?: AbortSignal,
+  ): Placement | Promise<Placement> {
+    return isText(entry) ? { want: 'all' } : this.#others.place(entry, digest, gone);
   }
 
   defer(folder: FolderEntry): void {

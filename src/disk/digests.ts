@@ -26,23 +26,31 @@ export class Digests {
     this.#hashers = hashers;
   }
 
-  /** Of a regular file; undefined if it is none, cannot be read, or changes meanwhile. */
-  of(path: string, name: DigestName): Promise<Uint8Array | undefined> {
+  /**
+   * Of a regular file; undefined if it is none, cannot be read, or changes meanwhile, or if `gone` is
+   * aborted before.
+   */
+  of(path: string, name: DigestName, gone?: AbortSignal): Promise<Uint8Array | undefined> {
     const flags = constants.O_RDONLY | NO_FOLLOW | NO_WAIT;
     return this.#opened(
       () => openSync(path, flags),
-      (file) => this.#read(file, name),
+      (file) => this.#read(file, name, gone),
     );
   }
 
-  /** What lies in a part that we made earlier; undefined if that is nothing to go on with. */
-  startOf(path: string, most: number, name: DigestName): Promise<Start | undefined> {
+  /** What lies in a part that we made earlier; undefined if that is nothing to go on with, or `gone` is aborted. */
+  startOf(
+    path: string,
+    most: number,
+    name: DigestName,
+    gone?: AbortSignal,
+  ): Promise<Start | undefined> {
     return this.#opened(
       () => openOwn(path, constants.O_RDONLY),
       async (file) => {
         const { size } = fstatSync(file);
         const hash =
-          size > most ? undefined : await hashStart(file, size, this.#hashers.begin(name));
+          size > most ? undefined : await hashStart(file, size, this.#hashers.begin(name), gone);
         return hash && { size, hash };
       },
     );
@@ -66,14 +74,18 @@ export class Digests {
     }
   }
 
-  async #read(file: number, name: DigestName): Promise<Uint8Array | undefined> {
+  async #read(
+    file: number,
+    name: DigestName,
+    gone: AbortSignal | undefined,
+  ): Promise<Uint8Array | undefined> {
     const before = fstatSync(file, { bigint: true });
     if (!before.isFile()) return undefined;
     const version = versionOf(before);
     const key = [name, version].join();
     const known = this.#known.get(key);
     if (known !== undefined) return known;
-    const hash = await hashStart(file, Number(before.size), this.#hashers.begin(name));
+    const hash = await hashStart(file, Number(before.size), this.#hashers.begin(name), gone);
     if (hash === undefined || versionOf(fstatSync(file, { bigint: true })) !== version)
       return undefined;
     const digest = new Uint8Array(hash.digest());
@@ -89,12 +101,17 @@ export class Digests {
   }
 }
 
-async function hashStart(file: number, size: number, hash: Hasher): Promise<Hasher | undefined> {
+async function hashStart(
+  file: number,
+  size: number,
+  hash: Hasher,
+  gone: AbortSignal | undefined,
+): Promise<Hasher | undefined> {
   const block = Buffer.allocUnsafeSlow(Math.min(BLOCK, Math.max(1, size)));
   for (let at = 0; at < size; ) {
     const length = Math.min(block.length, size - at);
     const { bytesRead } = await readSome(file, block, 0, length, at);
-    if (bytesRead === 0) return undefined;
+    if (bytesRead === 0 || gone?.aborted) return undefined;
     hash.update(block.subarray(0, bytesRead));
     at += bytesRead;
   }

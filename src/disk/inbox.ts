@@ -181,7 +181,11 @@ class DiskInbox implements Inbox {
     return roomIn(this.#target.name);
   }
 
-  place(entry: Entry, digest: () => Promise<Uint8Array | null>): Placement | Promise<Placement> {
+  place(
+    entry: Entry,
+    digest: () => Promise<Uint8Array | null>,
+    gone?: AbortSignal,
+  ): Placement | Promise<Placement> {
     const explain = (error: unknown): never => {
       throw diskFailure(error, entry.path, STORING);
     };
@@ -196,7 +200,7 @@ class DiskInbox implements Inbox {
         default:
           this.#landing.placeFile(entry);
           if (this.#isNew(entry)) return { want: 'all' };
-          return this.#placeData(entry, digest).catch(explain);
+          return this.#placeData(entry, digest, gone).catch(explain);
       }
     } catch (error) {
       return explain(error);
@@ -254,14 +258,18 @@ class DiskInbox implements Inbox {
     );
   }
 
-  async #placeData(entry: DataEntry, digest: () => Promise<Uint8Array | null>): Promise<Placement> {
-    const reason = entry.kind === 'file' ? await this.#isHere(entry, digest) : undefined;
+  async #placeData(
+    entry: DataEntry,
+    digest: () => Promise<Uint8Array | null>,
+    gone?: AbortSignal,
+  ): Promise<Placement> {
+    const reason = entry.kind === 'file' ? await this.#isHere(entry, digest, gone) : undefined;
     if (reason !== undefined) {
       this.#staging.drop(entry);
       return { want: 'nothing', reason };
     }
     if (this.#isConflict(entry)) return { want: 'nothing', reason: 'conflict' };
-    const start = await this.#startOf(entry);
+    const start = await this.#startOf(entry, gone);
     if (start === undefined) return { want: 'all' };
     return { want: 'rest', size: start.size, digest: start.hash.soFar() };
   }
@@ -274,6 +282,7 @@ class DiskInbox implements Inbox {
   async #isHere(
     entry: FileEntry,
     digest: () => Promise<Uint8Array | null>,
+    gone?: AbortSignal,
   ): Promise<'unchanged' | 'identical' | undefined> {
     const all = this.#landing
       .lookAround(entry, !this.#replaces)
@@ -291,7 +300,7 @@ class DiskInbox implements Inbox {
       return 'unchanged';
     }
     const alike = [...sameTime, ...others].slice(0, MAX_COMPARED);
-    const ours = alike.map(({ path }) => this.#digests.of(path, this.#digest));
+    const ours = alike.map(({ path }) => this.#digests.of(path, this.#digest, gone));
     const [theirs, ...digests] = await Promise.all([digest(), ...ours]);
     const same = alike.find((_, i) => {
       const found = digests[i];
@@ -316,11 +325,11 @@ class DiskInbox implements Inbox {
   }
 
   /** The start of a file that lies here from a broken transfer. */
-  async #startOf(entry: DataEntry): Promise<Start | undefined> {
+  async #startOf(entry: DataEntry, gone?: AbortSignal): Promise<Start | undefined> {
     const most = entry.kind === 'file' ? entry.size : Number.POSITIVE_INFINITY;
     for (const path of this.#staging.partsOf(entry)) {
       const start =
-        this.#starts.get(path) ?? (await this.#digests.startOf(path, most, this.#digest));
+        this.#starts.get(path) ?? (await this.#digests.startOf(path, most, this.#digest, gone));
       if (start === undefined) continue;
       this.#starts.set(path, start);
       return start;

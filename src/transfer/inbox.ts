@@ -18,10 +18,15 @@ export interface Inbox {
    * `finish`; for a file it says what is wanted of it. Entries come in the order in which they
    * were offered, each folder before what it holds; but several files may be placed at once. It
    * says it at once where nothing has to be waited for, as for each of a million new files.
-   * `digest` asks the sender for the digest of the file, null if it cannot tell. Throws a
-   * `DropError` if this entry cannot be placed; the others are not concerned.
+   * `digest` asks the sender for the digest of the file, null if it cannot tell. Once `gone` is aborted,
+   * nobody needs the answer, whatever it is. Throws a `DropError` if this entry cannot be placed; the
+   * others are not concerned.
    */
-  place(entry: Entry, digest: () => Promise<Uint8Array | null>): Placement | Promise<Placement>;
+  place(
+    entry: Entry,
+    digest: () => Promise<Uint8Array | null>,
+    gone?: AbortSignal,
+  ): Placement | Promise<Placement>;
 
   /**
    * A folder that nobody wants for itself: it is made once something in it is placed, and never if

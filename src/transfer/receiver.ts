@@ -91,6 +91,11 @@ export async function runReceiver(
   tell: Tell,
 ): Promise<void> {
   const progress = new Condition();
+  /** Nobody comes back for what is looked for on the disk. After a loss somebody may. */
+  const gone = new AbortController();
+  progress.signal.addEventListener('abort', () => {
+    if (!isLoss(progress.signal.reason)) gone.abort();
+  });
   /** What is offered and not yet decided, and the number of the first of it. */
   const undecided: Entry[] = [];
   let decided = 0;
@@ -122,7 +127,7 @@ export async function runReceiver(
   try {
     await together(channel, progress, decideAll(), takeAll(), hearAll());
   } catch (error) {
-    lost = error instanceof DropError && error.code === 'disconnected';
+    lost = isLoss(error);
     throw error;
   } finally {
     pauses.end();
@@ -262,7 +267,7 @@ export async function runReceiver(
       return { placement: { want: 'placed' }, code };
     };
     try {
-      const placing = inbox.place(entry, () => digestOf(number));
+      const placing = inbox.place(entry, () => digestOf(number), gone.signal);
       if (!(placing instanceof Promise)) return { placement: placing };
       return placing.then((placement) => ({ placement }), fail);
     } catch (error) {
@@ -635,6 +640,11 @@ function asBefore(outcome: NonNullable<ReturnType<Reception['outcomeOf']>>): Pla
 function faultOf(error: unknown): ErrorCode {
   if (error instanceof DropError && !OF_THE_WHOLE.has(error.code)) return error.code;
   throw error;
+}
+
+/** Whether somebody may come back and go on. */
+function isLoss(error: unknown): boolean {
+  return error instanceof DropError && error.code === 'disconnected';
 }
 
 const OF_THE_WHOLE: ReadonlySet<ErrorCode> = new Set(['disconnected', 'protocol', 'cancelled']);

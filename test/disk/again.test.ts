@@ -12,10 +12,13 @@ import {
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
+import { Hashers } from '../../src/disk/hashers.ts';
 import type { InboxOptions, OnConflict } from '../../src/disk/inbox.ts';
+import { openStagings, type Stagings } from '../../src/disk/staging.ts';
 import type { PeerId } from '../../src/events.ts';
 import type { FileEntry } from '../../src/protocol/manifest.ts';
+import { openHandles } from '../support/handles.ts';
 import { digestOf, sha256 } from '../support/memory.ts';
 import {
   asUser,
@@ -31,6 +34,7 @@ import {
   type Offered,
   place,
   receiveAll,
+  receiveStart,
   tree,
   unasked,
 } from './support.ts';
@@ -70,6 +74,52 @@ describe('a file that somebody else sends at the same time', () => {
     expect(tree(target)).toMatchObject({ x: 'mine', 'x (1)': 'your' });
     // Later, each of them is known again by what it is.
     expect(await send(target, [mine as Offered])).toEqual(['unchanged x']);
+  });
+});
+
+describe('what nobody wants to know any more', () => {
+  const MiB = 1024 * 1024;
+  const content = Buffer.alloc(8 * MiB, 'content');
+  const offered = fileOf('x', content);
+
+  /** Looks for it on the disk, until a little of that is read. Says how much was, in blocks. */
+  async function lookFor(target: string, stagings?: Stagings): Promise<number> {
+    const hashers = new Hashers();
+    const gone = new AbortController();
+    let blocks = 0;
+    vi.spyOn(hashers, 'begin').mockImplementation(() => ({
+      update() {
+        blocks += 1;
+        gone.abort();
+      },
+      soFar: () => new Uint8Array(32),
+      digest: () => new Uint8Array(32),
+    }));
+    const inbox = await inboxIn(target, { hashers, ...(stagings && { stagings }) });
+    const before = openHandles();
+    const placing = inbox.place(offered.entry, async () => sha256(content), gone.signal);
+    expect(await placing).toEqual({ want: 'all' });
+    expect(openHandles()).toBe(before);
+    await inbox.close();
+    return blocks;
+  }
+
+  test('is read no further: a file that may be the same', async () => {
+    const target = newFolder();
+    writeFileSync(join(target, 'x'), content);
+    expect(await lookFor(target)).toBe(1);
+  });
+
+  test('is read no further: the start of it, which stays for the next time', async () => {
+    const target = newFolder();
+    const stagings = await openStagings(newFolder());
+    const first = await inboxIn(target, { stagings });
+    await receiveStart(first, offered, 7 * MiB);
+    await first.close();
+    expect(await lookFor(target, stagings)).toBe(1);
+    const next = await inboxIn(target, { stagings });
+    expect(await receiveAll(next, [offered])).toEqual(['rest x']);
+    await next.close();
   });
 });
 

@@ -9,6 +9,7 @@ import { type DigestName, encode, type Message } from '../../src/protocol/messag
 import { Channel, type Pipe } from '../../src/transfer/channel.ts';
 import { Delivery } from '../../src/transfer/delivery.ts';
 import { greetAsChooser } from '../../src/transfer/greeting.ts';
+import type { Placement } from '../../src/transfer/inbox.ts';
 import type { Block, Outbox, Whole } from '../../src/transfer/outbox.ts';
 import { type Host, runReceiver } from '../../src/transfer/receiver.ts';
 import { Reception } from '../../src/transfer/reception.ts';
@@ -123,6 +124,52 @@ test('everything arrives as it was sent, and both sides say so', async () => {
     });
     expect(failures(reports)).toEqual([]);
   }
+});
+
+/** Looks on the disk for what is offered until it is told to stop. */
+class Looking extends MemoryInbox {
+  gone: AbortSignal | undefined;
+  stop = (): void => {};
+
+  override place(_: Entry, __: unknown, gone?: AbortSignal): Promise<Placement> {
+    this.gone = gone;
+    return new Promise((resolve) => {
+      this.stop = () => resolve({ want: 'all' });
+      gone?.addEventListener('abort', this.stop);
+    });
+  }
+}
+
+describe('what the receiver is looking for on its disk', () => {
+  test.each<[string, ErrorCode, boolean, (sender: Channel, wire: Cable) => void]>([
+    [
+      'is given up once nobody comes back for it',
+      'cancelled',
+      true,
+      (sender) => sender.fail(new DropError('cancelled')),
+    ],
+    [
+      'is not given up after a loss, as somebody may',
+      'disconnected',
+      false,
+      (_, wire) => wire.pull(),
+    ],
+  ])('%s', async (_, code, isGone, end) => {
+    const inbox = new Looking();
+    const wire = cable();
+    const sender = new Channel('chooser', wire.left);
+    const delivery = new Delivery(new MemoryOutbox({ a: bytes(20) }));
+    const sending = withGreeting(sender, () => runSender(sender, delivery, () => {}));
+    const host: Host = { ...newcomer(inbox), ask: async () => 'yes' };
+    const receiver = new Channel('announcer', wire.right);
+    const receiving = withGreeting(receiver, () => runReceiver(receiver, host, () => {}));
+    sending.catch(() => {});
+    await expect.poll(() => inbox.gone).toBeDefined();
+    end(sender, wire);
+    if (!isGone) inbox.stop();
+    await expect(receiving).rejects.toMatchObject({ code });
+    expect(inbox.gone?.aborted).toBe(isGone);
+  });
 });
 
 test.each<[DigestName, readonly string[], readonly DigestName[]]>([
