@@ -10,7 +10,7 @@ const dist = join(project, 'dist');
 
 /** Of our own code, what most runs do without: it is read when it is needed, as packages are. */
 const APART =
-  /src[\\/](?:cli[\\/](?:arguments|format|complete|shells|devices|rows|picker|face-terminal|peers|history|send-several|everyone)|doctor[\\/](?!doctor|check|limit)|web[\\/]|net[\\/](?:mdns|voices|guard)|protocol[\\/](?:cpace|knock))/;
+  /src[\\/](?:cli[\\/](?:arguments|format|complete|shells|devices|rows|picture|picker|face-terminal|peers|history|send-several|everyone)|doctor[\\/](?!doctor|check|limit)|web[\\/]|net[\\/](?:mdns|voices|guard)|protocol[\\/](?:cpace|knock))/;
 
 /** The pages, by their rooms and first files. */
 const PAGES = [

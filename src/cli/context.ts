@@ -66,5 +66,5 @@ export async function openUi(
   const { TerminalFace } = await import('./face-terminal.ts');
   const options = { clean: forTerminal, colors, quiet, signals, suspend };
   const face = new TerminalFace(stderr, lines, words, options);
-  return { face, asker: new Prompts(stdin, stderr, paint), words };
+  return { face, asker: new Prompts({ stdin, signals, suspend }, stderr, paint), words };
 }

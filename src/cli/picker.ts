@@ -16,8 +16,8 @@ import { formatCount, formatNames } from '../figures.ts';
 import type { Peer, SilentPeer } from '../index.ts';
 import { type Choice, type Devices, nameWidthOf, rowOf } from './devices.ts';
 import type { Output } from './io.ts';
-import type { themeOf } from './prompts.ts';
-import { cut, rowsOf, wipe, wrap } from './rows.ts';
+import type { Theme } from './picture.ts';
+import { cut, wrap } from './rows.ts';
 
 export interface PickerConfig {
   readonly message: string;
@@ -26,7 +26,7 @@ export interface PickerConfig {
   readonly several: boolean;
   /** Where the prompt is drawn, to learn of its size. */
   readonly output: Output;
-  readonly theme: ReturnType<typeof themeOf>;
+  readonly theme: Theme;
 }
 
 /** Rows of the window that are not devices: help, two notes, the question, and one to spare. */
@@ -67,7 +67,6 @@ export const pickDevices = createPrompt<readonly (Peer | SilentPeer)[], PickerCo
     const highlight = useRef<Choice | undefined>(undefined);
     /** The marked ones, also those that are gone, in the order in which they were marked. Likewise no state. */
     const marked = useRef<readonly Choice[]>([]);
-    const drawn = useRef('');
 
     const isThere = ({ key }: Choice): boolean => choices.some((choice) => choice.key === key);
     marked.current = marked.current.map(
@@ -91,16 +90,6 @@ export const pickDevices = createPrompt<readonly (Peer | SilentPeer)[], PickerCo
     useEffect(() => {
       setChoices(devices.choices); // Some may have come between the first picture and now.
       return devices.subscribe(() => setChoices(devices.choices));
-    }, []);
-    useEffect(() => {
-      const resized = (): void => {
-        const lines = drawn.current.split('\n').length;
-        // inquirer wipes as many rows as it has drawn lines, so it is given as many.
-        output.write(wipe(rowsOf(drawn.current, columnsOf(output))) + '\n'.repeat(lines - 1));
-        setRedraws((n) => n + 1);
-      };
-      output.on('resize', resized);
-      return () => output.off('resize', resized);
     }, []);
 
     useKeypress((key, rl) => {
@@ -152,19 +141,19 @@ export const pickDevices = createPrompt<readonly (Peer | SilentPeer)[], PickerCo
         return item.silent || !isThere(item) ? theme.style.help(` ${row}`) : ` ${row}`;
       },
     });
-    const title = cut(message, Math.max(10, width - filter.length - 4));
-    const question = `${theme.prefix} ${theme.style.message(title, 'idle')} `;
     const names = formatNames(chosen.map(({ name }) => name));
     if (finished) {
       const answer = cut(names, Math.floor(width / 2));
       const asked = cut(message, width - stringWidth(`${theme.prefix}  ${answer}`));
       return `${theme.prefix} ${theme.style.message(asked, 'done')} ${theme.style.answer(answer)}`;
     }
+    const title = cut(message, Math.max(10, width - filter.length - 4));
+    const question = `${theme.prefix} ${theme.style.message(title, 'idle')} `;
 
     const how = marked.current.length > 0 ? `Enter sends to ${names}.` : undefined;
     const calls = note === '' ? (how ?? howToCall(matches, matches[at])) : undefined;
     const trouble = whoHasGone(lost, gone ? highlight.current : undefined) ?? note;
-    drawn.current = [
+    return [
       matches.length > 0 ? page : cut(`  ${whyEmpty(choices, devices)}`, width),
       ...reasons.map((row) => `  ${row}`),
       theme.style.help(cut(helpOf(devices, several), width)),
@@ -172,7 +161,6 @@ export const pickDevices = createPrompt<readonly (Peer | SilentPeer)[], PickerCo
       ...(trouble === '' ? [] : [theme.style.error(cut(trouble, width))]),
       question + filter,
     ].join('\n');
-    return drawn.current;
   },
 );
 

@@ -3,18 +3,21 @@ import type { Peer, SilentPeer } from '../index.ts';
 import { type Asker, drain, Left } from './asker.ts';
 import type { Devices } from './devices.ts';
 import type { Input, Output, Paint } from './io.ts';
+import type { Picture, Terminal, Theme } from './picture.ts';
 
 /** Columns that a part of an offer gets, however narrow the window is. */
 const MIN_PART = 20;
 
 /** Asks on a terminal. The libraries for it are loaded with the first question. */
 export class Prompts implements Asker {
+  readonly #terminal: Terminal;
   readonly #stdin: Input;
   readonly #stderr: Output;
   readonly #paint: Paint;
 
-  constructor(stdin: Input, stderr: Output, paint: Paint) {
-    this.#stdin = stdin;
+  constructor(terminal: Terminal, stderr: Output, paint: Paint) {
+    this.#terminal = terminal;
+    this.#stdin = terminal.stdin;
     this.#stderr = stderr;
     this.#paint = paint;
   }
@@ -26,19 +29,19 @@ export class Prompts implements Asker {
     several: boolean,
   ): Promise<readonly (Peer | SilentPeer)[]> {
     const { pickDevices } = await import('./picker.ts');
-    const config = { message, devices, several, output: this.#stderr, theme: this.#theme() };
-    return this.#ask(signal, (context) => pickDevices(config, context));
+    const config = { message, devices, several, output: this.#stderr };
+    return this.#ask(signal, (context, theme) => pickDevices({ ...config, theme }, context));
   }
 
   async code(message: string, signal: AbortSignal): Promise<string> {
     const { default: inquirer } = await import('inquirer');
-    const { reply } = await this.#ask(signal, (context) =>
+    const { reply } = await this.#ask(signal, (context, theme) =>
       inquirer.createPromptModule(context)([
         {
           type: 'input',
           name: 'reply',
           message,
-          theme: this.#theme(),
+          theme,
           validate: (text: string) => parseCode(text) !== null || 'A code has six digits.',
         },
       ]),
@@ -48,9 +51,15 @@ export class Prompts implements Asker {
 
   async pin(message: string, signal: AbortSignal): Promise<string> {
     const { default: inquirer } = await import('inquirer');
-    const { reply } = await this.#ask(signal, (context) =>
+    const { reply } = await this.#ask(signal, (context, theme) =>
       inquirer.createPromptModule(context)([
-        { type: 'password', name: 'reply', message, mask: '*', theme: this.#theme() },
+        {
+          type: 'password',
+          name: 'reply',
+          message,
+          mask: '*',
+          theme: helping(theme, 'Ctrl-T shows it.'),
+        },
       ]),
     );
     return reply;
@@ -58,10 +67,9 @@ export class Prompts implements Asker {
 
   async confirm(message: string, signal: AbortSignal): Promise<boolean> {
     const { default: inquirer } = await import('inquirer');
-    await drain(this.#stdin, signal);
-    const { reply } = await this.#ask(signal, (context) =>
+    const { reply } = await this.#askAnew(signal, (context, theme) =>
       inquirer.createPromptModule(context)([
-        { type: 'confirm', name: 'reply', message, default: false, theme: this.#theme() },
+        { type: 'confirm', name: 'reply', message, default: false, theme },
       ]),
     );
     return reply;
@@ -76,35 +84,26 @@ export class Prompts implements Asker {
       import('inquirer'),
       import('./rows.ts'),
     ]);
-    const own = this.#theme();
-    const icon = { cursor: '>', checked: ' [x]', unchecked: ' [ ]' };
-    // inquirer's own line has glyphs that a terminal may lack.
-    const themeWith = (help: string) => ({
-      ...own,
-      icon,
-      style: { ...own.style, keysHelpTip: () => own.style.help(help) },
-    });
-    await drain(this.#stdin, signal);
     const how = [
       { name: 'all of it', value: true },
       ...(parts.length > 1 ? [{ name: 'some of it', value: 'some' }] : []),
       { name: 'nothing', value: false },
     ];
-    const { reply } = await this.#ask(signal, (context) =>
+    const { reply } = await this.#askAnew(signal, (context, theme) =>
       inquirer.createPromptModule(context)([
         {
           type: 'select',
           name: 'reply',
           message,
           choices: how,
-          theme: themeWith('Arrows choose, Enter takes.'),
+          theme: helping(theme, 'Arrows choose, Enter takes.'),
         },
       ]),
     );
     if (reply !== 'some') return reply;
     // A row for each, and none that the terminal breaks.
     const room = Math.max(MIN_PART, (this.#stderr.columns ?? 80) - '> [ ] '.length - 1);
-    const { chosen } = await this.#ask(signal, (context) =>
+    const { chosen } = await this.#ask(signal, (context, theme) =>
       inquirer.createPromptModule(context)([
         {
           type: 'checkbox',
@@ -112,18 +111,24 @@ export class Prompts implements Asker {
           message: 'Which of it?',
           choices: parts.map((name, value) => ({ name: cut(name, room, 'middle'), value })),
           required: true,
-          theme: themeWith('Arrows move, space marks, Enter takes what is marked.'),
+          theme: helping(theme, 'Arrows move, space marks, Enter takes what is marked.'),
         },
       ]),
     );
     return chosen;
   }
 
+  /** The same for a question to which nothing is an answer that was typed before it. */
+  async #askAnew<Reply>(signal: AbortSignal, prompt: Prompt<Reply>): Promise<Reply> {
+    await import('./picture.ts'); // So that nothing takes long after that.
+    await drain(this.#stdin, signal);
+    return this.#ask(signal, prompt);
+  }
+
   /** Runs one prompt. inquirer knows Ctrl-C; at the end of the input it would wait for ever. */
-  async #ask<Reply>(
-    signal: AbortSignal,
-    prompt: (context: PromptContext) => Promise<Reply>,
-  ): Promise<Reply> {
+  async #ask<Reply>(signal: AbortSignal, prompt: Prompt<Reply>): Promise<Reply> {
+    const { Picture, themeOf } = await import('./picture.ts');
+    const picture = new Picture(this.#stderr);
     const ended = new AbortController();
     const onKey = (_: unknown, key: { readonly name?: string; readonly ctrl?: boolean }): void => {
       if (key.ctrl && key.name === 'd') ended.abort();
@@ -132,11 +137,9 @@ export class Prompts implements Asker {
     this.#stdin.on('keypress', onKey);
     this.#stdin.on('end', onEnd);
     try {
-      return await prompt({
-        input: this.#stdin,
-        output: this.#stderr,
-        signal: AbortSignal.any([signal, ended.signal]),
-      });
+      const either = AbortSignal.any([signal, ended.signal]);
+      const context = { input: this.#stdin, output: picture, signal: either };
+      return await prompt(context, themeOf(this.#paint, picture, this.#terminal));
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       const left = error instanceof Error && error.name === 'ExitPromptError';
@@ -146,29 +149,18 @@ export class Prompts implements Asker {
       this.#stdin.off('end', onEnd);
     }
   }
-
-  #theme() {
-    return themeOf(this.#paint);
-  }
 }
 
-interface PromptContext {
-  readonly input: Input;
-  readonly output: Output;
-  readonly signal: AbortSignal;
-}
+type Prompt<Reply> = (
+  context: { readonly input: Input; readonly output: Picture; readonly signal: AbortSignal },
+  theme: Theme,
+) => Promise<Reply>;
 
-/** The look of all prompts: plain signs, and our colours instead of those that inquirer decides on. */
-export function themeOf(paint: Paint) {
+/** With another line about the keys: inquirer's own has glyphs that a terminal may lack, and colours. */
+function helping(theme: Theme, help: string) {
   return {
-    prefix: '?',
-    style: {
-      answer: (text: string) => paint('cyan', text),
-      message: (text: string) => paint('bold', text),
-      error: (text: string) => paint('red', text),
-      defaultAnswer: (text: string) => `[${text}]`,
-      help: (text: string) => paint('dim', text),
-      highlight: (text: string) => paint('cyan', text),
-    },
+    ...theme,
+    icon: { cursor: '>', checked: ' [x]', unchecked: ' [ ]' },
+    style: { ...theme.style, keysHelpTip: () => theme.style.help(help) },
   };
 }

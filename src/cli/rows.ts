@@ -1,15 +1,29 @@
+import { stripVTControlCharacters } from 'node:util';
 import cliTruncate from 'cli-truncate';
 import stringWidth from 'string-width';
 
 /**
  * The rows that a terminal needs for what was drawn, once its window has become `columns` wide:
- * it breaks longer lines. Whoever redraws must wipe all of them.
+ * it breaks longer lines, but no sign that takes two columns. Whoever redraws must wipe all of them.
  */
 export function rowsOf(drawn: string, columns: number): number {
-  return drawn
-    .split('\n')
-    .reduce((rows, line) => rows + Math.max(1, Math.ceil(stringWidth(line) / columns)), 0);
+  let rows = 0;
+  for (const line of drawn.split('\n')) {
+    let width = 0;
+    rows += 1;
+    for (const { segment } of SIGNS.segment(stripVTControlCharacters(line))) {
+      const wide = stringWidth(segment);
+      if (width + wide > columns) {
+        rows += 1;
+        width = 0;
+      }
+      width += wide;
+    }
+  }
+  return rows;
 }
+
+const SIGNS = new Intl.Segmenter();
 
 /** Wipes so many rows, from the one with the cursor up, and stays at the start of the highest. */
 export function wipe(rows: number): string {

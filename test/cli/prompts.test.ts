@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import type { Request } from '../../src/index.ts';
+import type { Offer, Request } from '../../src/index.ts';
 import {
   BOB,
   HOSTILE,
@@ -472,6 +472,22 @@ describe('the question for a code', () => {
     },
   );
 
+  test('is drawn once, with what was typed, however the window changes', async () => {
+    await using stage = await Stage.open('send', '.', '--to', 'Ana');
+    await stage.cue({ code: 'new' });
+    await stage.screen.waitFor(/Code shown on "Ana":/);
+    stage.screen.type('4930');
+    await stage.screen.waitFor(/4930/);
+    for (const columns of [20, 15, 80]) {
+      stage.screen.resize(columns, 24);
+      await stage.screen.shows((text) => {
+        expect(text.replaceAll(/[\n ]/g, '')).toBe('?Codeshownon"Ana":4930');
+      });
+    }
+    stage.screen.type(`27${ENTER}`);
+    expect(await stage.report('typed')).toBe('493027');
+  });
+
   test('Ctrl-C leaves it', async () => {
     await using stage = await Stage.open('send', '.', '--to', 'Ana');
     await stage.cue({ code: 'new' });
@@ -494,6 +510,45 @@ const REQUEST: Request = {
   sized: true,
   final: true,
 };
+
+const OFFER: Offer = {
+  from: BOB,
+  roots: ['photos'],
+  parts: ['日本の写真と他のもの', 'more'].map((path) => ({
+    path,
+    folder: true,
+    files: 3,
+    bytes: 9,
+  })),
+  ...{ files: 6, texts: 0, bytes: 18, sized: true, final: true },
+  risks: [{ risk: 'runs', entries: 1, example: 'photos/日本の写真と他のもの.exe' }],
+};
+
+describe('the question what to take', () => {
+  test('and which parts, is drawn once, however the window changes', async () => {
+    await using stage = await Stage.open('get', '--from', 'Bob');
+    await stage.cue({ offer: OFFER });
+    await stage.screen.waitFor(/Get it\?[\s\S]*> all of it[\s\S]*Enter takes\./);
+    stage.screen.type(DOWN);
+    await stage.screen.waitFor(/> some of it/);
+    const change = async (...once: readonly RegExp[]): Promise<void> => {
+      for (const columns of [33, 21, 90]) {
+        stage.screen.resize(columns, 24);
+        await stage.screen.shows((text) => {
+          for (const one of once) expect(text.replaceAll('\n', '').match(one)).toHaveLength(1);
+        });
+      }
+    };
+    await change(/\? It/g, /日本/g, /all of it/g, /> some of it/g, /Enter takes\./g);
+    stage.screen.type(ENTER);
+    await stage.screen.waitFor(/Which of it\?[\s\S]*what is marked\./);
+    stage.screen.type(' ');
+    await stage.screen.waitFor(/> \[x\]/);
+    await change(/Which/g, /> \[x\]/g, / {2}\[ \] more/g, /what is marked\./g);
+    stage.screen.type(ENTER);
+    expect(await stage.report('taken')).toEqual([OFFER.parts[0]?.path]);
+  });
+});
 
 describe('the question whether to accept', () => {
   const request = REQUEST;
@@ -737,6 +792,20 @@ describe('the moving part of the screen', () => {
       expect(text).toMatch(/50 %/);
       expect(text.split('\n')).toHaveLength(2);
     });
+  });
+
+  test('leaves nothing behind of wide signs either, however narrow the window becomes', async () => {
+    await using stage = await Stage.open('send', '.', '--to', 'Ana');
+    await stage.cue({ tell: { ...progress, file: `${'日'.repeat(60)}.jpg` } });
+    await stage.screen.waitFor(/50 %/);
+    for (const columns of [41, 25, 13, 60]) {
+      stage.screen.resize(columns, 24);
+      await stage.screen.shows((text) => {
+        expect(text).toMatch(/日.*jpg\n/);
+        expect(text.match(/50 %/g)).toHaveLength(1);
+        expect(text.split('\n')).toHaveLength(2);
+      });
+    }
   });
 
   test('is gone when the connection is, and counts down to the next attempt', async () => {

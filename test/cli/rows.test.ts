@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import stringWidth from 'string-width';
 import { describe, expect, test } from 'vitest';
-import { wrap } from '../../src/cli/rows.ts';
+import { rowsOf, wrap } from '../../src/cli/rows.ts';
 
 describe('a sentence', () => {
   test('is broken between words', () => {
@@ -30,4 +30,10 @@ describe('a sentence', () => {
       ),
     );
   });
+});
+
+test('a sign that takes two columns is not divided between two rows', () => {
+  expect(rowsOf('日'.repeat(37), 25)).toBe(4);
+  expect(rowsOf('日'.repeat(37), 26)).toBe(3);
+  expect(rowsOf('a\n\x1b[1mb\x1b[22m\n', 1)).toBe(3);
 });

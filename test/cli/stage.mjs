@@ -1,8 +1,8 @@
 // `drop` in a terminal, with a library that a test directs through a socket:
 //   node stage.mjs SOCKET WORD...
-// It hears lines of JSON: {"peer": event}, {"ask": request}, {"stranger": stranger}, {"gone": true},
+// It hears lines of JSON: {"peer": event}, {"ask": request}, {"offer": offer}, {"stranger": stranger}, {"gone": true},
 // {"code": why, "kind": kind}, {"codes": [peer…]}, {"doubt": doubt}, {"locked": true}, {"tell": event}, {"finish": true}. It says {"chosen": peer, "patient": whether it
-// waits as long as it takes}, {"typed": code}, {"accepted": answer}, {"agreed": answer},
+// waits as long as it takes}, {"typed": code}, {"accepted": answer}, {"taken": answer}, {"agreed": answer},
 // {"confirmed": answer}, {"unlocked": true}, {"chosenAll": peers} and
 // {"end": result, "raw": whether the terminal is left raw}.
 
@@ -92,7 +92,16 @@ async function* receive({ accept, agree, unlock, signal }) {
   }
 }
 
-const library = { ...real, discover, send, sendToAll, receive };
+async function* get({ accept, signal }) {
+  for await (const cue of cues(signal)) {
+    if (cue.offer) accept(cue.offer, signal).then((taken) => say({ taken }));
+    if (cue.tell) yield cue.tell;
+    if (cue.finish) return;
+  }
+  throw signal.reason;
+}
+
+const library = { ...real, discover, send, sendToAll, receive, get };
 const end = await main(words, { ...processIo(), library: async () => library });
 await new Promise((said) => {
   socket.end(`${JSON.stringify({ end, raw: process.stdin.isRaw })}\n`, said);

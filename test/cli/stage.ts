@@ -11,7 +11,7 @@ import type {
   SendToAllEvent,
   SilentPeer,
 } from '../../src/events.ts';
-import type { Request, Stranger } from '../../src/index.ts';
+import type { Offer, Request, Stranger } from '../../src/index.ts';
 import { Home } from '../support/home.ts';
 import { Changes } from '../support/process.ts';
 import { Screen } from '../support/screen.ts';
@@ -20,6 +20,7 @@ import { Screen } from '../support/screen.ts';
 export type Cue =
   | { readonly peer: DiscoverEvent }
   | { readonly ask: Request }
+  | { readonly offer: Offer }
   | { readonly stranger: Stranger }
   | { readonly gone: true }
   | { readonly code: 'new' | 'wrong-code' | 'code-changed'; readonly kind?: 'code' | 'pin' }
@@ -39,6 +40,7 @@ export interface Report {
   readonly patient?: boolean;
   readonly typed?: string;
   readonly accepted?: boolean;
+  readonly taken?: boolean | readonly string[];
   readonly withdrawn?: boolean;
   readonly agreed?: boolean;
   readonly confirmed?: boolean;

@@ -59,6 +59,28 @@ describe('two people at their terminals', () => {
     await screen.outcome();
   });
 
+  test('Ctrl-Z in a list leaves the terminal to the shell, too, and after fg one can go on', async () => {
+    await using bob = new Home();
+    await writeFile(join(bob.path, 'a.txt'), 'a');
+    const shell = ['bash', ['--norc', '--noprofile', '-i']] as const;
+    await using screen = new Screen(...shell, { env: { ...bob.env, PS1: '% ' }, cwd: bob.path });
+    await screen.waitFor(/^%$/m);
+    screen.type(`"${process.execPath}" "${PRESENT.bin}" send a.txt${ENTER}`);
+    await screen.waitFor(/Looking for devices/);
+    screen.type('an');
+    await screen.waitFor(/which device\? an$/);
+    screen.type(CTRL_Z);
+    await screen.waitFor(/Stopped.*%$/s);
+    screen.type(`fg${ENTER}`);
+    await screen.waitFor(/% fg\n.*\n(?:.*\n)*.*which device\? an$/);
+    screen.type('a');
+    await screen.waitFor(/% fg\n.*\n(?:.*\n)*.*which device\? ana$/);
+    screen.type(CTRL_C);
+    await screen.waitFor(/Stopping.*%$/s);
+    screen.type(`exit${ENTER}`);
+    await screen.outcome();
+  });
+
   test('a wrong code says what it means and asks again', async () => {
     await using ana = new Home();
     await using bob = new Home();
