@@ -122,7 +122,7 @@ function buildProgram(
     .addOption(setting('--no-input', 'ask nothing'))
     .addOption(setting('--color <when>', 'use colors').choices(['auto', 'always', 'never']))
     .addOption(
-      setting('--interface <name>', 'use only this network interface; repeatable').argParser(
+      setting('--interface <interface>', 'use only this network interface; repeatable').argParser(
         (value: string, before: readonly string[] = []) => [...before, ...value.split(',')],
       ),
     )

@@ -1,3 +1,4 @@
+import { networkInterfaces } from 'node:os';
 import type { Command, Help, Option } from 'commander';
 import type { KnownPeer } from '../index.ts';
 import { describeCommandLine } from './arguments.ts';
@@ -24,7 +25,7 @@ export async function complete(
   if (shell === 'bash') {
     const [text = '', replaced = ''] = line;
     const { words, last } = wordsOfBash(text);
-    const next = await whatComes(words.slice(1), last, known);
+    const next = await whatComes(shell, words.slice(1), last, known);
     const texts = matching(next.words, last).map((word) => afterBash(text, replaced, word.text));
     return lines(
       next.kind,
@@ -33,7 +34,7 @@ export async function complete(
   }
   const words = shell === 'powershell' ? line.map(unhex) : line;
   const last = words.at(-1) ?? '';
-  const next = await whatComes(words.slice(0, -1), last, known);
+  const next = await whatComes(shell, words.slice(0, -1), last, known);
   if (shell !== 'powershell')
     return lines(
       next.kind,
@@ -63,6 +64,7 @@ interface Next {
  * definition as the command line, so an option needs nothing but itself to be known here.
  */
 async function whatComes(
+  shell: Shell,
   before: readonly string[],
   start: string,
   known: () => Promise<readonly Device[]>,
@@ -104,6 +106,7 @@ async function whatComes(
     if (choices) return { kind: 'words', words: choices.map((text) => ({ text, about: '' })) };
     const kind = isPlaceholder(placeholder) ? PLACEHOLDERS[placeholder] : 'person';
     if (kind === 'devices') return { kind: 'words', words: (await known()).filter(wanted) };
+    if (kind === 'interfaces') return { kind: 'words', words: interfacesFor(shell) };
     if (kind === 'commands') return commands();
     return kind === 'person' ? NOTHING : { kind, words: [] };
   }
@@ -116,6 +119,7 @@ const PLACEHOLDERS = {
   folder: 'folders',
   device: 'devices',
   command: 'commands',
+  interface: 'interfaces',
   name: 'person',
   new: 'person',
   filename: 'person',
@@ -203,6 +207,13 @@ async function knownTo(
       blocked: trust === 'blocked',
     };
   });
+}
+
+/** The network interfaces that are up, each with its first address. */
+function interfacesFor(shell: Shell): Word[] {
+  return Object.entries(networkInterfaces())
+    .filter(([name]) => writable(name, shell))
+    .map(([text, addresses]) => ({ text, about: addresses?.[0]?.address ?? '' }));
 }
 
 /** What of its id means this device and no other. */

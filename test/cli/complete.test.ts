@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { networkInterfaces } from 'node:os';
 import fc from 'fast-check';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { describeCommandLine } from '../../src/cli/arguments.ts';
@@ -92,6 +93,18 @@ describe('what is offered', () => {
     [['report.pdf', ''], ['words']],
   ])('after drop %j', async (words, expected) => {
     expect(await answer(words)).toEqual(expected);
+  });
+
+  test('are the interfaces of this computer, each with an address of it', async () => {
+    const names = Object.keys(networkInterfaces());
+    expect(names).toContain('lo');
+    expect(await answer(['receive', '--interface', ''])).toEqual(['words', ...names]);
+    expect(await answer(['--interface='])).toEqual([
+      'words',
+      ...names.map((name) => `--interface=${name}`),
+    ]);
+    const text = await complete(['fish', '--interface', ''], async () => fakeLibrary());
+    expect(text).toContain('lo\t127.0.0.1\n');
   });
 
   test('are all commands that are not there only to forgive', async () => {
