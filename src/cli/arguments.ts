@@ -86,7 +86,8 @@ export function describeCommandLine(): Command {
 /** Whether a command line that was not understood asked for JSON. */
 export function asksForJson(argv: readonly string[]): boolean {
   const end = argv.indexOf('--');
-  return argv.slice(0, end < 0 ? argv.length : end).includes('--json');
+  const typed = argv.slice(0, end < 0 ? argv.length : end).includes('--json');
+  return typed || !OFF.test(process.env.DROP_JSON ?? '');
 }
 
 function shortHelp(program: Command): string {
@@ -600,11 +601,14 @@ function setting(flags: string, description: string, name?: string): Option {
   const option = new Option(flags, description);
   const variable = name ?? `DROP_${option.name().toUpperCase().replaceAll('-', '_')}`;
   // commander takes any value of a switch for yes, and an empty one of the others for a value.
-  const off = option.required ? /^$/ : /^(|0|no|off|false)$/i;
+  const off = option.required ? /^$/ : OFF;
   if (!off.test(process.env[variable] ?? '')) return option.env(variable);
   option.description += ` (env: ${variable})`;
   return option;
 }
+
+/** What in a variable leaves a switch as it is. */
+const OFF = /^(|0|no|off|false)$/i;
 
 /** What commander says, as a sentence and what to try. */
 function usageError({ code, message }: CommanderError, program: Command): UsageError {

@@ -194,6 +194,15 @@ describe('wrong usage', () => {
     expect(io.said.out()).toContain('drop send report.pdf');
   });
 
+  test('is an error event for a program that asks for JSON by the environment, too', async () => {
+    vi.stubEnv('DROP_JSON', '1');
+    const { out, err } = await drop('trust ana maybe');
+    expect(jsonLines(out)).toMatchObject([{ event: 'error', code: 'usage' }]);
+    expect(err).toBe('');
+    vi.stubEnv('DROP_JSON', '0');
+    expect((await drop('trust ana maybe')).out).toBe('');
+  });
+
   test('is an error event for a program', async () => {
     const { end, out, err } = await drop('sned --json');
     expect(end).toBe(2);
