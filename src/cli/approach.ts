@@ -4,7 +4,6 @@ import { Left } from './asker.ts';
 import type { Context } from './context.ts';
 import type { Face } from './face.ts';
 import { oneLine } from './format.ts';
-import { UsageError } from './orders.ts';
 import { nameOf } from './words.ts';
 
 /*
@@ -114,7 +113,11 @@ export function askCode(context: Context): ((request: CodeRequest) => Promise<st
         hint: 'Send to one new device at a time.',
       });
     const code = kind === 'code' ? parseCode(given) : given;
-    if (code === null) throw new UsageError('DROP_CODE is not a code.', 'A code has six digits.');
+    if (code === null)
+      throw new library.DropError('usage', {
+        message: 'DROP_CODE is not a code.',
+        hint: 'A code has six digits.',
+      });
     return code;
   };
 }

@@ -488,9 +488,22 @@ describe('the code of a new device, where nobody can be asked', () => {
     expect((await drop('send a --to bob', asked(['new'], []))).end).toBe(6);
   });
 
-  test('must be a code', async () => {
+  test('must be a code, which is wrong usage and no bug, also where several are asked', async () => {
     vi.stubEnv('DROP_CODE', 'secret');
     expect((await drop('send a --to bob', asked(['new'], []))).end).toBe(2);
+    const failures: unknown[] = [];
+    await drop('send a --to a --to b', {
+      async *sendToAll(_, { code, signal = new AbortController().signal }) {
+        yield* [];
+        await code?.({ peer: BOB, kind: 'code', why: 'new', signal }).catch((error) => {
+          failures.push(error);
+        });
+        return [];
+      },
+    });
+    // The library takes anything else for a bug.
+    expect(failures).toEqual([expect.any(DropError)]);
+    expect(failures).toMatchObject([{ code: 'usage', message: 'DROP_CODE is not a code.' }]);
   });
 });
 
