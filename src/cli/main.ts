@@ -62,8 +62,10 @@ async function run(order: Order, io: Io, output: OutputWatch): Promise<number | 
   ]);
   const ui = await openUi(order, io, library);
   const stops = new Stops(io.signals, {
-    onFirst: () => ui.face.say('Stopping... (Ctrl-C again to quit at once)'),
+    onFirst: (by) =>
+      ui.face.say(by === 'SIGINT' ? 'Stopping... (Ctrl-C again to quit at once)' : 'Stopping...'),
   });
+  stops.signal.addEventListener('abort', () => ui.words.stop(), { once: true });
   // A sender whose file goes there has to hear of it first.
   const isSink = 'stdout' in order && order.stdout;
   output.onBroken(() => {

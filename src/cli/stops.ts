@@ -5,7 +5,7 @@ const PATIENCE = 3_000;
 
 export interface StopsOptions {
   /** Called when a clean end begins. */
-  readonly onFirst: () => void;
+  readonly onFirst: (by: NodeJS.Signals) => void;
   readonly patience?: number;
 }
 
@@ -56,7 +56,7 @@ export class Stops {
       return;
     }
     this.#by = by;
-    this.#options.onFirst();
+    this.#options.onFirst(by);
     this.quit();
   }
 

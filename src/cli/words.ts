@@ -66,6 +66,7 @@ export class Words {
   readonly #open = new Map<string, string>();
   #toSeveral = false;
   #isPart = false;
+  #stopping = false;
   /** Whether new devices need a PIN, and browsers with them. */
   #pin = false;
   #webTold = false;
@@ -83,6 +84,11 @@ export class Words {
   /** Says that only a part of what is offered was chosen. */
   takePart(): void {
     this.#isPart = true;
+  }
+
+  /** Says that all of it is being stopped from here, so that nobody needs to be told so of each transfer. */
+  stop(): void {
+    this.#stopping = true;
   }
 
   /** Whether a transfer has to be told from another one, by its device. */
@@ -144,6 +150,7 @@ export class Words {
         this.#told(event.transfer).extent = event;
         return [detail(`${this.device(event.from)} wants to send ${this.offer(event)}.`)];
       case 'error':
+        if (this.#stopping && event.code === 'cancelled') return [];
         if ('transfer' in event) return this.#ofTransfer(event);
         return failureLines(event, this.#options.clean, this.#subjectOf(event));
       case 'same':

@@ -627,20 +627,50 @@ describe('a signal', () => {
     return { io, end };
   }
 
-  test.each(['SIGINT', 'SIGTERM'] as const)(
-    '%s ends it cleanly, and is what it ends by',
-    async (signal) => {
-      let clean = false;
-      const { io, end } = await receiving(async () => {
-        clean = true;
-      });
-      io.signals.emit(signal);
-      expect(await end).toBe(signal);
-      expect(clean).toBe(true);
-      expect(io.said.err()).toContain('Stopping... (Ctrl-C again to quit at once)\n');
-      expect(io.signals.eventNames()).toEqual([]);
-    },
-  );
+  test.each([
+    ['SIGINT', 'Stopping... (Ctrl-C again to quit at once)'],
+    ['SIGTERM', 'Stopping...'],
+  ] as const)('%s ends it cleanly, and is what it ends by', async (signal, said) => {
+    let clean = false;
+    const { io, end } = await receiving(async () => {
+      clean = true;
+    });
+    io.signals.emit(signal);
+    expect(await end).toBe(signal);
+    expect(clean).toBe(true);
+    expect(io.said.err()).toContain(`${said}\n`);
+    expect(io.signals.eventNames()).toEqual([]);
+  });
+
+  test('is said once, however many transfers it stops, and what became of each', async () => {
+    const of = ['1', '2'].map((digit) => ({
+      transfer: digit.repeat(32),
+      peer: { name: `Bob ${digit}`, id: idOf(digit) },
+    }));
+    const stopped = { event: 'error', code: 'cancelled', message: 'You stopped it.' } as const;
+    const parts: Partial<Library> = {
+      async *receive({ signal } = {}) {
+        yield READY;
+        for (const one of of) yield { event: 'accepted', ...one };
+        io.signals.emit('SIGINT');
+        await aborted(signal);
+        // One who was about to come, too.
+        yield { ...stopped, peer: BOB };
+        for (const one of of) {
+          yield { ...stopped, ...one };
+          yield { ...summaryOf({ ok: false, code: 'cancelled', files: 0 }), ...one };
+        }
+      },
+    };
+    const io = fakeIo(fakeLibrary(parts));
+    expect(await main(['receive'], io)).toBe('SIGINT');
+    const [, said = ''] = io.said.err().split('quit at once)\n');
+    expect(said.split('\n')).toEqual([
+      'Incomplete: nothing arrived from "Bob 1".',
+      'Incomplete: nothing arrived from "Bob 2".',
+      '',
+    ]);
+  });
 
   test('a second one ends it at once', async () => {
     const { io, end } = await receiving(() => new Promise(() => {}));
