@@ -72,6 +72,12 @@ async function run(order: Order, io: Io, output: OutputWatch): Promise<number | 
     if (isSink) setTimeout(() => stops.quit(), LAST_WORDS).unref();
     else stops.quit();
   });
+  /** How it ends once the work did, by itself with `exit`, or as it was told to. */
+  const endOf = (exit?: number): number => {
+    // That nobody reads what is told is no failure; but then something was not delivered.
+    if (output.exit === 0 && delivers(order)) return exit ?? library.ERRORS.incomplete.exit;
+    return output.exit ?? exit ?? 0;
+  };
   const common = {
     signal: stops.signal,
     home: process.env.DROP_HOME || undefined,
@@ -82,12 +88,12 @@ async function run(order: Order, io: Io, output: OutputWatch): Promise<number | 
       perform(order, { ...ui, io, library, stops, common }),
       stops.atOnce,
     ]);
-    return stops.by ?? output.exit ?? exit ?? 0;
+    return stops.by ?? endOf(exit ?? undefined);
   } catch (error) {
     const failure = failureOf(error, library);
     // Whatever the work said on its way out, it ended because it was told to; bugs are said.
     if (stops.signal.aborted && (isAbort(error) || failure.code !== 'internal'))
-      return stops.by ?? output.exit ?? 0;
+      return stops.by ?? endOf();
     ui.face.fail(failure);
     return stops.by ?? failure.exit;
   } finally {
@@ -122,6 +128,11 @@ async function perform(order: Order, context: Context): Promise<number> {
     default:
       return (await import('./known.ts')).changeKnown(order, context);
   }
+}
+
+/** Whether 0 says that something was delivered, and all of it not to standard output. */
+function delivers(order: Order): boolean {
+  return order.command === 'send' || (order.command === 'get' && !order.stdout);
 }
 
 function isAbort(error: unknown): boolean {

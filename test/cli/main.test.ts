@@ -729,6 +729,25 @@ describe('stdout that cannot be written', () => {
     expect(await breaking('EPIPE')).toEqual({ end: 0, err: '' });
   });
 
+  test.each([
+    ['before all is delivered: quietly, too, but with 5', 5, []],
+    ['after that: 0', 0, [summaryOf()]],
+  ] as const)('as who reads what is told of a `send` left %s', async (_, exit, summary) => {
+    const io: FakeIo = fakeIo(
+      fakeLibrary(
+        sends(async function* ({ signal }) {
+          yield* summary;
+          io.stdout.emit('error', Object.assign(new Error('write EPIPE'), { code: 'EPIPE' }));
+          await aborted(signal);
+          if (summary.length === 0) throw signal?.reason;
+          return summaryOf();
+        }),
+      ),
+    );
+    expect(await main(['send', 'a', '--to', 'bob', '--json'], io)).toBe(exit);
+    expect(io.said.err()).toBe('');
+  });
+
   test('for another reason: says so and fails', async () => {
     expect(await breaking('ENOSPC')).toEqual({
       end: 8,
