@@ -389,8 +389,8 @@ export class Words {
   #ended(told: Told, event: Extract<TransferEvent, { event: 'error' }>): readonly Line[] {
     const { lost } = told;
     told.lost = false;
-    // That it was lost was said, and whoever receives can do nothing about it.
-    if (lost && this.#options.side === 'receiver' && event.code === 'disconnected') return [];
+    // That it was lost was said, and whoever is chosen by others can do nothing about it.
+    if (lost && this.#options.announced && event.code === 'disconnected') return [];
     const about = this.several ? this.device(event.peer) : undefined;
     return failureLines(event, this.#options.clean, about);
   }

@@ -23,6 +23,8 @@ import {
 
 interface Manner {
   readonly side?: 'sender' | 'receiver';
+  /** By default who receives. */
+  readonly announced?: boolean;
   readonly quiet?: boolean;
   readonly verbose?: boolean;
   readonly codes?: boolean;
@@ -31,6 +33,7 @@ interface Manner {
 
 function plainFace({
   side = 'receiver',
+  announced = side === 'receiver',
   quiet = false,
   verbose = false,
   codes = true,
@@ -40,7 +43,7 @@ function plainFace({
   const words = new Words({
     clean: forTerminal,
     side,
-    announced: side === 'receiver',
+    announced,
     verbose,
     codes,
     home: '/home/ana',
@@ -571,6 +574,18 @@ describe('a connection that is lost', () => {
       'Resuming at 62 %, verified',
       'The connection to "Bob" was lost; what came is kept, and it goes on when the device is back.',
       'Incomplete: nothing arrived from "Bob".',
+    ]);
+  });
+
+  test('is a failure of who fetches, who can do it again, and none of who shares, who cannot', () => {
+    const events = [lost(0), failed, incomplete];
+    expect(told(events, { side: 'receiver', announced: false }).slice(1)).toEqual([
+      'Error: The connection was lost.',
+      'Run the same command again.',
+      'Incomplete: nothing arrived from "Bob".',
+    ]);
+    expect(told(events, { side: 'sender', announced: true }).slice(1)).toEqual([
+      'Incomplete: no whole file arrived at "Bob".',
     ]);
   });
 
