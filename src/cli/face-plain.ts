@@ -41,8 +41,8 @@ export class PlainFace implements Face {
     if (event.event === 'progress' && !this.#words.resting(event.transfer)) this.#progress(event);
   }
 
-  say(sentence: string): void {
-    this.#lines.write([{ weight: 'news', text: sentence }]);
+  say(sentence: string, weight: Line['weight'] = 'news'): void {
+    this.#lines.write([{ weight, text: sentence }]);
   }
 
   busy(what: string, weight: Line['weight'] = 'news'): void {

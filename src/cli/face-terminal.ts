@@ -79,8 +79,8 @@ export class TerminalFace implements Face {
     this.#write(this.#words.of(event));
   }
 
-  say(sentence: string): void {
-    this.#write([{ weight: 'news', text: sentence }]);
+  say(sentence: string, weight: Line['weight'] = 'news'): void {
+    this.#write([{ weight, text: sentence }]);
   }
 
   busy(what: string): void {

@@ -67,8 +67,8 @@ export interface Room {
 export interface Face {
   /** Something happened. */
   show(event: ShownEvent): void;
-  /** A sentence of our own. */
-  say(sentence: string): void;
+  /** A sentence of our own, news by default. */
+  say(sentence: string, weight?: Line['weight']): void;
   /**
    * What we are busy with until something happens; empty for nothing. `weight` is how much it
    * matters to those who read lines.

@@ -76,7 +76,7 @@ async function show(
       face.say('Your window runs already. Open this in a browser on this computer:');
     else if (opened) face.say('The window opens in your browser. If it does not:');
     else face.say('Open this in a browser on this computer:');
-    if (context.io.stderr.isTTY && !(elsewhere && opened)) face.say(url);
+    if (context.io.stderr.isTTY && !(elsewhere && opened)) face.say(url, 'need');
     if (!elsewhere) face.busy('The window is there. Ctrl-C ends it.');
     if (opened) await readBy(visited, common.signal);
   } finally {

@@ -33,7 +33,8 @@ describe('drop ui', () => {
 
   test('shows the link in a terminal, and nowhere else', async () => {
     await using home = new Home();
-    await using screen = dropOnScreen(['ui', '--no-open'], { home, cols: 100 });
+    // As quiet as it may be, nobody could open it otherwise.
+    await using screen = dropOnScreen(['ui', '--no-open', '--quiet'], { home, cols: 100 });
     const [link] = await screen.waitFor(LINK);
     const page = await fetch(link);
     expect(await page.text()).toContain('<title>');
