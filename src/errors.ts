@@ -146,7 +146,7 @@ export const ERRORS = {
     exit: 6,
     wire: 12,
     message: 'After too many wrong codes the other side takes no new devices for now.',
-    hint: 'Somebody there can end that by pressing Enter; else it ends within an hour. Devices that are paired already still work.',
+    hint: 'Somebody there can end that by pressing Enter; where nobody sits, it ends within an hour. Devices that are paired already still work.',
   },
   'wrong-peer': {
     exit: 6,
