@@ -32,7 +32,7 @@ script(() => {
     stdio: 'inherit',
   });
   if (signal) throw new Failure('One of the targets hangs: feed them one by one to see which.');
-  process.exitCode = status;
+  process.exitCode = status ?? 1;
 });
 
 function order() {
