@@ -98,6 +98,8 @@ async function run(order: Order, io: Io, output: OutputWatch): Promise<number | 
     return stops.by ?? failure.exit;
   } finally {
     ui.face.close();
+    // A signal would cut off what nobody has read yet.
+    if (stops.by !== undefined) await Promise.race([output.taken(), stops.atOnce]);
     stops.close();
     // A prompt that was left behind must not keep the keyboard, nor the process alive.
     if (ui.asker) {
@@ -163,8 +165,13 @@ class OutputWatch {
   /** How a run ends that would end like this, once all that it wrote is taken, or cannot be. */
   async endOf(how: number | NodeJS.Signals): Promise<number | NodeJS.Signals> {
     if (how !== 0) return how;
-    await new Promise((taken) => this.#stdout.write('', taken));
+    await this.taken();
     return this.exit ?? 0;
+  }
+
+  /** Resolves when all that was written is taken, or cannot be. */
+  taken(): Promise<unknown> {
+    return new Promise((taken) => this.#stdout.write('', taken));
   }
 
   /** Calls `listener` when it breaks, or now if it broke already. */

@@ -679,6 +679,56 @@ describe('a signal', () => {
     expect(await end).toBe('SIGINT');
   });
 
+  test.each([
+    ['until its lines are read', false],
+    ['but no longer than to the next signal', true],
+  ])('ends a program that tells in JSON, %s', async (_, again) => {
+    const lines: string[] = [];
+    let read = (): void => {};
+    const slow = new Writable({
+      decodeStrings: false,
+      write(text: string, __, taken) {
+        lines.push(text);
+        read = taken;
+      },
+    });
+    let done = (): void => {};
+    const stopping = new Promise<void>((resolve) => {
+      done = resolve;
+    });
+    const io = fakeIo(
+      fakeLibrary({
+        async *receive({ signal } = {}) {
+          yield READY;
+          await aborted(signal);
+          yield summaryOf({ ok: false, code: 'cancelled' });
+          done();
+        },
+      }),
+    );
+    let isOver = false;
+    const end = main(['receive', '--json'], { ...io, stdout: slow }).finally(() => {
+      isOver = true;
+    });
+    await vi.waitFor(() => expect(lines).toHaveLength(1));
+    io.signals.emit('SIGTERM');
+    await stopping;
+    for (let turn = 0; turn < 10; turn++) await new Promise(setImmediate);
+    expect(isOver).toBe(false);
+    if (again) io.signals.emit('SIGTERM');
+    else {
+      read();
+      await vi.waitFor(() => expect(lines).toHaveLength(2));
+      expect(jsonLines(lines[1] ?? '')).toMatchObject([{ event: 'summary' }]);
+      read();
+      // What is asked for at last is whether all is taken.
+      await vi.waitFor(() => expect(lines).toHaveLength(3));
+      read();
+    }
+    expect(await end).toBe('SIGTERM');
+    expect(lines.length).toBe(again ? 1 : 3);
+  });
+
   test('SIGHUP ends it at once', async () => {
     const { io, end } = await receiving(() => new Promise(() => {}));
     io.signals.emit('SIGHUP');
