@@ -136,7 +136,7 @@ function end(how) {
     return;
   }
   process.exitCode = 128 + require('node:os').constants.signals[how];
-  if (process.platform === 'win32') return;
+  if (process.platform === 'win32') process.exit();
   process.removeAllListeners(how);
   process.kill(process.pid, how);
 }

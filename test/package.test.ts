@@ -23,6 +23,14 @@ describe('bin/drop.js', () => {
     expect(outcome.stderr).toMatch(stderr);
   });
 
+  test('ends at once on Windows, too, where no signal does it, whatever still runs', async () => {
+    const pretend = `Object.defineProperty(process, 'platform', { value: 'win32' })`;
+    const preload = ['--import', `data:text/javascript,${encodeURIComponent(pretend)}`];
+    const hanging = 'exports.main = async () => { setInterval(() => {}, 1000); return "SIGINT" }';
+    const { code, stderr } = await runStub(preload, hanging);
+    expect({ code, stderr }).toEqual({ code: 130, stderr: '' });
+  });
+
   test('says what to run when nothing is built', async () => {
     const { code, stderr } = await runStub([], undefined);
     expect({ code, stderr }).toEqual({
