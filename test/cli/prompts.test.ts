@@ -472,6 +472,18 @@ describe('the question for a code', () => {
     },
   );
 
+  test('or for a PIN says in our words how to see what was typed', async () => {
+    await using stage = await Stage.open('send', '.', '--to', 'Ana');
+    await stage.cue({ code: 'new', kind: 'pin' });
+    await stage.screen.waitFor(/PIN of "Ana":\nCtrl-T shows it\.$/);
+    stage.screen.type('secret12');
+    await stage.screen.waitFor(/: \*{8}\n/);
+    stage.screen.type('\x14');
+    await stage.screen.waitFor(/: secret12\n/);
+    stage.screen.type(ENTER);
+    expect(await stage.report('typed')).toBe('secret12');
+  });
+
   test('is drawn once, with what was typed, however the window changes', async () => {
     await using stage = await Stage.open('send', '.', '--to', 'Ana');
     await stage.cue({ code: 'new' });
