@@ -18,6 +18,7 @@ const ENTER = '\r';
 const UP = '\x1b[A';
 const DOWN = '\x1b[B';
 const ESC = '\x1b';
+const BACKSPACE = '\x7f';
 const CTRL_C = '\x03';
 const CTRL_D = '\x04';
 
@@ -490,11 +491,18 @@ describe('the question for a code', () => {
     await stage.screen.waitFor(/Code shown on "Ana":/);
     stage.screen.type('4930');
     await stage.screen.waitFor(/4930/);
-    for (const columns of [20, 15, 80]) {
-      stage.screen.resize(columns, 24);
-      await stage.screen.shows((text) => {
-        expect(text.replaceAll(/[\n ]/g, '')).toBe('?Codeshownon"Ana":4930');
-      });
+    for (const columns of [20, 15, 70]) {
+      await stage.widen(columns);
+      // What a key brings about comes after what was drawn before.
+      for (const [key, digits] of [
+        ['5', '49305'],
+        [BACKSPACE, '4930'],
+      ] as const) {
+        stage.screen.type(key);
+        await stage.screen.shows((text) => {
+          expect(text.replaceAll(/[\n ]/g, '')).toBe(`?Codeshownon"Ana":${digits}`);
+        });
+      }
     }
     stage.screen.type(`27${ENTER}`);
     expect(await stage.report('typed')).toBe('493027');
@@ -543,20 +551,33 @@ describe('the question what to take', () => {
     await stage.screen.waitFor(/Get it\?[\s\S]*> all of it[\s\S]*Enter takes\./);
     stage.screen.type(DOWN);
     await stage.screen.waitFor(/> some of it/);
-    const change = async (...once: readonly RegExp[]): Promise<void> => {
-      for (const columns of [33, 21, 90]) {
-        stage.screen.resize(columns, 24);
+    const change = async (there: RegExp, back: RegExp, once: readonly RegExp[]): Promise<void> => {
+      for (const columns of widths.splice(0, 3)) {
+        await stage.widen(columns);
+        // What a key brings about comes after what was drawn before.
+        stage.screen.type(DOWN);
+        await stage.screen.waitFor(there);
+        stage.screen.type(UP);
+        await stage.screen.waitFor(back);
         await stage.screen.shows((text) => {
           for (const one of once) expect(text.replaceAll('\n', '').match(one)).toHaveLength(1);
         });
       }
     };
-    await change(/\? It/g, /日本/g, /all of it/g, /> some of it/g, /Enter takes\./g);
+    const widths = [33, 21, 90, 34, 22, 91];
+    await change(/> nothing/, /> some/, [
+      /\? It/g,
+      /日本/g,
+      /all of it/g,
+      /> some of it/g,
+      /takes\./g,
+    ]);
     stage.screen.type(ENTER);
     await stage.screen.waitFor(/Which of it\?[\s\S]*what is marked\./);
     stage.screen.type(' ');
     await stage.screen.waitFor(/> \[x\]/);
-    await change(/Which/g, /> \[x\]/g, / {2}\[ \] more/g, /what is marked\./g);
+    const all = [/Which/g, /> \[x\]/g, / {2}\[ \] more/g, /what is marked\./g];
+    await change(/> \[ \] more/, /> \[x\]/, all);
     stage.screen.type(ENTER);
     expect(await stage.report('taken')).toEqual([OFFER.parts[0]?.path]);
   });
@@ -804,20 +825,6 @@ describe('the moving part of the screen', () => {
       expect(text).toMatch(/50 %/);
       expect(text.split('\n')).toHaveLength(2);
     });
-  });
-
-  test('leaves nothing behind of wide signs either, however narrow the window becomes', async () => {
-    await using stage = await Stage.open('send', '.', '--to', 'Ana');
-    await stage.cue({ tell: { ...progress, file: `${'日'.repeat(60)}.jpg` } });
-    await stage.screen.waitFor(/50 %/);
-    for (const columns of [41, 25, 13, 60]) {
-      stage.screen.resize(columns, 24);
-      await stage.screen.shows((text) => {
-        expect(text).toMatch(/日.*jpg\n/);
-        expect(text.match(/50 %/g)).toHaveLength(1);
-        expect(text.split('\n')).toHaveLength(2);
-      });
-    }
   });
 
   test('is gone when the connection is, and counts down to the next attempt', async () => {

@@ -3,7 +3,8 @@
 // It hears lines of JSON: {"peer": event}, {"ask": request}, {"offer": offer}, {"stranger": stranger}, {"gone": true},
 // {"code": why, "kind": kind}, {"codes": [peer…]}, {"doubt": doubt}, {"locked": true}, {"tell": event}, {"finish": true}. It says {"chosen": peer, "patient": whether it
 // waits as long as it takes}, {"typed": code}, {"accepted": answer}, {"taken": answer}, {"agreed": answer},
-// {"confirmed": answer}, {"unlocked": true}, {"chosenAll": peers} and
+// {"confirmed": answer}, {"unlocked": true}, {"chosenAll": peers}, {"resized": columns} when all that
+// comes of that is drawn, and
 // {"end": result, "raw": whether the terminal is left raw}.
 
 import { once } from 'node:events';
@@ -17,6 +18,8 @@ const [, , path, ...words] = process.argv;
 const socket = connect(path);
 await once(socket, 'connect');
 const say = (line) => socket.write(`${JSON.stringify(line)}\n`);
+
+process.stderr.on('resize', () => setImmediate(say, { resized: process.stderr.columns }));
 
 const heard = [];
 let wake = () => {};

@@ -47,6 +47,7 @@ export interface Report {
   readonly unlocked?: true;
   readonly end?: number | NodeJS.Signals;
   readonly raw?: boolean;
+  readonly resized?: number;
 }
 
 /** The built command line on a screen, with a library that does what the test says. */
@@ -107,6 +108,14 @@ export class Stage implements AsyncDisposable {
     const find = (): Report | undefined => this.#reports.find((report) => key in report);
     const report = await this.#changes.until(find, () => `no report of ${key}.\n${this.seen()}`);
     return report[key] as Required<Report>[Key];
+  }
+
+  /** Gives the window so many columns, other than ever before; resolves when the program has heard of it. */
+  async widen(columns: number): Promise<void> {
+    this.screen.resize(columns, 24);
+    const isDone = (): true | undefined =>
+      this.#reports.some(({ resized }) => resized === columns) || undefined;
+    await this.#changes.until(isDone, () => `It is not resized.\n${this.seen()}`);
   }
 
   /** Whether it was reported so far. */
