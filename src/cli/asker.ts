@@ -30,7 +30,7 @@ export class Left extends Error {
   override readonly name = 'Left';
 }
 
-/** Resolves when Enter is pressed while `asking` says that no question stands. */
+/** Resolves when Enter is pressed while `asking` says that no question stands; throws `Left` on Ctrl-D then. */
 export function enterPressed(
   stdin: Input,
   asking: () => boolean,
@@ -43,14 +43,19 @@ export function enterPressed(
     // A question takes the keyboard, and lets go of it when it is answered.
     const listening = setInterval(() => !asking() && stdin.resume(), 100);
     const aborted = (): void => end(() => reject(signal.reason));
+    const left = (): void => {
+      if (!asking()) end(() => reject(new Left())); // A question that stands is left by itself.
+    };
     function end(settle: () => void): void {
       clearInterval(listening);
       signal.removeEventListener('abort', aborted);
       stdin.off('data', hear);
+      stdin.off('end', left);
       if (!asking()) stdin.pause();
       settle();
     }
     stdin.on('data', hear);
+    stdin.on('end', left);
     signal.addEventListener('abort', aborted, { once: true });
     if (signal.aborted) aborted();
   });

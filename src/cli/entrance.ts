@@ -97,7 +97,8 @@ export class Questions {
         // An Enter of before was not for this.
         await face.standBack(() => this.#drain(signal));
         this.#unlocking = true;
-        await enterPressed(io.stdin, () => this.#standing > 0, signal).finally(() => {
+        const pressed = enterPressed(io.stdin, () => this.#standing > 0, signal);
+        await this.#leaving(pressed).finally(() => {
           this.#unlocking = false;
         });
       })
@@ -134,12 +135,16 @@ export class Questions {
   }
 
   /** Throws away what was typed until now; whoever presses Ctrl-C meanwhile leaves the command. */
-  async #drain(signal: AbortSignal, ms?: number): Promise<void> {
-    const { io, stops } = this.#context;
+  #drain(signal: AbortSignal, ms?: number): Promise<void> {
+    return this.#leaving(drain(this.#context.io.stdin, signal, ms));
+  }
+
+  /** Whoever leaves this leaves the command. */
+  async #leaving(typing: Promise<void>): Promise<void> {
     try {
-      await drain(io.stdin, signal, ms);
+      await typing;
     } catch (error) {
-      if (error instanceof Left) stops.stop('SIGINT');
+      if (error instanceof Left) this.#context.stops.stop('SIGINT');
       throw error;
     }
   }

@@ -738,6 +738,18 @@ describe.each([['in a terminal'], ['in plain mode']])('ten wrong codes, %s', (ho
     await unlockBy(stage);
   });
 
+  test('are left by Ctrl-D, after which nothing could be typed any more', async () => {
+    await using stage = await Stage.open('receive', ...plain);
+    await stage.report('ready');
+    await stage.cue({ tell: READY }, locked, { locked: true });
+    await stage.screen.waitFor(/Press Enter/);
+    // Before it is waited for, nothing is that is typed.
+    const pressing = setInterval(() => stage.screen.type(CTRL_D), 100);
+    expect(await stage.report('end').finally(() => clearInterval(pressing))).toBe('SIGINT');
+    await stage.screen.outcome();
+    expect(stage.screen.text()).toMatch(/Stopping\.\.\./);
+  });
+
   test('are not unlocked by what was typed before', async () => {
     await using stage = await Stage.open('receive', ...plain);
     await stage.report('ready');

@@ -89,7 +89,11 @@ async function* receive({ accept, agree, unlock, signal }) {
       gone.abort();
       say({ withdrawn: true });
     }
-    if (cue.locked) unlock(signal).then(() => say({ unlocked: true }));
+    if (cue.locked)
+      unlock(signal).then(
+        () => say({ unlocked: true }),
+        () => {},
+      );
     if (cue.tell) yield cue.tell;
     if (cue.finish) return;
   }
