@@ -334,6 +334,12 @@ export const MAX_PAGE_CONNECTIONS = 128;
 /** …and of one source. A browser has six, and a house may have one address. */
 export const MAX_PAGE_CONNECTIONS_EACH = 48;
 
+/**
+ * Requests on one of them that are not answered to the end. A browser has one, and its next may come
+ * while we still put away what the last one took. Bounds memory.
+ */
+export const MAX_PAGE_REQUESTS = 4;
+
 /** Pages of `drop ui` that are open at a time. Bounds memory. */
 export const MAX_PAGES = 16;
 
@@ -358,7 +364,7 @@ export const MAX_PAGE_HEADERS = 8 * 1024;
 /** How long the head of a request may take to come. */
 export const PAGE_HEADERS_LIMIT = 10_000;
 
-/** How long a connection may stand still, in which nothing is asked or taken. */
+/** How long a connection may stand still, in which nothing is asked or taken though we wait for it. */
 export const PAGE_SILENCE_LIMIT = 60_000;
 
 /** Files and folders that a page lends in one request. Bounds the work between two looks at the clock. */

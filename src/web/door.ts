@@ -13,6 +13,7 @@ import {
   MAX_PAGE_CONNECTIONS,
   MAX_PAGE_CONNECTIONS_EACH,
   MAX_PAGE_HEADERS,
+  MAX_PAGE_REQUESTS,
   PAGE_HEADERS_LIMIT,
   PAGE_SILENCE_LIMIT,
 } from '../limits.ts';
@@ -32,8 +33,6 @@ export interface Call {
   readonly body: AsyncIterable<Uint8Array>;
   /** Aborted when whoever asked is gone. */
   readonly signal: AbortSignal;
-  /** Lets the connection stand still for so many milliseconds, if somebody is to be asked. */
-  readonly wait: (ms: number) => void;
   /** Whoever calls has shown that it may: its connection does not give way to others. */
   readonly welcome: () => void;
 }
@@ -95,9 +94,20 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
     const isFit = options.admits?.(canonical(localAddress), canonical(remoteAddress)) !== false;
     if (!isFit || !callers.admit(socket)) socket.destroy();
   });
-  server.on('request', (request, response) => {
-    void serve(request, response, () => callers.welcome(request.socket), options);
-  });
+  const hear = (exchange: Exchange): void => {
+    const { socket } = exchange;
+    // Whoever does not wait for an answer would have us hold them all.
+    if (!callers.asks(socket)) return void socket.destroy();
+    exchange.response.once('close', () => callers.hasAnswer(socket));
+    void serve(exchange, () => callers.welcome(socket), options);
+  };
+  server.on('request', (request, response) =>
+    hear({ request, response, socket: request.socket, proceed: () => {} }),
+  );
+  // Whoever asks first whether to send it at all need not send what nobody reads.
+  server.on('checkContinue', (request, response) =>
+    hear({ request, response, socket: request.socket, proceed: () => response.writeContinue() }),
+  );
   // Nothing is answered to what is no HTTP.
   server.on('clientError', (_, socket) => socket.destroy());
 
@@ -117,10 +127,18 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
 
 const LOOPBACK = '127.0.0.1';
 
+/** One request, and the answer to it. */
+interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly socket: Socket;
+  /** What is asked is read from now on. */
+  readonly proceed: () => void;
+}
+
 /** The connections that are there, the oldest first. */
 class Callers {
-  /** Each with whether it was welcomed. */
-  readonly #all = new Map<Socket, boolean>();
+  readonly #all = new Map<Socket, { isWelcome: boolean; asked: number }>();
 
   /**
    * Whether there is room for one more. If not, the oldest gives way that was not welcomed: whoever may
@@ -131,18 +149,34 @@ class Callers {
     const hers = all.filter(({ remoteAddress }) => remoteAddress === socket.remoteAddress);
     const isFullOfHers = hers.length >= MAX_PAGE_CONNECTIONS_EACH;
     if (isFullOfHers || all.length >= MAX_PAGE_CONNECTIONS) {
-      const stranger = (isFullOfHers ? hers : all).find((one) => this.#all.get(one) === false);
+      const stranger = (isFullOfHers ? hers : all).find(
+        (one) => this.#all.get(one)?.isWelcome === false,
+      );
       if (stranger === undefined) return false;
       this.#all.delete(stranger);
       stranger.destroy();
     }
-    this.#all.set(socket, false);
+    this.#all.set(socket, { isWelcome: false, asked: 0 });
     socket.once('close', () => this.#all.delete(socket));
     return true;
   }
 
   welcome(socket: Socket): void {
-    if (this.#all.has(socket)) this.#all.set(socket, true);
+    const caller = this.#all.get(socket);
+    if (caller) caller.isWelcome = true;
+  }
+
+  /** Whether it may ask one thing more, beside what is not answered yet. */
+  asks(socket: Socket): boolean {
+    const caller = this.#all.get(socket);
+    if (caller === undefined || caller.asked >= MAX_PAGE_REQUESTS) return false;
+    caller.asked += 1;
+    return true;
+  }
+
+  hasAnswer(socket: Socket): void {
+    const caller = this.#all.get(socket);
+    if (caller) caller.asked -= 1;
   }
 
   dismissAll(): void {
@@ -188,19 +222,16 @@ function canonical(address: string): string {
   return address.replace(/^::ffff:(?=\d+\.)/i, '');
 }
 
-async function serve(
-  request: IncomingMessage,
-  response: ServerResponse,
-  welcome: () => void,
-  options: DoorOptions,
-): Promise<void> {
+async function serve(exchange: Exchange, welcome: () => void, options: DoorOptions): Promise<void> {
+  const { request, response, socket } = exchange;
   const { at } = options;
   const gone = new AbortController();
   response.once('close', () => gone.abort());
   response.on('error', () => {}); // Who is gone needs no answer.
   request.on('error', () => {});
+  waitsFor(socket, 'us');
   try {
-    const call = callOf(request, welcome, gone.signal);
+    const call = callOf(exchange, welcome, gone.signal);
     const refused = call === undefined ? 400 : refusal(call, options);
     const answer: Answer =
       call === undefined || refused !== undefined
@@ -210,12 +241,12 @@ async function serve(
     const isRead = request.complete || !hasBody(request);
     if (gone.signal.aborted) answer.over?.(false);
     else response.once('close', () => answer.over?.(response.writableFinished));
-    await send(response, answer, { whole: request.method !== 'HEAD', last: !isRead, at });
+    await send(exchange, answer, { whole: request.method !== 'HEAD', last: !isRead, at });
   } catch (error) {
     // The answer breaks off, for all to see who wait for it.
     if (!gone.signal.aborted && !(error instanceof DropError)) options.onBug(error);
     if (response.headersSent) response.destroy();
-    else await send(response, failed(error), { whole: true, last: true, at }).catch(() => {});
+    else await send(exchange, failed(error), { whole: true, last: true, at }).catch(() => {});
   }
 }
 
@@ -224,12 +255,13 @@ function failed(error: unknown): Answer {
   return { status: error instanceof DropError && error.code === 'usage' ? 400 : 500 };
 }
 
-function callOf(
-  request: IncomingMessage,
-  welcome: () => void,
-  signal: AbortSignal,
-): Call | undefined {
-  const { method = '', url = '', headers, socket } = request;
+/** Whose turn it is on a connection. We may be busy, or wait for a person; whoever calls may not. */
+function waitsFor(socket: Socket, whom: 'us' | 'them'): void {
+  socket.setTimeout(whom === 'them' ? PAGE_SILENCE_LIMIT : 0);
+}
+
+function callOf(exchange: Exchange, welcome: () => void, signal: AbortSignal): Call | undefined {
+  const { method = '', url = '', headers } = exchange.request;
   if (!isMethod(method) || !url.startsWith('/')) return undefined;
   const mark = url.indexOf('?');
   return {
@@ -237,11 +269,10 @@ function callOf(
     path: mark < 0 ? url : url.slice(0, mark),
     query: new URLSearchParams(mark < 0 ? '' : url.slice(mark + 1)),
     headers,
-    remote: canonical(socket.remoteAddress ?? ''),
+    remote: canonical(exchange.socket.remoteAddress ?? ''),
     host: headers.host ?? '',
-    body: bodyOf(request),
+    body: bodyOf(exchange),
     signal,
-    wait: (ms) => void socket.setTimeout(ms),
     welcome,
   };
 }
@@ -270,7 +301,7 @@ function refusalOf(status: number): Answer {
 }
 
 async function send(
-  response: ServerResponse,
+  { response, socket }: Exchange,
   { status, type, headers, body }: Answer,
   { whole, last, at }: { readonly whole: boolean; readonly last: boolean; readonly at: string },
 ): Promise<void> {
@@ -283,18 +314,20 @@ async function send(
     ...(last ? { Connection: 'close' } : {}),
     ...headers,
   });
-  if (!whole || body === undefined) return void response.end();
-  if (typeof body === 'string' || body instanceof Uint8Array) return void response.end(body);
-  for await (const piece of body) {
-    if (response.destroyed) return;
-    if (!response.write(piece)) await drained(response);
-  }
-  response.end();
+  const isAtHand = typeof body === 'string' || body instanceof Uint8Array;
+  if (whole && body !== undefined && !isAtHand)
+    for await (const piece of body) {
+      if (response.destroyed) return;
+      if (!response.write(piece)) await drained(response, socket);
+    }
+  waitsFor(socket, 'them');
+  response.end(whole && isAtHand ? body : undefined);
 }
 
 /** Resolves when there is room, or nobody there any more. */
-async function drained(response: ServerResponse): Promise<void> {
+async function drained(response: ServerResponse, socket: Socket): Promise<void> {
   if (response.destroyed) return;
+  waitsFor(socket, 'them');
   await new Promise<void>((resolve) => {
     const done = (): void => {
       response.off('drain', done).off('close', done);
@@ -302,6 +335,7 @@ async function drained(response: ServerResponse): Promise<void> {
     };
     response.on('drain', done).on('close', done);
   });
+  waitsFor(socket, 'us');
 }
 
 function bytesOf(body: Answer['body']): number | undefined {
@@ -309,11 +343,19 @@ function bytesOf(body: Answer['body']): number | undefined {
   return body instanceof Uint8Array ? body.length : undefined;
 }
 
-async function* bodyOf(request: IncomingMessage): AsyncGenerator<Uint8Array> {
+async function* bodyOf({ request, socket, proceed }: Exchange): AsyncGenerator<Uint8Array> {
+  proceed();
+  waitsFor(socket, 'them');
   try {
-    yield* request as AsyncIterable<Uint8Array>;
+    for await (const piece of request as AsyncIterable<Uint8Array>) {
+      waitsFor(socket, 'us');
+      yield piece;
+      waitsFor(socket, 'them');
+    }
   } catch (cause) {
     throw new DropError('disconnected', { cause });
+  } finally {
+    waitsFor(socket, 'us');
   }
 }
 

@@ -2348,8 +2348,8 @@ const WEB = [
   {
     name: 'whoever fills the room of a page takes it from nobody',
     file: 'src/web/door.ts',
-    from: 'this.#all.get(one) === false',
-    to: 'this.#all.get(one) === undefined',
+    from: 'this.#all.get(one)?.isWelcome === false',
+    to: 'this.#all.get(one)?.isWelcome === undefined',
     test: link('has room for whoever has it'),
   },
   {

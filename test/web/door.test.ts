@@ -5,6 +5,7 @@ import { DropError } from '../../src/index.ts';
 import {
   MAX_PAGE_CONNECTIONS_EACH,
   MAX_PAGE_HEADERS,
+  MAX_PAGE_REQUESTS,
   PAGE_HEADERS_LIMIT,
   PAGE_SILENCE_LIMIT,
 } from '../../src/limits.ts';
@@ -230,18 +231,81 @@ describe('who asks', () => {
       expect((await ask(port, '/')).status).toBe(200);
   });
 
-  test('is waited for as long as somebody else has to be asked', async () => {
-    let quiet: unknown;
+  test('may be silent as long as it is our turn, and no longer', async () => {
+    const setting = vi.spyOn(Socket.prototype, 'setTimeout');
+    /** How long the connection may stand still by now; 0 is for ever. */
+    const silence = (): unknown => setting.mock.lastCall?.[0];
+    const silences: unknown[] = [];
+    const piece = Buffer.alloc(1024 * 1024);
     const { port } = await opened({
-      async answer(call) {
-        const setting = vi.spyOn(Socket.prototype, 'setTimeout');
-        call.wait(7);
-        quiet = setting.mock.calls[0]?.[0];
+      async answer({ body }) {
+        silences.push(silence());
+        const pieces = body[Symbol.asyncIterator]();
+        const first = pieces.next();
+        silences.push(silence());
+        await first;
+        silences.push(silence());
+        return {
+          status: 200,
+          body: (async function* () {
+            silences.push(silence());
+            // More than can be on its way.
+            for (let n = 0; n < 64; n++) yield piece;
+          })(),
+        };
+      },
+    });
+    const { socket } = await connectionOf(port);
+    socket.pause();
+    socket.write('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc');
+    await vi.waitFor(() => expect(silences).toHaveLength(4));
+    expect(silences).toEqual([0, PAGE_SILENCE_LIMIT, 0, 0]);
+    // Nothing is taken.
+    await vi.waitFor(() => expect(silence()).toBe(PAGE_SILENCE_LIMIT));
+    let taken = 0;
+    socket.on('data', ({ length }) => {
+      taken += length;
+    });
+    socket.resume();
+    while (taken < 64 * piece.length) await once(socket, 'data');
+    expect(silence()).not.toBe(0);
+  });
+
+  test('asks no more before it is answered than can be held', async () => {
+    let asked = 0;
+    const { port } = await opened({
+      async answer({ signal }) {
+        asked += 1;
+        await once(signal, 'abort');
         return { status: 200 };
       },
     });
-    await ask(port, '/');
-    expect(quiet).toBe(7);
+    const one = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
+    expect(await said(port, one.repeat(MAX_PAGE_REQUESTS + 1))).toBe('');
+    expect(asked).toBe(MAX_PAGE_REQUESTS);
+  });
+
+  test('may ask as often as it likes, one after the other', async () => {
+    const { port } = await opened();
+    const { socket, hears } = await connectionOf(port);
+    for (let n = 0; n <= MAX_PAGE_REQUESTS; n++) {
+      socket.write(`GET /${n} HTTP/1.1\r\nHost: a\r\n\r\n`);
+      await hears(`GET/${n}`);
+    }
+  });
+
+  test('whether to send something is told so only if it is read', async () => {
+    const { port } = await opened({
+      answer: async (call) =>
+        call.path === '/no' ? { status: 403 } : { status: 200, body: await readBody(call, 3) },
+    });
+    const head = 'HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n';
+    expect(await said(port, `PUT /no ${head}`)).toMatch(/^HTTP\/1\.1 403 /);
+    const { socket, hears } = await connectionOf(port);
+    socket.write(`PUT / ${head}`);
+    await hears('100 Continue');
+    socket.write('abc');
+    await hears('\r\n\r\nabc');
   });
 });
 

@@ -7,8 +7,6 @@ import {
   MAX_GUEST_PAGES_EACH,
   MAX_LENT_EACH,
   MAX_LENT_UNITS_EACH,
-  PAGE_SILENCE_LIMIT,
-  QUESTION_LIMIT,
 } from '../../limits.ts';
 import { readAsset } from '../assets.ts';
 import { type Answer, jsonAnswer, readJson } from '../door.ts';
@@ -181,17 +179,14 @@ class Taking {
     const length = call.headers['content-length'] ?? '';
     if (path === undefined) return textAnswer(400, 'Say what it is called, behind the last slash.');
     if (!/^\d{1,15}$/.test(length)) return textAnswer(411, 'Say how long it is.');
-    // Somebody may have to be asked first.
-    call.wait(QUESTION_LIMIT + PAGE_SILENCE_LIMIT);
     const stop = new AbortController();
     call.signal.addEventListener('abort', () => stop.abort(new DropError('disconnected')));
     const source = call.remote;
     const visitor = { name: `Browser at ${source}`, source, secret: newVisitor() };
     const file = fileIn(call, path, Number(length));
     const state = new UploadState('');
-    await state.follow(this.#settings.hatch.bring([file], visitor, { signal: stop.signal }), () => {
-      if (state.upload.state === 'running') call.wait(PAGE_SILENCE_LIMIT);
-    });
+    const bringing = this.#settings.hatch.bring([file], visitor, { signal: stop.signal });
+    await state.follow(bringing, () => {});
     const { state: how, message, failures, same } = state.upload;
     if (how === 'declined') return textAnswer(403, message);
     if (how !== 'done') return textAnswer(500, failures[0]?.message ?? message);
