@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { lastModified, rangeOf } from '../../src/web/guests/ranges.ts';
+import { lastModified, rangeOf, unmetBy } from '../../src/web/guests/ranges.ts';
 
 const HOUR = 3_600_000;
 const validators = { etag: '"a.b"', mtime: Date.now() - HOUR };
@@ -77,6 +77,53 @@ describe('the start that somebody has', () => {
     expect(given).not.toBe('');
     expect(rangeOf({ range, 'if-range': given }, 10, fresh)).toBe('whole');
     expect(rangeOf({ range, 'if-range': given }, 10, { etag })).toBe('whole');
+  });
+});
+
+describe('what is asked for on a condition', () => {
+  const { etag } = validators;
+  const before = new Date(validators.mtime - HOUR).toUTCString();
+  const then = lastModified(validators) ?? '';
+  const later = new Date(validators.mtime + 1000).toUTCString();
+
+  test.each([
+    ['nothing', {}, undefined],
+    ['its own tag', { 'if-match': etag }, undefined],
+    ['its own tag among others', { 'if-match': `"a", ${etag} ,"b"` }, undefined],
+    ['any tag', { 'if-match': '*' }, undefined],
+    ['another tag', { 'if-match': '"a.c"' }, 412],
+    ['a weak tag', { 'if-match': `W/${etag}` }, 412],
+    ['no later time', { 'if-unmodified-since': then }, undefined],
+    ['no later time, a while after', { 'if-unmodified-since': later }, undefined],
+    ['no later time, before it was written', { 'if-unmodified-since': before }, 412],
+    ['no time at all', { 'if-unmodified-since': 'x', 'if-modified-since': 'x' }, undefined],
+    // Where there is a tag, the time says nothing.
+    [
+      'its own tag and an early time',
+      { 'if-match': etag, 'if-unmodified-since': before },
+      undefined,
+    ],
+    ['not another tag', { 'if-none-match': '"a.c"' }, undefined],
+    ['not its own tag', { 'if-none-match': `"a.c", ${etag}` }, 304],
+    ['not its own tag, a weak one', { 'if-none-match': `W/${etag}` }, 304],
+    ['not any tag', { 'if-none-match': '*' }, 304],
+    ['a later time', { 'if-modified-since': before }, undefined],
+    ['a later time than its own', { 'if-modified-since': then }, 304],
+    [
+      'not another tag and a later time',
+      { 'if-none-match': '"a.c"', 'if-modified-since': then },
+      undefined,
+    ],
+    ['its own tag, and not', { 'if-match': '"a.c"', 'if-none-match': etag }, 412],
+  ])('that is %s', (_, headers, status) => {
+    expect(unmetBy(headers, validators)).toBe(status);
+  });
+
+  test('of a time is not told by that if it was just now, or is not known', () => {
+    const fresh = { etag, mtime: Date.now() - 1000 };
+    expect(unmetBy({ 'if-modified-since': lastModified(fresh) }, fresh)).toBeUndefined();
+    const headers = { 'if-modified-since': then, 'if-unmodified-since': before };
+    expect(unmetBy(headers, { etag })).toBeUndefined();
   });
 });
 

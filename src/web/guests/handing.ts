@@ -11,7 +11,7 @@ import type { Answer } from '../door.ts';
 import { Downloads } from './downloads.ts';
 import { busyPage, nothingPage, shelfPage, tooManyPage } from './handing-page.ts';
 import { type GuestCall, openWebLink, type WebLink, type WebLinkOptions } from './link.ts';
-import { lastModified, rangeOf, type Validators } from './ranges.ts';
+import { lastModified, rangeOf, unmetBy, type Validators } from './ranges.ts';
 import { measureZip, writeZip, type ZipSource } from './zip.ts';
 
 export interface HandingOptions extends Omit<WebLinkOptions, 'answer'> {
@@ -140,7 +140,6 @@ class Handing {
     });
     if (offer === undefined) return tooManyPage(root);
     const { size, etag } = offer;
-    const range = method === 'HEAD' ? 'whole' : rangeOf(headers, size, offer);
     const shared = {
       'Accept-Ranges': 'bytes',
       'Content-Disposition': disposition(offer.filename),
@@ -148,6 +147,11 @@ class Handing {
       ...(lastModified(offer) === undefined ? {} : { 'Last-Modified': lastModified(offer) }),
     };
     const type = 'application/octet-stream';
+    const unmet = unmetBy(headers, offer);
+    // The length is that of what is not sent.
+    if (unmet === 304) return { status: unmet, headers: { ...shared, 'Content-Length': size } };
+    if (unmet !== undefined) return { status: unmet, headers: shared };
+    const range = method === 'HEAD' ? 'whole' : rangeOf(headers, size, offer);
     if (range === 'none')
       return { status: 416, headers: { ...shared, 'Content-Range': `bytes */${size}` } };
     const part = range === 'whole' ? { from: 0, to: size } : range;
