@@ -45,8 +45,10 @@ export class Room {
 
   /** Takes off so many files and folders, with paths of so many UTF-16 units together. Throws `usage`. */
   take(entries: number, units: number): void {
-    if (entries > this.#entries || units > this.#units)
+    if (entries > this.#entries)
       throw usage(`More than ${this.#most.toLocaleString('en')} files and folders are too many.`);
+    if (units > this.#units)
+      throw usage('The paths of so many files and folders are too long, all together.');
     this.#within?.take(entries, units);
     this.#entries -= entries;
     this.#units -= units;
@@ -194,7 +196,7 @@ export class Lending {
         if (!(await batch.bring(piece))) return;
       }
       fits &&= batch.left === 0;
-      this.#end(batch, batch.left === 0 ? 'whole' : { error: new DropError('changed') });
+      this.#end(batch, fits ? 'whole' : { error: new DropError('changed') });
     } finally {
       this.#end(batch, 'lost');
     }

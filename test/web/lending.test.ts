@@ -71,6 +71,8 @@ describe('what may be lent', () => {
       for (let n = 0; n < 10; n++) pages.add({ entries, ready: false });
     };
     expect(fill).toThrow(expect.objectContaining({ code: 'usage' }));
+    // Of these there are few.
+    expect(fill).toThrow('too long');
   });
 
   test('is lent so often at a time', () => {
@@ -281,6 +283,24 @@ describe('a page that breaks off', () => {
     expect(page.failures).toEqual(Array(4).fill('usage'));
     page.wrong = 0;
     await page.check(files, 1, 0);
+  });
+
+  test('by bringing more than was asked for, if only behind it, spoils that file', async () => {
+    const page = new FakePage([200 * KIB], { silent: true });
+    const files = await page.lend();
+    const read = page.check(files, 0, 0);
+    await settled();
+    const [{ loan = '', batch = '' } = {}] = page.wants;
+    const bringing = page.lending.put(
+      loan,
+      batch,
+      (async function* () {
+        yield contentOf(0, 0, 200 * KIB);
+        yield Buffer.alloc(1);
+      })(),
+    );
+    await expect(bringing).rejects.toMatchObject({ code: 'usage' });
+    await expect(read).rejects.toMatchObject({ code: 'changed' });
   });
 
   test('is waited for while it is away, and then asked anew', async () => {
