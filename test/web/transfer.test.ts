@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { DropError, type PeerId, type TransferEvent } from '../../src/index.ts';
+import { Control, DropError, type PeerId, type TransferEvent } from '../../src/index.ts';
 import { saidOf, TransferPicture } from '../../src/web/window/transfer.ts';
+import { Transfers } from '../../src/web/window/transfers.ts';
 
 const OF = { transfer: 'a'.repeat(32), peer: { name: 'Bob', id: 'b'.repeat(64) as PeerId } };
 const SUMMARY = {
@@ -74,6 +75,12 @@ describe('the picture of a transfer', () => {
     const one = picture();
     one.end(new DropError(code));
     expect(one.now).toMatchObject({ state, failure: { code } });
+  });
+
+  test('names what went wrong as it is fit to be shown', () => {
+    const one = picture({ direction: 'in' });
+    one.end(new DropError('unsafe-name', { path: 'a\x1b', message: 'No \x1b.' }));
+    expect(one.now.failure).toMatchObject({ path: 'a?', message: 'No ?.' });
   });
 
   test('says that the other side lets it rest, and has no rate then', () => {
@@ -155,4 +162,21 @@ describe('the picture of a transfer', () => {
     expect(saidOf(new DropError(code)).hint).toBe(hint);
     expect(saidOf(new DropError(code, { hint: 'Another one.' })).hint).toBe('Another one.');
   });
+});
+
+test('a transfer that is named like one that is over is another one', () => {
+  const transfers = new Transfers(new AbortController().signal, () => {});
+  const about = { direction: 'out', device: { name: 'Bob', id: 'b' }, what: ['a'] } as const;
+  const begin = (): void => {
+    transfers.asked(OF.transfer, about, new Control());
+    transfers.hear({ ...OF, event: 'accepted' });
+  };
+  begin();
+  // As long as it goes on, it is the same.
+  begin();
+  expect(transfers.all).toHaveLength(1);
+  transfers.hear({ ...SUMMARY, ok: true });
+  transfers.begin(about);
+  begin();
+  expect(transfers.all.map(({ state }) => state)).toEqual(['running', 'calling']);
 });

@@ -110,16 +110,10 @@ export class TransferPicture {
         this.#set(this.#now.direction === 'in' ? { saved } : {});
         break;
       }
-      case 'error': {
+      case 'error':
         if (event.path !== undefined) this.#set({ failed: this.#now.failed + 1 });
-        const { code, message, hint, path } = event;
-        const failure = {
-          ...{ code, message: this.#clean(message), hint: this.#hintOf(code, hint) },
-          path: path === undefined ? undefined : this.#clean(path),
-        };
-        this.#set({ failure: this.#now.failure ?? failure });
+        this.#blame(event);
         break;
-      }
       case 'summary':
         this.#summarize(event);
         break;
@@ -135,19 +129,24 @@ export class TransferPicture {
       this.#over('done');
       return;
     }
-    const { code, message, hint, path, exit } = asDropError(error);
-    this.#set({
-      failure: this.#now.failure ?? {
-        ...{ code, message: this.#clean(message), hint: this.#hintOf(code, hint), path },
-      },
-    });
-    this.#over(exit === 4 ? 'declined' : failedAs(code));
+    const failure = asDropError(error);
+    this.#blame(failure);
+    this.#over(failure.exit === ERRORS.declined.exit ? 'declined' : failedAs(failure.code));
   }
 
   /** Somebody here ended it, or the page that lent its files is gone. */
   stop(state: 'cancelled' | 'interrupted'): void {
     this.#set({ failure: null });
     this.#over(state);
+  }
+
+  /** What went wrong first is shown. */
+  #blame({ code, message, hint, path }: Failing): void {
+    const failure = {
+      ...{ code, message: this.#clean(message), hint: this.#hintOf(code, hint) },
+      path: path === undefined ? undefined : this.#clean(path),
+    };
+    this.#set({ failure: this.#now.failure ?? failure });
   }
 
   #summarize({ ok, files, bytes, failed, code }: Summary): void {
@@ -184,6 +183,8 @@ export class TransferPicture {
     return state === 'running' ? ['pause', 'cancel'] : ['cancel'];
   }
 }
+
+type Failing = Pick<DropError, 'code' | 'message'> & Partial<Pick<DropError, 'hint' | 'path'>>;
 
 /** How a transfer is over that was not whole. */
 function failedAs(code: ErrorCode | undefined): TransferState {

@@ -71,7 +71,8 @@ export class Transfers {
    */
   asked(id: string, about: About, control: Control, transfer = id): TransferPicture {
     const known = this.#all.get(id) ?? this.#asked.get(id);
-    if (known !== undefined) return known.picture;
+    // Whoever names it may name two of them alike.
+    if (known !== undefined && !known.picture.isOver) return known.picture;
     const picture = new TransferPicture({ ...about, id, clean });
     const stop = (): void => control.cancel(transfer);
     this.#asked.set(id, { picture, control, transfer, stop });
@@ -88,7 +89,10 @@ export class Transfers {
     if (asked !== undefined && event.event !== 'progress') this.#asked.delete(id);
     // Whoever was asked, and said no, knows it.
     if (event.event === 'declined') return;
-    if (asked !== undefined) this.#all.set(id, asked);
+    if (asked !== undefined && asked !== this.#all.get(id)) {
+      this.#all.delete(id);
+      this.#all.set(id, asked);
+    }
     const running = this.#all.get(id);
     running?.picture.hear(event);
     if (event.event === 'summary') {
