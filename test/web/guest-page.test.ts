@@ -98,6 +98,49 @@ test('that lends something and does not send it gets it back', async () => {
   expect([page.lending.has(one), page.lending.has(other)]).toEqual([false, true]);
 });
 
+test('that is told of the end is not waited for, wherever it goes meanwhile', async () => {
+  const { page } = begin();
+  const first = listen(page);
+  const { loan } = page.lend(PART);
+  await page.bring(loan, '192.0.2.7');
+  const left = page.leave('ended');
+  first.leave();
+  await first.over;
+  page.cancel();
+  await left;
+  expect(vi.getTimerCount()).toBe(0);
+  const crowded = begin();
+  const { events, over } = listen(crowded.page);
+  await vi.advanceTimersByTimeAsync(0);
+  await crowded.page.leave('crowded');
+  await over;
+  expect(events.at(-1)).toEqual({ event: 'bye', reason: 'crowded' });
+  expect(vi.getTimerCount()).toBe(0);
+});
+
+test('that listens anew hears it there, and is not away where it listened before', async () => {
+  const { page } = begin();
+  const [first, second] = [listen(page), listen(page)];
+  await first.over;
+  expect(page.isAway).toBe(false);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(second.events).toEqual([{ event: 'hello', page: page.name }]);
+  second.leave();
+  await second.over;
+  expect(page.isAway).toBe(true);
+});
+
+test('that brings the same again, as it did not hear the answer, brings it once', async () => {
+  const { page, ended } = begin();
+  const { loan } = page.lend(PART);
+  await page.bring(loan, '192.0.2.7');
+  await page.bring(loan, '192.0.2.7');
+  page.cancel();
+  await vi.advanceTimersByTimeAsync(0);
+  await page.bring(loan, '192.0.2.7');
+  expect(ended).toHaveLength(1);
+});
+
 test('hears how it stands when it comes back', async () => {
   const { page } = begin();
   const { loan } = page.lend(PART);

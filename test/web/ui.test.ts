@@ -3,9 +3,9 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { discover, share } from '../../src/index.ts';
-import { MAX_PAGES } from '../../src/limits.ts';
+import { MAX_PAGES, PAGE_GRACE } from '../../src/limits.ts';
 import { runUi } from '../../src/web/window/ui.ts';
 import { TempFolder } from '../support/home.ts';
 import { PageClient } from '../support/page-client.ts';
@@ -380,6 +380,15 @@ describe('a window', () => {
     await ana.until(() => ana.view.calls[0]?.title === '1 file arrived');
     await sight(ana, 'in-sight');
     await ana.until(() => ana.view.calls.length === 0);
+  });
+
+  test('waits for no page to come back once it has ended', async () => {
+    await page('Ana');
+    const waiting = vi.spyOn(globalThis, 'setTimeout');
+    onTestFinished(() => void waiting.mockRestore());
+    stop.abort();
+    await Promise.allSettled(running.splice(0));
+    expect(waiting.mock.calls.map(([, ms]) => ms)).not.toContain(PAGE_GRACE);
   });
 
   describe('is closed to', () => {

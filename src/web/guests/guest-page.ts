@@ -131,16 +131,19 @@ export class GuestPage {
 
   /** It does not come back, or need not. Resolves when it has heard of that, and nothing of it is sent. */
   async leave(reason?: 'ended' | 'crowded'): Promise<void> {
-    clearTimeout(this.#leaving);
     this.#onGone(this);
     // How it ended is known in a moment.
     if (reason === 'ended') await this.#bringing;
+    clearTimeout(this.#leaving);
     this.#stop?.abort(new DropError('disconnected'));
     this.#drop();
     this.lending.close(new DropError('disconnected'));
-    if (reason !== undefined) this.#line?.say({ event: 'bye', reason });
-    this.#line?.end();
-    await this.#line?.over;
+    const line = this.#line;
+    // Nobody waits for it to come back.
+    this.#line = undefined;
+    if (reason !== undefined) line?.say({ event: 'bye', reason });
+    line?.end();
+    await line?.over;
     await this.#bringing;
   }
 

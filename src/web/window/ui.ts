@@ -357,6 +357,8 @@ class Page {
     clearTimeout(this.#leaving);
     clearTimeout(this.#telling);
     this.#line?.end();
+    // Nobody waits for it to come back.
+    this.#line = undefined;
     this.lending.close(new DropError('disconnected', { message: 'The page was closed.' }));
     this.#options.onGone(this);
   }
