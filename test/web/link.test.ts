@@ -43,6 +43,7 @@ describe('a link', () => {
     expect(await ask(link.port, `/${link.token}`)).toMatchObject({
       status: 308,
       headers: { location: `/${link.token}/` },
+      text: 'The link ends with a slash.\n',
     });
   });
 
@@ -241,10 +242,20 @@ describe('a PIN', () => {
     expect(await ask(port, `/${token}/file`)).toMatchObject({
       status: 401,
       headers: { 'www-authenticate': expect.stringMatching(/^Basic /) },
+      // They show it as it is.
+      text: 'This link needs a PIN, as the password: curl -u :PIN\n',
     });
     expect(await ask(port, `/${token}/file`, { headers: basic('Tulip4711') })).toMatchObject({
       status: 200,
       text: 'here: /file',
+    });
+    expect(await ask(port, `/${token}/file`, { headers: basic('tulip-4711') })).toMatchObject({
+      status: 401,
+      text: 'That was not the PIN. The next one is looked at in 1 second.\n',
+    });
+    expect(await ask(port, `/${token}/file`, { headers: basic(PIN) })).toMatchObject({
+      status: 429,
+      headers: { 'content-type': 'text/plain; charset=utf-8', 'retry-after': '1' },
     });
   });
 

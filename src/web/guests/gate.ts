@@ -94,10 +94,20 @@ export class Gate {
     const isLater = verdict === 'not-yet' || verdict === 'locked';
     const seconds = this.#secondsFor(call.remote);
     const said = sentenceOf(verdict, seconds);
+    const status = isLater ? 429 : 401;
+    const later = isLater ? { 'Retry-After': seconds } : {};
+    // A browser would ask in a window of its own, which says nothing of what it is for.
+    if (!isBrowser(call) && call.path !== PATH)
+      return {
+        status,
+        type: 'text/plain; charset=utf-8',
+        headers: isLater ? later : { 'WWW-Authenticate': CHALLENGE },
+        body: `${said === '' ? 'This link needs a PIN, as the password: curl -u :PIN' : said}\n`,
+      };
     const page = pageAnswer({
       title: 'PIN',
       root: this.#root,
-      status: isLater ? 429 : 401,
+      status,
       main: html`<h1>This link needs a PIN</h1>
 <p>It is shown, or was chosen, at the computer that this link is of.</p>
 ${said === '' ? '' : html`<p class="trouble" role="alert">${said}</p>\n`}<form method="post" action="${this.#root}${PATH.slice(1)}">
@@ -106,9 +116,7 @@ ${said === '' ? '' : html`<p class="trouble" role="alert">${said}</p>\n`}<form m
 <button type="submit">Continue</button>
 </form>`,
     });
-    if (isLater) return { ...page, headers: { 'Retry-After': seconds } };
-    // A browser would ask in a window of its own, which says nothing of what it is for.
-    return isBrowser(call) ? page : { ...page, headers: { 'WWW-Authenticate': CHALLENGE } };
+    return { ...page, headers: later };
   }
 }
 

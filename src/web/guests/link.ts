@@ -71,7 +71,7 @@ export async function openWebLink(options: WebLinkOptions): Promise<WebLink> {
       }
       call.welcome();
       // Without the slash, what a page names would not be below the token.
-      if (rest === undefined) return { status: 308, headers: { Location: root } };
+      if (rest === undefined) return { ...ENDLESS, headers: { Location: root } };
       const picture = OWN[rest];
       if (picture !== undefined) return picture;
       const past: GuestCall = { ...call, path: rest, root };
@@ -87,6 +87,12 @@ export async function openWebLink(options: WebLinkOptions): Promise<WebLink> {
 }
 
 const NOTHING: Answer = { status: 404, type: 'text/plain; charset=utf-8', body: 'Not found.\n' };
+/** Programs that do not follow it show what it says. */
+const ENDLESS: Answer = {
+  status: 308,
+  type: 'text/plain; charset=utf-8',
+  body: 'The link ends with a slash.\n',
+};
 /** What all pages of a link look like; it tells nothing of what is behind them. */
 const OWN: Readonly<Record<string, Answer>> = {
   '/-/style.css': { status: 200, type: 'text/css; charset=utf-8', body: GUEST_STYLE },

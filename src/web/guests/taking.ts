@@ -158,7 +158,8 @@ class Taking {
   async #put(call: GuestCall): Promise<Answer> {
     const [, first = '', loan, batch, ...more] = call.path.split('/');
     if (loan === undefined) return this.#takeFile(call, first);
-    if (first !== 'lend' || batch === undefined || more.length > 0) return { status: 404 };
+    if (first !== 'lend' || batch === undefined || more.length > 0)
+      return textAnswer(404, 'Put it right behind the link: a single file goes into no folder.');
     for (const page of this.#pages.values())
       if (page.lending.has(loan) && isOf(page, call)) {
         await page.lending.put(loan, batch, call.body);
