@@ -1,7 +1,12 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { DownloadedEvent } from '../../src/events.ts';
-import { MAX_DOWNLOADS, MAX_DOWNLOADS_EACH, MAX_DOWNLOADS_TOLD } from '../../src/limits.ts';
+import {
+  MAX_DOWNLOAD_PARTS,
+  MAX_DOWNLOADS,
+  MAX_DOWNLOADS_EACH,
+  MAX_DOWNLOADS_TOLD,
+} from '../../src/limits.ts';
 import { Downloads } from '../../src/web/guests/downloads.ts';
 
 const PAUSE = 30_000;
@@ -92,6 +97,29 @@ describe('a download', () => {
     expect(told).toEqual(['ana photo 60…']);
   });
 
+  test('of which another part is still on its way has not broken off', () => {
+    const { downloads, told } = watched();
+    downloads.begin(photo);
+    take(downloads, 0, 50);
+    vi.advanceTimersByTime(PAUSE);
+    expect(told).toEqual([]);
+    downloads.end(photo, { from: 50, to: 60 });
+    vi.advanceTimersByTime(PAUSE);
+    expect(told).toEqual(['ana photo 60…']);
+  });
+
+  test('in more parts than are remembered is never taken for whole', () => {
+    const { downloads, told } = watched();
+    const large = { ...photo, size: 10_000 };
+    for (let n = 0; n < MAX_DOWNLOAD_PARTS + 5; n++) take(downloads, 2 * n, 2 * n + 1, large);
+    vi.advanceTimersByTime(PAUSE);
+    expect(told).toEqual([`ana photo ${MAX_DOWNLOAD_PARTS}…`]);
+    // What touches one that is remembered is none more.
+    take(downloads, 0, 2, large);
+    vi.advanceTimersByTime(PAUSE);
+    expect(told.at(-1)).toBe(`ana photo ${MAX_DOWNLOAD_PARTS + 1}…`);
+  });
+
   test('is another one of another source, of another path, and once the file has changed', async () => {
     const { downloads, told } = watched();
     for (const one of [{ from: 'bob' }, { path: 'other' }, { version: '2' }, { size: 101 }])
@@ -112,6 +140,14 @@ describe('a download', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
+  test('that only begins after the end leaves nothing behind', async () => {
+    const { downloads, told } = watched();
+    await downloads.close();
+    take(downloads, 0, 50);
+    expect(vi.getTimerCount()).toBe(0);
+    expect(told).toEqual([]);
+  });
+
   test('of an empty file is whole', () => {
     const { downloads, told } = watched();
     take(downloads, 0, 0, { ...photo, size: 0 });
@@ -124,6 +160,17 @@ describe('a download', () => {
     vi.advanceTimersByTime(PAUSE);
     await downloads.close();
     expect(told).toEqual([]);
+  });
+
+  test('that is on its way is not forgotten, however many others there are', () => {
+    const { downloads, told } = watched();
+    take(downloads, 0, 50);
+    downloads.begin(photo);
+    for (let n = 0; n < MAX_DOWNLOADS_TOLD; n++)
+      take(downloads, 0, 100, { ...photo, path: String(n) });
+    told.length = 0;
+    downloads.end(photo, { from: 50, to: 100 });
+    expect(told).toEqual(['ana photo 100']);
   });
 
   test('is forgotten when there were too many others, and leaves no timer', async () => {

@@ -13,10 +13,10 @@ import { type ClientRequest, request } from 'node:http';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { MAX_DOWNLOADS_EACH, MAX_LISTED, MAX_LISTED_IN_ALL } from '../../src/limits.ts';
 import { Pace } from '../../src/pace.ts';
-import { openShelf, type ShelfEntry } from '../../src/shelf.ts';
+import { openShelf, type Shelf, type ShelfEntry } from '../../src/shelf.ts';
 import { newFolder } from '../disk/support.ts';
 import { content } from '../support/content.ts';
 import { finished } from '../support/process.ts';
@@ -47,6 +47,18 @@ function linksIn(page: string): string[] {
   return Array.from(page.matchAll(/<a [^>]*href="([^"]*)"/g), ([, to = '']) =>
     to.replace(/&#(\d+);/g, (_, code: string) => String.fromCharCode(Number(code))),
   );
+}
+
+/** A shelf, but for some of what it does. */
+function shelfLike(shelf: Shelf, other: Partial<Shelf>): Shelf {
+  return {
+    roots: shelf.roots,
+    find: (path) => shelf.find(path),
+    list: (folder) => shelf.list(folder),
+    walk: (folder) => shelf.walk(folder),
+    read: (file, part) => shelf.read(file, part),
+    ...other,
+  };
 }
 
 describe('a page', () => {
@@ -180,15 +192,11 @@ describe('a page', () => {
     const tree = treeOf({});
     const shelf = await openShelf([tree]);
     const handed = await Handed.open([], {
-      shelf: {
-        roots: shelf.roots,
-        find: (path) => shelf.find(path),
-        walk: (folder) => shelf.walk(folder),
-        read: (file, part) => shelf.read(file, part),
+      shelf: shelfLike(shelf, {
         async *list() {
           for (let n = 0; ; n++) yield { kind: 'folder', path: `tree/${n}`, mtime: 0 };
         },
-      },
+      }),
     });
     const pages = MAX_LISTED_IN_ALL / MAX_LISTED;
     const seen = new Set<string>();
@@ -293,6 +301,12 @@ describe('a file', () => {
       status: 416,
       headers: { 'content-range': `bytes */${bytes.length}`, 'content-length': '0' },
     });
+    // Who asks for the head asks for that of the whole (RFC 9110, 14.2).
+    const head = { method: 'HEAD', headers: { Range: 'bytes=0-0' } };
+    expect(await handed.ask('get/tree/large', head)).toMatchObject({
+      status: 200,
+      headers: { 'content-length': String(bytes.length) },
+    });
   });
 
   test('in two parts is told of once', async () => {
@@ -314,6 +328,45 @@ describe('a file', () => {
     expect(again.status).toBe(200);
     expect(again.body.length).toBe(bytes.length + 4);
     expect(again.headers.etag).not.toBe(etag);
+  });
+
+  test('is asked for only if it is still the same, or only if it is not', async () => {
+    const { handed, path } = await handedFile();
+    const { etag = '', ...said } = (await handed.ask('get/tree/large', { method: 'HEAD' })).headers;
+    for (const method of ['GET', 'HEAD'])
+      expect(
+        await handed.ask('get/tree/large', { method, headers: { 'If-None-Match': etag } }),
+      ).toMatchObject({
+        status: 304,
+        headers: { etag, 'content-length': said['content-length'] },
+        text: '',
+      });
+    const part = { headers: { Range: 'bytes=0-9', 'If-Match': etag } };
+    expect((await handed.ask('get/tree/large', part)).status).toBe(206);
+    appendFileSync(path, 'more');
+    // One part of it would be of another file than the others.
+    expect(await handed.ask('get/tree/large', part)).toMatchObject({
+      status: 412,
+      headers: { 'content-length': '0' },
+    });
+  });
+
+  test('of which there is less than was found breaks off', async () => {
+    const tree = treeOf({ a: 'abcdef' });
+    const shelf = await openShelf([tree]);
+    const handed = await Handed.open([], {
+      shelf: shelfLike(shelf, {
+        async *read() {
+          yield Buffer.from('abc');
+          // It is on its way by then.
+          await setImmediate();
+        },
+      }),
+    });
+    const got = await handed.ask('get/tree/a');
+    expect(got).toMatchObject({ status: 200, text: 'abc', cut: true });
+    await handed.close();
+    expect(handed.told).toMatchObject([{ bytes: 3, whole: false }]);
   });
 
   test('that changes on its way breaks off', async () => {
@@ -388,6 +441,35 @@ describe('a file', () => {
     await expect.poll(async () => (await handed.ask(path, head)).status).toBe(200);
   });
 
+  test('takes no place for whoever left before it was found', async () => {
+    const shelf = await openShelf([treeOf({ a: 'a' })]);
+    let found = (): void => {};
+    const finding = new Promise<void>((resolve) => {
+      found = resolve;
+    });
+    let looks = 0;
+    const handed = await Handed.open([], {
+      shelf: shelfLike(shelf, {
+        async find(path) {
+          looks += 1;
+          await finding;
+          return shelf.find(path);
+        },
+      }),
+    });
+    const left = vi.spyOn(AbortController.prototype, 'abort');
+    onTestFinished(() => void left.mockRestore());
+    const asked = Array.from({ length: MAX_DOWNLOADS_EACH }, () =>
+      request(`${handed.url}get/tree/a`, { agent: false }).on('error', () => {}),
+    );
+    for (const one of asked) one.end();
+    await vi.waitFor(() => expect(looks).toBe(MAX_DOWNLOADS_EACH));
+    for (const one of asked) one.destroy();
+    await vi.waitFor(() => expect(left.mock.calls.length).toBeGreaterThanOrEqual(asked.length));
+    found();
+    expect((await handed.ask('get/tree/a')).status).toBe(200);
+  });
+
   test('of nothing comes as nothing', async () => {
     const handed = await Handed.open([treeOf({ empty: '' })]);
     expect(await handed.ask('get/tree/empty')).toMatchObject({
@@ -400,6 +482,57 @@ describe('a file', () => {
 });
 
 describe('a zip', () => {
+  test('of more than it can carry is not begun, and a page says so', async () => {
+    const handed = await Handed.open([], {
+      shelf: shelfLike(await openShelf([treeOf({})]), {
+        async *walk() {
+          for (let n = 0; ; n++) yield { kind: 'folder', path: `tree/${n}`, mtime: 0 };
+        },
+      }),
+    });
+    const got = await handed.ask('everything.zip');
+    expect(got).toMatchObject({ status: 413, headers: { 'content-type': /html/ } });
+    expect(got.text).toContain('Too many files for one zip');
+  });
+
+  test('is not measured for nobody', async () => {
+    let looks = 0;
+    let asked: ClientRequest | undefined;
+    let left = (): void => {};
+    const over = new Promise<void>((resolve) => {
+      left = resolve;
+    });
+    const handed = await Handed.open([], {
+      shelf: shelfLike(await openShelf([treeOf({})]), {
+        async *walk() {
+          try {
+            for (; looks < 10_000; looks++) {
+              yield { kind: 'unsendable', path: 'tree/a', reason: 'unsupported' };
+              asked?.destroy();
+              await setImmediate();
+            }
+          } finally {
+            left();
+          }
+        },
+      }),
+    });
+    asked = request(`${handed.url}everything.zip`).on('error', () => {});
+    asked.end();
+    await over;
+    expect(looks).toBeLessThan(10_000);
+  });
+
+  test('of a folder has the names from there on', async () => {
+    const handed = await Handed.open([treeOf({ 'sub/deep/a': 'a', other: 'b' })]);
+    const { body } = await handed.ask('zip/tree/sub/deep.zip');
+    const listed = body.toString('latin1').split('PK\u0001\u0002').slice(1);
+    const names = listed.map((one) => one.slice(42, one.indexOf('UT', 42)));
+    expect(names).toEqual(['deep/', 'deep/a']);
+    const everything = await handed.ask('everything.zip', { method: 'HEAD' });
+    expect(everything.headers['content-disposition']).toContain('filename="everything.zip"');
+  });
+
   test('is read for nobody who is gone, even where nothing of it was sent yet', async () => {
     const tree = treeOf({ 'a.bin': 'a' });
     const blocks = 4096;
@@ -413,9 +546,7 @@ describe('a zip', () => {
     const large = (entry: ShelfEntry): ShelfEntry =>
       entry.kind === 'file' ? { ...entry, size: blocks * 1024 } : entry;
     const handed = await Handed.open([], {
-      shelf: {
-        ...{ roots: shelf.roots, find: (path) => shelf.find(path) },
-        list: (folder) => shelf.list(folder),
+      shelf: shelfLike(shelf, {
         async *walk(folder) {
           for await (const entry of shelf.walk(folder)) yield large(entry);
         },
@@ -430,7 +561,7 @@ describe('a zip', () => {
             left();
           }
         },
-      },
+      }),
     });
     const { headers } = await handed.ask('everything.zip', { method: 'HEAD' });
     const last = Number(headers['content-length']) - 1;
@@ -457,6 +588,27 @@ describe('a zip', () => {
     expect(rest.body.equals(whole.body.subarray(1_000_000))).toBe(true);
     writeFileSync(join(tree, 'a/d'), 'd');
     expect((await handed.ask('zip/tree/a.zip', more)).status).toBe(200);
+  });
+
+  test('is read no further than the part that is asked for', async () => {
+    const shelf = await openShelf([treeOf({ a: random('a', MiB), b: 'b', c: 'c' })]);
+    const read: string[] = [];
+    let blocks = 0;
+    const handed = await Handed.open([], {
+      shelf: shelfLike(shelf, {
+        async *read(file) {
+          read.push(file.path);
+          for await (const block of shelf.read(file)) {
+            blocks += 1;
+            yield block;
+          }
+        },
+      }),
+    });
+    const headers = { Range: 'bytes=1000-1000' };
+    expect((await handed.ask('everything.zip', { headers })).body).toHaveLength(1);
+    expect(read).toEqual(['tree/a']);
+    expect(blocks).toBe(1);
   });
 
   test('has no byte more on the line than the part that is asked for', async () => {

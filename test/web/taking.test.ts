@@ -3,9 +3,10 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { type RequestOptions, request } from 'node:http';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { type Accept, Hatch, type ReceiveEvent, receive } from '../../src/index.ts';
 import {
+  MAX_GUEST_PAGES,
   MAX_GUEST_PAGES_EACH,
   MAX_LENT_EACH,
   MAX_LENT_PART,
@@ -222,6 +223,37 @@ describe('a page for uploads', () => {
     expect(read('a.bin').equals(bytes)).toBe(true);
   });
 
+  test('that is open still goes on when another one of its browser sends', async () => {
+    let agree = (): void => {};
+    const agreed = new Promise<boolean>((resolve) => {
+      agree = () => resolve(true);
+    });
+    await begin(() => agreed);
+    await using first = await GuestClient.open(url);
+    await first.bring([picked('a', 'a')]);
+    await using second = await GuestClient.open(url, first.cookie);
+    await second.bring([picked('b', 'b')]);
+    agree();
+    expect(await first.ended()).toMatchObject({ state: 'done' });
+    expect(await second.ended()).toMatchObject({ state: 'done' });
+  });
+
+  test('gives its browser a cookie that is for this link alone, once', async () => {
+    await begin(true);
+    const first = await fetch(url);
+    const [cookie = ''] = first.headers.getSetCookie();
+    const { pathname } = new URL(url);
+    expect(cookie).toMatch(/^drop-visitor=[\w-]{22}; /);
+    expect(cookie.slice(cookie.indexOf(';'))).toBe(`; Path=${pathname}; HttpOnly; SameSite=Strict`);
+    const [given = ''] = cookie.split(';');
+    for (const sent of [given, `a=b; ${given}; c=d`, `a=b;${given}`])
+      expect((await fetch(url, { headers: { cookie: sent } })).headers.getSetCookie()).toEqual([]);
+    for (const sent of [`other-${given}`, `${given}x`, given.slice(0, -1)])
+      expect((await fetch(url, { headers: { cookie: sent } })).headers.getSetCookie()).toHaveLength(
+        1,
+      );
+  });
+
   test('lets others go on when a file cannot be read', async () => {
     await begin(true);
     await using guest = await GuestClient.open(url);
@@ -366,6 +398,25 @@ describe('a page for uploads', () => {
     for (const guest of [busy, ...idle]) await guest[Symbol.asyncDispose]();
   });
 
+  test('is one of so many, whoever opens them', async () => {
+    await begin(true);
+    const heard: string[][] = [];
+    const open = async (n: number): Promise<void> => {
+      const from = `127.0.0.${2 + (n % 200)}`;
+      const asking = request(new URL('events', url), { localAddress: from, agent: false }).end();
+      onTestFinished(() => void asking.on('error', () => {}).destroy());
+      const [response] = await once(asking, 'response');
+      const lines: string[] = [];
+      heard[n] = lines;
+      response.on('data', (text: Buffer) => lines.push(text.toString()));
+      await once(response, 'data');
+    };
+    for (let n = 0; n <= MAX_GUEST_PAGES; n++) await open(n);
+    const hasLeft = (n: number): boolean => heard[n]?.join('').includes('crowded') ?? false;
+    while (!hasLeft(0)) await turn();
+    expect(heard.map((_, n) => hasLeft(n))).toEqual([true, ...Array(MAX_GUEST_PAGES).fill(false)]);
+  });
+
   test('leaves room for others to lend something, however many are open of one source', async () => {
     await begin(true);
     await using greedy = await GuestClient.open(url);
@@ -477,6 +528,11 @@ describe('a page for uploads', () => {
       await begin(true);
       expect((await put('a%2Fb', 'a')).status).toBe(400);
       expect((await put('%ff', 'a')).status).toBe(400);
+      const deep = await put('a/b', 'a');
+      expect([deep.status, await deep.text()]).toEqual([
+        404,
+        'Put it right behind the link: a single file goes into no folder.\n',
+      ]);
       expect((await put('..%00', 'a')).status).toBe(500);
       expect(
         await statusOf(url, {
@@ -486,6 +542,28 @@ describe('a page for uploads', () => {
         }),
       ).toBe(411);
       expect(landed()).toEqual([]);
+    });
+
+    test('about which nobody is asked any more once whoever sends it has left', async () => {
+      let gone = (): void => {};
+      const leaving = new Promise<void>((resolve) => {
+        gone = resolve;
+      });
+      await begin(
+        (_, signal) =>
+          new Promise((answer) =>
+            signal.addEventListener('abort', () => {
+              gone();
+              answer('no-answer');
+            }),
+          ),
+      );
+      const headers = { 'content-length': 2 };
+      const going = request(new URL('a', url), { method: 'PUT', headers });
+      going.on('error', () => {}).write('a');
+      while (asked.length === 0) await turn();
+      going.destroy();
+      await leaving;
     });
 
     test('and keeps nothing under its name if that breaks off', async () => {

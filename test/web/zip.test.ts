@@ -11,6 +11,7 @@ import {
 } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { MAX_ZIP_ENTRIES } from '../../src/limits.ts';
@@ -103,6 +104,9 @@ describe('a zip', () => {
         some.with(1, file('a/b', 2500, MTIME + 1)),
         some.with(1, file('a/x', 2500)),
         some.with(1, { ...file('a/b', 2500), mode: 0o755 } as ShelfEntry),
+        some.with(2, { ...file('a/empty', 0), mode: 0o755 } as ShelfEntry),
+        [...some, { kind: 'link', path: 'a/to', target: 'b' } as ShelfEntry],
+        [...some, { kind: 'link', path: 'a/to', target: 'c' } as ShelfEntry],
       ].map(async (entries) => (await measureZip(sourceOf(entries), UNSTOPPED)).version),
     );
     expect(new Set(versions).size).toBe(versions.length);
@@ -122,6 +126,97 @@ describe('a zip', () => {
     })();
     expect(await failureOf(writing)).toMatchObject({ code: 'changed' });
     expect(got).toBeLessThan(measured.size);
+  });
+
+  test.each<[string, ShelfEntry[], ShelfEntry[]]>([
+    [
+      'there is more in front of it',
+      [file('a', 2500), file('b', 9)],
+      [file('a', 2600), file('b', 9)],
+    ],
+    [
+      'there is so much more that its directory could not be told from it',
+      [file('a', 10)],
+      [file('a', 10), ...Array.from({ length: 9 }, (_, n) => file(`b${n}`, 10))],
+    ],
+  ])('gives no byte more than was measured if %s', async (_, before, after) => {
+    const measured = await measureZip(sourceOf(before), UNSTOPPED);
+    let got = 0;
+    const writing = (async () => {
+      for await (const bytes of writeZip(sourceOf(after), measured)) got += bytes.length;
+    })();
+    expect(await failureOf(writing)).toMatchObject({ code: 'changed' });
+    // Whoever counts would take it for whole.
+    expect(got).toBeLessThan(measured.size);
+  });
+
+  /** What 32 bits hold no more, as 2^32 - 1 says that it stands elsewhere. */
+  const FULL = 2 ** 32 - 1;
+  // As in APPNOTE.TXT, with a name of one letter and the time in seconds.
+  const [LOCAL, BEHIND, LISTED, END] = [30 + 1 + 9, 16, 46 + 1 + 9, 22];
+  const [LARGE, FAR, LONG_END] = [20 + 8 + 20, 12, 56 + 20];
+
+  test.each<[string, ShelfEntry[], number]>([
+    [
+      'a file of one byte less than that',
+      [file('a', FULL - 1)],
+      LOCAL + FULL - 1 + BEHIND + LISTED + LONG_END + END,
+    ],
+    [
+      'a file of as much',
+      [file('a', FULL)],
+      LOCAL + FULL + BEHIND + LISTED + LARGE + LONG_END + END,
+    ],
+    [
+      'a directory one byte before that',
+      [file('a', FULL - 1 - LOCAL - BEHIND)],
+      FULL - 1 + LISTED + END,
+    ],
+    ['a directory there', [file('a', FULL - LOCAL - BEHIND)], FULL + LISTED + LONG_END + END],
+    [
+      'something that begins one byte before that',
+      [file('a', FULL - 1 - LOCAL - BEHIND), file('b', 0)],
+      FULL - 1 + LOCAL + BEHIND + 2 * LISTED + LONG_END + END,
+    ],
+    [
+      'something that begins there',
+      [file('a', FULL - LOCAL - BEHIND), file('b', 0)],
+      FULL + LOCAL + BEHIND + 2 * LISTED + FAR + LONG_END + END,
+    ],
+    [
+      'one thing less than 16 bits hold',
+      Array.from({ length: 2 ** 16 - 2 }, () => file('a', 0)),
+      (2 ** 16 - 2) * (LOCAL + BEHIND + LISTED) + END,
+    ],
+    [
+      'as many things as that',
+      Array.from({ length: 2 ** 16 - 1 }, () => file('a', 0)),
+      (2 ** 16 - 1) * (LOCAL + BEHIND + LISTED) + LONG_END + END,
+    ],
+  ])('takes the long forms from where the short ones end: %s', async (_, entries, size) => {
+    expect((await measureZip(sourceOf(entries), UNSTOPPED)).size).toBe(size);
+  });
+
+  test('says of a large file in front of it that its size is told behind', async () => {
+    const source = sourceOf([file('a', FULL)]);
+    const writing = writeZip(source, await measureZip(source, UNSTOPPED));
+    const { value } = await writing.next();
+    await writing.return();
+    const head = Buffer.from(value ?? []);
+    expect(head.readUInt16LE(4)).toBe(45);
+    expect(head.readUInt16LE(6)).toBe(0b1000_0000_1000);
+    expect([head.readUInt32LE(18), head.readUInt32LE(22)]).toEqual([FULL, FULL]);
+    const long = head.subarray(LOCAL);
+    expect([long.readUInt16LE(0), long.readUInt16LE(2), long.length]).toEqual([1, 16, 20]);
+  });
+
+  test('says of a link in front of it what it is, as nothing follows', async () => {
+    const link: ShelfEntry = { kind: 'link', path: 'a/b', target: 'target' };
+    const zip = await bytesOf(sourceOf([link]));
+    expect(zip.readUInt16LE(6)).toBe(0b1000_0000_0000);
+    expect(zip.readUInt32LE(14)).toBe(crc32('target'));
+    expect([zip.readUInt32LE(18), zip.readUInt32LE(22)]).toEqual([6, 6]);
+    expect(zip.subarray(30, 39).toString()).toBe('a/btarget');
   });
 
   test('holds so much and no more', async () => {
@@ -199,12 +294,28 @@ describeWith(['unzip', 'python3'], 'what other programs make of a zip', () => {
     expect(statSync(join(into, 'tree/nothing')).mode & 0o111).toBe(0);
     for (const name of ['sub/large', 'sub/empty'])
       expect(statSync(join(into, 'tree', name)).mtimeMs).toBe(1e12);
+    const at = new Date(1e12);
+    const told = '[list(i.date_time) for i in z.infolist() if i.filename == "tree/sub/large"]';
+    expect(python(told, zip)).toEqual([
+      [
+        ...[at.getFullYear(), at.getMonth() + 1, at.getDate()],
+        ...[at.getHours(), at.getMinutes(), at.getSeconds()],
+      ],
+    ]);
+    // Made on Unix; and folders are such where only the letters of DOS are read, too.
+    const kinds =
+      'sorted({(i.create_system, i.is_dir(), i.external_attr & 16) for i in z.infolist()})';
+    expect(python(kinds, zip)).toEqual([
+      [3, false, 0],
+      [3, true, 16],
+    ]);
   });
 
   test('leads nowhere: neither by a backslash or the letter of a disk, nor by a link out of a part', async () => {
     const entries: ShelfEntry[] = [
       file('r/in/..\\..\\evil', 3),
       { kind: 'link', path: 'r/in/up', target: '../other' },
+      { kind: 'link', path: 'r/in/all', target: '..' },
       { kind: 'link', path: 'r/in/deep/up', target: '../here' },
       { kind: 'link', path: 'r/in/deep/far', target: '../../other' },
     ];
@@ -223,9 +334,13 @@ describeWith(['unzip', 'python3'], 'what other programs make of a zip', () => {
       file('b', 0, 1e15),
       file('c', 0, 8e15),
       file('d', 0, 5e12),
+      file('e', 0, 2.5e12),
     ];
     writeFileSync(zip, await bytesOf(sourceOf(entries)));
-    expect(python('[i.date_time[0] for i in z.infolist()]', zip)).toEqual([1980, 2107, 2107, 2107]);
+    const years = [1980, 2107, 2107, 2107, 2049];
+    expect(python('[i.date_time[0] for i in z.infolist()]', zip)).toEqual(years);
+    // Seconds of 31 bits end in 2038; what is behind that is not told by them as long ago.
+    expect(python('[len(i.extra) for i in z.infolist()]', zip)).toEqual([0, 0, 0, 0, 0]);
     expect(unzip('-t', zip)).toContain('No errors detected');
   });
 
@@ -267,11 +382,11 @@ describeWith(['unzip', 'python3'], 'what other programs make of a zip', () => {
     expect(at).toBe(measured.size);
     expect(statSync(zip).size).toBe(measured.size);
     const said =
-      '[[i.filename, i.file_size, i.CRC] for i in z.infolist()] + [z.read("small").decode()]';
+      '[[i.filename, i.file_size, i.CRC, i.extract_version] for i in z.infolist()] + [z.read("small").decode()]';
     // The checksum of so many zeros, as other programs have it.
     expect(python(said, zip)).toEqual([
-      ['large', size, crcOfZeros(size)],
-      ['small', 5, expect.any(Number)],
+      ['large', size, crcOfZeros(size), 45],
+      ['small', 5, expect.any(Number), 45],
       'small',
     ]);
     expect(unzip('-p', zip, 'small')).toBe('small');
