@@ -94,19 +94,26 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
     const isFit = options.admits?.(canonical(localAddress), canonical(remoteAddress)) !== false;
     if (!isFit || !callers.admit(socket)) socket.destroy();
   });
-  const hear = (exchange: Exchange): void => {
-    const { socket } = exchange;
+  const hear = (request: IncomingMessage, response: ServerResponse, proceed = (): void => {}) => {
+    const { socket } = request;
     // Whoever does not wait for an answer would have us hold them all.
     if (!callers.asks(socket)) return void socket.destroy();
-    exchange.response.once('close', () => callers.hasAnswer(socket));
-    void serve(exchange, () => callers.welcome(socket), options);
+    const over = new AbortController();
+    const end = (): void => {
+      socket.off('close', end);
+      callers.hasAnswer(socket);
+      over.abort();
+    };
+    response.once('close', end);
+    // Of an answer that waits for its turn nobody says that its connection is closed.
+    socket.once('close', end);
+    const welcome = (): void => callers.welcome(socket);
+    void serve({ request, response, socket, proceed, over: over.signal }, welcome, options);
   };
-  server.on('request', (request, response) =>
-    hear({ request, response, socket: request.socket, proceed: () => {} }),
-  );
+  server.on('request', (request, response) => hear(request, response));
   // Whoever asks first whether to send it at all need not send what nobody reads.
   server.on('checkContinue', (request, response) =>
-    hear({ request, response, socket: request.socket, proceed: () => response.writeContinue() }),
+    hear(request, response, () => response.writeContinue()),
   );
   // Nothing is answered to what is no HTTP.
   server.on('clientError', (_, socket) => socket.destroy());
@@ -134,6 +141,8 @@ interface Exchange {
   readonly socket: Socket;
   /** What is asked is read from now on. */
   readonly proceed: () => void;
+  /** Aborted when all is answered, or whoever asked is gone. */
+  readonly over: AbortSignal;
 }
 
 /** The connections that are there, the oldest first. */
@@ -223,15 +232,13 @@ function canonical(address: string): string {
 }
 
 async function serve(exchange: Exchange, welcome: () => void, options: DoorOptions): Promise<void> {
-  const { request, response, socket } = exchange;
+  const { request, response, socket, over } = exchange;
   const { at } = options;
-  const gone = new AbortController();
-  response.once('close', () => gone.abort());
   response.on('error', () => {}); // Who is gone needs no answer.
   request.on('error', () => {});
   waitsFor(socket, 'us');
   try {
-    const call = callOf(exchange, welcome, gone.signal);
+    const call = callOf(exchange, welcome);
     const refused = call === undefined ? 400 : refusal(call, options);
     const answer: Answer =
       call === undefined || refused !== undefined
@@ -239,12 +246,12 @@ async function serve(exchange: Exchange, welcome: () => void, options: DoorOptio
         : await options.answer(call);
     // What nobody reads of the request would be taken for the next one.
     const isRead = request.complete || !hasBody(request);
-    if (gone.signal.aborted) answer.over?.(false);
-    else response.once('close', () => answer.over?.(response.writableFinished));
+    if (over.aborted) answer.over?.(false);
+    else over.addEventListener('abort', () => answer.over?.(response.writableFinished));
     await send(exchange, answer, { whole: request.method !== 'HEAD', last: !isRead, at });
   } catch (error) {
     // The answer breaks off, for all to see who wait for it.
-    if (!gone.signal.aborted && !(error instanceof DropError)) options.onBug(error);
+    if (!over.aborted && !(error instanceof DropError)) options.onBug(error);
     if (response.headersSent) response.destroy();
     else await send(exchange, failed(error), { whole: true, last: true, at }).catch(() => {});
   }
@@ -260,7 +267,7 @@ function waitsFor(socket: Socket, whom: 'us' | 'them'): void {
   socket.setTimeout(whom === 'them' ? PAGE_SILENCE_LIMIT : 0);
 }
 
-function callOf(exchange: Exchange, welcome: () => void, signal: AbortSignal): Call | undefined {
+function callOf(exchange: Exchange, welcome: () => void): Call | undefined {
   const { method = '', url = '', headers } = exchange.request;
   if (!isMethod(method) || !url.startsWith('/')) return undefined;
   const mark = url.indexOf('?');
@@ -272,7 +279,7 @@ function callOf(exchange: Exchange, welcome: () => void, signal: AbortSignal): C
     remote: canonical(exchange.socket.remoteAddress ?? ''),
     host: headers.host ?? '',
     body: bodyOf(exchange),
-    signal,
+    signal: exchange.over,
     welcome,
   };
 }
@@ -301,7 +308,7 @@ function refusalOf(status: number): Answer {
 }
 
 async function send(
-  { response, socket }: Exchange,
+  { response, socket, over }: Exchange,
   { status, type, headers, body }: Answer,
   { whole, last, at }: { readonly whole: boolean; readonly last: boolean; readonly at: string },
 ): Promise<void> {
@@ -317,23 +324,25 @@ async function send(
   const isAtHand = typeof body === 'string' || body instanceof Uint8Array;
   if (whole && body !== undefined && !isAtHand)
     for await (const piece of body) {
-      if (response.destroyed) return;
-      if (!response.write(piece)) await drained(response, socket);
+      if (over.aborted) return;
+      if (!response.write(piece)) await drained(response, socket, over);
     }
   waitsFor(socket, 'them');
   response.end(whole && isAtHand ? body : undefined);
 }
 
 /** Resolves when there is room, or nobody there any more. */
-async function drained(response: ServerResponse, socket: Socket): Promise<void> {
-  if (response.destroyed) return;
+async function drained(response: ServerResponse, socket: Socket, over: AbortSignal): Promise<void> {
+  if (over.aborted) return;
   waitsFor(socket, 'them');
   await new Promise<void>((resolve) => {
     const done = (): void => {
-      response.off('drain', done).off('close', done);
+      response.off('drain', done);
+      over.removeEventListener('abort', done);
       resolve();
     };
-    response.on('drain', done).on('close', done);
+    response.on('drain', done);
+    over.addEventListener('abort', done);
   });
   waitsFor(socket, 'us');
 }

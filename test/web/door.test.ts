@@ -183,6 +183,33 @@ describe('what is asked', () => {
     expect(left).toHaveBeenCalledOnce();
   });
 
+  test('by somebody who leaves is given up, also where it is an answer that waits for its turn', async () => {
+    const over = vi.fn();
+    let left = 0;
+    const { port } = await opened({
+      answer: async ({ path, signal }) => ({
+        status: 200,
+        over,
+        body: (async function* () {
+          try {
+            // Of what does not get through, so much is held, and no more.
+            while (path === '/next') yield Buffer.alloc(1024 * 1024);
+            await once(signal, 'abort');
+          } finally {
+            left += 1;
+          }
+        })(),
+      }),
+    });
+    const { socket } = await connectionOf(port);
+    const asked = ['/first', '/next'].map((path) => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`);
+    socket.write(asked.join(''));
+    await new Promise((resolve) => setImmediate(resolve));
+    socket.destroy();
+    await vi.waitFor(() => expect(left).toBe(2));
+    expect(over.mock.calls).toEqual([[false], [false]]);
+  });
+
   test('is read up to what it may be', async () => {
     const { port } = await opened({
       answer: async (call) => ({ status: 200, body: await readBody(call, 3) }),

@@ -327,6 +327,18 @@ describeWith(['unzip', 'python3'], 'what other programs make of a zip', () => {
     expect(python(NAMES, zip)).toEqual(['C_/evil', 'c_evil']);
   });
 
+  test('has the usual modes where none are known', async () => {
+    const zip = join(newFolder(), 'modes.zip');
+    const entries: ShelfEntry[] = [
+      { kind: 'folder', path: 'r', mtime: MTIME },
+      { kind: 'file', path: 'r/a', size: 0, mtime: MTIME },
+      { kind: 'link', path: 'r/b', target: 'a' },
+    ];
+    writeFileSync(zip, await bytesOf(sourceOf(entries)));
+    const modes = [0o040755, 0o100644, 0o120777];
+    expect(python('[i.external_attr >> 16 for i in z.infolist()]', zip)).toEqual(modes);
+  });
+
   test('has times from long ago and far away, as near as it can tell them', async () => {
     const zip = join(newFolder(), 'times.zip');
     const entries = [
@@ -350,7 +362,12 @@ describeWith(['unzip', 'python3'], 'what other programs make of a zip', () => {
     const entries = Array.from({ length: count }, (_, n) =>
       file(`many/${n}`, n === 65_999 ? 5 : 0),
     );
-    writeFileSync(zip, await bytesOf(sourceOf(entries)));
+    const bytes = await bytesOf(sourceOf(entries));
+    writeFileSync(zip, bytes);
+    // Some programs look for what they need where it is said to be, others where it usually is.
+    const locator = bytes.subarray(-22 - 20, -22);
+    const end = bytes.subarray(Number(locator.readBigUInt64LE(8)));
+    expect([locator.readUInt32LE(0), end.readUInt32LE(0)]).toEqual([0x07064b50, 0x06064b50]);
     expect(python('[len(z.infolist()), z.read("many/65999").decode()]', zip)).toEqual([
       count,
       'many/',
