@@ -2537,8 +2537,8 @@ const WEB = [
   {
     name: 'one source does not take all places of those who download',
     file: 'src/web/guests/downloads.ts',
-    from: 'if (hers >= MAX_DOWNLOADS_EACH || all >= MAX_DOWNLOADS) return undefined;',
-    to: 'if (hers >= MAX_DOWNLOADS || all >= MAX_DOWNLOADS + MAX_DOWNLOADS_EACH) return undefined;',
+    from: 'if (hers >= MAX_DOWNLOADS_EACH || this.#places.size >= MAX_DOWNLOADS) return undefined;',
+    to: 'if (hers >= MAX_DOWNLOADS || this.#places.size >= MAX_DOWNLOADS + MAX_DOWNLOADS_EACH) return undefined;',
     test: downloads('so many for each source'),
   },
   {
@@ -2884,6 +2884,20 @@ const UPLOADS = [
     from: 'const each = { entries: MAX_LENT_EACH, units: MAX_LENT_UNITS_EACH, within: this.#room };',
     to: 'const each = { within: this.#room };',
     test: taking('leaves room for others'),
+  },
+  {
+    name: 'what guests lend is bounded for all of them together',
+    file: 'src/web/guests/taking.ts',
+    from: ', within: this.#room };',
+    to: ' };',
+    test: taking('leaves room for others'),
+  },
+  {
+    name: 'a link whose guests cannot be told ends all the same',
+    file: 'src/web/guests/taking.ts',
+    from: 'await Promise.race([heard, sleep(LAST_WORDS, undefined, { signal: stop.signal })]);',
+    to: 'await heard;',
+    test: taking('does not keep all from ending'),
   },
   {
     name: 'all pages of one source have one room to lend something',

@@ -141,6 +141,15 @@ test('that brings the same again, as it did not hear the answer, brings it once'
   expect(ended).toHaveLength(1);
 });
 
+test('whose loan is lost while the rest of it is waited for can send another one', async () => {
+  const { page } = begin();
+  const { loan } = page.lend({ ...PART, ready: false });
+  const bringing = expect(page.bring(loan, '192.0.2.7')).rejects.toThrow(DropError);
+  await vi.advanceTimersByTimeAsync(GUEST_LOAN_LIMIT);
+  await bringing;
+  expect(page.isBusy).toBe(false);
+});
+
 test('hears how it stands when it comes back', async () => {
   const { page } = begin();
   const { loan } = page.lend(PART);

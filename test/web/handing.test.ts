@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import {
   appendFileSync,
   mkdirSync,
@@ -409,6 +409,55 @@ describe('a file', () => {
     ]);
     expect(handed.told[0]?.bytes).toBeGreaterThan(0);
     expect(handed.told[0]?.bytes).toBeLessThan(bytes.length);
+  });
+
+  test('is told of with no more than was taken', async () => {
+    const piece = Buffer.alloc(64 * MiB);
+    const shelf = await openShelf([treeOf({ a: '' })]);
+    const handed = await Handed.open([], {
+      shelf: shelfLike(shelf, {
+        find: async () => ({ kind: 'file', path: 'tree/a', size: 2 * piece.length, mtime: 0 }),
+        async *read() {
+          yield piece;
+        },
+      }),
+    });
+    const { port, pathname } = new URL(handed.url);
+    const { socket } = await connectionOf(Number(port));
+    socket.write(`GET ${pathname}get/tree/a HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`);
+    await once(socket, 'data');
+    socket.destroy();
+    await handed.close();
+    // It was on its way, and nobody knows how much of it came there.
+    expect(handed.told).toEqual([]);
+  });
+
+  test('has no turn any more once nobody waits for it', async () => {
+    class Slow extends Pace {
+      override take(_: number, signal: AbortSignal): Promise<void> {
+        asked.destroy();
+        return once(new EventEmitter(), 'a turn', { signal }).then(() => {});
+      }
+    }
+    let left = (): void => {};
+    const over = new Promise<void>((resolve) => {
+      left = resolve;
+    });
+    const handed = await Handed.open([], {
+      pace: new Slow(MiB),
+      shelf: shelfLike(await openShelf([treeOf({ a: 'a' })]), {
+        async *read() {
+          try {
+            yield Buffer.from('a');
+          } finally {
+            left();
+          }
+        },
+      }),
+    });
+    const asked = request(`${handed.url}get/tree/a`).on('error', () => {});
+    asked.end();
+    await over;
   });
 
   test('is held to a rate, all of them together', async () => {

@@ -8,6 +8,7 @@ import { type Accept, Hatch, type ReceiveEvent, receive } from '../../src/index.
 import {
   MAX_GUEST_PAGES,
   MAX_GUEST_PAGES_EACH,
+  MAX_LENT,
   MAX_LENT_EACH,
   MAX_LENT_PART,
   OPEN_ENTRIES,
@@ -279,6 +280,14 @@ describe('a page for uploads', () => {
     expect(guest.events.at(-1)).toEqual({ event: 'bye', reason: 'ended' });
   });
 
+  test('does not keep all from ending, though what it brings does not end', async () => {
+    await begin(() => new Promise(() => {}));
+    await using guest = await GuestClient.open(url);
+    await guest.bring([picked('a', 'a')]);
+    while (asked.length === 0) await turn();
+    await link.close();
+  });
+
   test('tells what is wrong with names, and makes nothing of them outside', async () => {
     await begin(true);
     await using guest = await GuestClient.open(url);
@@ -431,14 +440,28 @@ describe('a page for uploads', () => {
       await greedy.post('lend', { page, loan, ...part(n) });
     for (const guest of [greedy, same])
       await expect(guest.post('lend', { page: guest.page, ...part(0) })).rejects.toThrow('400');
-    const hello = request(new URL('events', url), { localAddress: '127.0.0.2' }).end();
-    const [response] = await once(hello, 'response');
-    const [line] = await once(response, 'data');
-    const other = JSON.parse(String(line).split('\n')[0] ?? '').page;
-    const body = JSON.stringify({ page: other, ...part(0) });
-    const how = { method: 'POST', localAddress: '127.0.0.2' };
-    expect(await statusOf(new URL('lend', url).href, how, body)).toBe(200);
-    hello.on('error', () => {}).destroy();
+    /** What somebody else is answered who begins to lend something, and then to each further part. */
+    const other = async (localAddress: string): Promise<() => Promise<number | undefined>> => {
+      const hello = request(new URL('events', url), { localAddress }).end();
+      onTestFinished(() => void hello.on('error', () => {}).destroy());
+      const [response] = await once(hello, 'response');
+      const [line] = await once(response, 'data');
+      const name = JSON.parse(String(line).split('\n')[0] ?? '').page;
+      let more: object | undefined;
+      return async () => {
+        const body = JSON.stringify({ page: name, ...part(0), ...more });
+        const asking = request(new URL('lend', url), { method: 'POST', localAddress }).end(body);
+        const [answer] = await once(asking, 'response');
+        const said = JSON.parse(String((await once(answer, 'data'))[0]));
+        more = { loan: said.loan };
+        return answer.statusCode;
+      };
+    };
+    const [second, third] = [await other('127.0.0.2'), await other('127.0.0.3')];
+    for (let n = 0; n < (MAX_LENT - MAX_LENT_EACH) / MAX_LENT_PART; n++)
+      expect(await second()).toBe(200);
+    // Together they lend as much as all may.
+    expect(await third()).toBe(400);
   });
 
   test('parses nothing that is too long', async () => {
@@ -485,6 +508,8 @@ describe('a page for uploads', () => {
     expect(await status(`${origin}/${'a'.repeat(22)}/a`, { method: 'PUT', body: 'a' })).toBe(404);
     expect(await statusOf(url, { headers: { host: 'evil.example' } })).toBe(421);
     expect(await status('nothing')).toBe(404);
+    // It would open a page that nobody listens at.
+    expect(await status('events', { method: 'HEAD' })).toBe(404);
     expect(await status('bring/more', { method: 'POST', body: '{}' })).toBe(404);
     expect(await status('lend/a/b/c', { method: 'PUT', body: 'a' })).toBe(404);
     expect(asked).toEqual([]);
@@ -517,6 +542,14 @@ describe('a page for uploads', () => {
       expect(asked[0]).toMatchObject({ known: false, files: 1, bytes: 3 * MIB, sized: true });
     });
 
+    test('and says how it ended, also if that ends all', async () => {
+      await begin(true, { once: true });
+      const saving = put('a', 'a');
+      await running;
+      await link.close();
+      expect((await saving).status).toBe(201);
+    });
+
     test('which may be declined', async () => {
       await begin(false);
       const declined = await put('a', 'a');
@@ -526,6 +559,11 @@ describe('a page for uploads', () => {
 
     test('that has a name and a length', async () => {
       await begin(true);
+      const unnamed = await put('', 'a');
+      expect([unnamed.status, await unnamed.text()]).toEqual([
+        400,
+        'Say what it is called, behind the last slash.\n',
+      ]);
       expect((await put('a%2Fb', 'a')).status).toBe(400);
       expect((await put('%ff', 'a')).status).toBe(400);
       const deep = await put('a/b', 'a');

@@ -26,7 +26,7 @@ export interface Wanted {
 export class Downloads {
   readonly #tell: (event: DownloadedEvent) => void;
   readonly #pause: number;
-  readonly #open = new Map<string, number>();
+  readonly #places = new Set<{ readonly from: string }>();
   readonly #known = new Map<string, Download>();
   #running = 0;
   /** While it is closed: called when nothing runs any more. */
@@ -40,18 +40,11 @@ export class Downloads {
 
   /** Takes one of the places; returns what gives it back. Undefined if none is left for this source. */
   enter(from: string): (() => void) | undefined {
-    const hers = this.#open.get(from) ?? 0;
-    const all = [...this.#open.values()].reduce((sum, count) => sum + count, 0);
-    if (hers >= MAX_DOWNLOADS_EACH || all >= MAX_DOWNLOADS) return undefined;
-    this.#open.set(from, hers + 1);
-    let isIn = true;
-    return () => {
-      if (!isIn) return;
-      isIn = false;
-      const left = (this.#open.get(from) ?? 1) - 1;
-      if (left > 0) this.#open.set(from, left);
-      else this.#open.delete(from);
-    };
+    const hers = [...this.#places].filter((place) => place.from === from).length;
+    if (hers >= MAX_DOWNLOADS_EACH || this.#places.size >= MAX_DOWNLOADS) return undefined;
+    const place = { from };
+    this.#places.add(place);
+    return () => void this.#places.delete(place);
   }
 
   /** A part of it is asked for. */
@@ -80,11 +73,7 @@ export class Downloads {
       this.#quiet = resolve;
     });
     if (this.#running > 0) await quiet;
-    for (const download of this.#known.values()) {
-      clearTimeout(download.timer);
-      if (download.isNews && !download.isWhole) this.#told(download, false);
-    }
-    this.#known.clear();
+    for (const download of this.#known.values()) this.#told(download, false);
   }
 
   #told(download: Download, whole: boolean): void {
@@ -104,7 +93,7 @@ export class Downloads {
     this.#known.set(key, download);
     if (this.#known.size > MAX_DOWNLOADS_TOLD)
       for (const [old, one] of this.#known)
-        if (one !== download && one.running === 0) {
+        if (one.running === 0) {
           clearTimeout(one.timer);
           this.#known.delete(old);
           break;
