@@ -1,11 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import {
-  DropError,
-  type Hatch,
-  type LentEntry,
-  type SendEvent,
-  type Summary,
-} from '../../src/index.ts';
+import { DropError, type Hatch, type PeerId, type Summary } from '../../src/index.ts';
 import { GUEST_LOAN_LIMIT, VISITOR_IDLE } from '../../src/limits.ts';
 import { GuestPage } from '../../src/web/guests/guest-page.ts';
 import type { GuestEvent } from '../../src/web/guests/model.ts';
@@ -18,17 +12,18 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** A page whose uploads end when they are stopped, and what has become of them. */
-function begin() {
+type Bring = Hatch['bring'];
+
+/** A page whose uploads by default end when they are stopped, and what has become of them. */
+function begin(bring?: Bring) {
   const ended: unknown[] = [];
   const gone: GuestPage[] = [];
-  const hatch: Pick<Hatch, 'bring'> = {
-    async *bring(_: readonly LentEntry[], __, { signal } = {}): AsyncGenerator<SendEvent, Summary> {
-      await new Promise((resolve) => signal?.addEventListener('abort', resolve));
-      ended.push(signal?.reason);
-      throw signal?.reason;
-    },
+  const untilStopped: Bring = async function* (_, __, { signal } = {}) {
+    await new Promise((resolve) => signal?.addEventListener('abort', resolve));
+    ended.push(signal?.reason);
+    throw signal?.reason;
   };
+  const hatch: Pick<Hatch, 'bring'> = { bring: bring ?? untilStopped };
   const page = new GuestPage({
     hatch,
     room: new Room(),
@@ -52,6 +47,10 @@ function listen(page: GuestPage) {
   return { events, leave: () => left.abort(), over };
 }
 
+const SUMMARY: Summary = {
+  ...{ event: 'summary', transfer: 'a'.repeat(32), peer: { name: 'Ana', id: 'b' as PeerId } },
+  ...{ ok: true, files: 1, bytes: 1, sent: 1, resumed: 0, skipped: 0, failed: 0, ms: 5 },
+};
 const PART = { page: '', entries: [{ path: 'a', size: 1 }], ready: true };
 
 test('that is away is waited for as long as something of it is sent, and no longer', async () => {
@@ -148,6 +147,34 @@ test('whose loan is lost while the rest of it is waited for can send another one
   await vi.advanceTimersByTimeAsync(GUEST_LOAN_LIMIT);
   await bringing;
   expect(page.isBusy).toBe(false);
+});
+
+test('hears how it ended when the next can be brought', async () => {
+  let leave = (): void => {};
+  const { page } = begin(async function* () {
+    yield SUMMARY;
+    await new Promise<void>((resolve) => {
+      leave = resolve;
+    });
+    return SUMMARY;
+  });
+  const one = listen(page);
+  await page.bring(page.lend(PART).loan, '192.0.2.7');
+  await vi.advanceTimersByTimeAsync(0);
+  // Nor does one hear of it that comes back just then.
+  const { events, over } = listen(page);
+  await vi.advanceTimersByTimeAsync(0);
+  const ends = () =>
+    [...one.events, ...events].filter((event) => 'state' in event && event.state === 'done');
+  expect(ends()).toEqual([]);
+  leave();
+  await vi.advanceTimersByTimeAsync(0);
+  expect(ends()).toHaveLength(1);
+  await page.bring(page.lend(PART).loan, '192.0.2.7');
+  await vi.advanceTimersByTimeAsync(0);
+  leave();
+  await page.leave('crowded');
+  await Promise.all([one.over, over]);
 });
 
 test('hears how it stands when it comes back', async () => {

@@ -4,7 +4,7 @@ import { DropError, type Hatch } from '../../index.ts';
 import { GUEST_LOAN_LIMIT, VISITOR_IDLE } from '../../limits.ts';
 import { Lending, type Room } from '../lending.ts';
 import { Line } from '../line.ts';
-import type { GuestEvent } from './model.ts';
+import type { GuestEvent, Upload } from './model.ts';
 import { UploadState } from './upload.ts';
 
 export interface GuestPageOptions {
@@ -116,7 +116,10 @@ export class GuestPage {
       this.#bringing = state
         .follow(bringing, () => this.#tell())
         .catch(this.#onBug)
-        .finally(() => this.#brought(loan));
+        .finally(() => {
+          this.#brought(loan);
+          this.#tell();
+        });
     } catch (error) {
       this.#brought(loan);
       throw error;
@@ -166,14 +169,21 @@ export class GuestPage {
     this.#leaving = setTimeout(() => void this.leave(), within);
   }
 
+  /** How it ended is told once nothing is left of it: whoever hears of that may bring the next. */
   #tell(): void {
-    if (this.#state) this.#line?.say({ event: 'upload', ...this.#state.upload });
+    const upload = this.#state?.upload;
+    if (upload === undefined || (this.#stop && isOver(upload))) return;
+    this.#line?.say({ event: 'upload', ...upload });
   }
 }
 
 /** What a browser is known by, as long as this runs. */
 export function newVisitor(): string {
   return randomBytes(16).toString('base64url');
+}
+
+function isOver({ state }: Upload): boolean {
+  return state !== 'waiting' && state !== 'running';
 }
 
 /** How it stood before is of no interest. */
