@@ -36,6 +36,9 @@ export class PageServer implements AsyncDisposable {
   loans: string[] = [];
   #loans = 0;
   #pages = 0;
+  /** What whoever comes back waits for. */
+  #whole: Promise<void> = Promise.resolve();
+  #mend = (): void => {};
 
   private constructor(view: View) {
     this.#view = view;
@@ -87,13 +90,21 @@ export class PageServer implements AsyncDisposable {
     for (const stream of this.#streams) stream.say(event);
   }
 
-  /** Breaks all connections; the page finds its way back. */
+  /** Breaks all connections; the page finds its way back, but not before `mend`. */
   cut(): void {
+    this.#whole = new Promise((resolve) => {
+      this.#mend = resolve;
+    });
     for (const stream of this.#streams) stream.end();
   }
 
+  mend(): void {
+    this.#mend();
+  }
+
   async stop(): Promise<void> {
-    this.cut();
+    this.mend();
+    for (const stream of this.#streams) stream.end();
     await this.#door?.close();
     this.#door = undefined;
   }
@@ -106,7 +117,10 @@ export class PageServer implements AsyncDisposable {
     const { method, path, headers } = call;
     if (!path.startsWith('/api/')) return await fileOf(path);
     if (headers.authorization !== `Bearer ${this.token}`) return { status: 401 };
-    if (path === '/api/events') return this.#stream(call);
+    if (path === '/api/events') {
+      await this.#whole;
+      return this.#stream(call);
+    }
     const name = path.slice('/api/'.length);
     if (method === 'PUT') {
       const pieces: Uint8Array[] = [];

@@ -94,10 +94,9 @@ describeWith([CHROMIUM], 'the page', () => {
 
   test('needs no scrolling to the side, however narrow the window and long the names', async () => {
     await using visit = await Visit.begin(browser, {}, { viewport: { width: 320, height: 700 } });
-    const { page, server } = visit;
+    const { page } = visit;
     for (const [scene, view] of [...scenes, ['hostile', hostile('w'.repeat(300))] as const]) {
-      server.show(view);
-      await page.waitForTimeout(50);
+      await visit.shows(view);
       const [content, window] = await widthsOf(page);
       expect(content, scene).toBeLessThanOrEqual(window);
     }
@@ -141,7 +140,7 @@ describeWith([CHROMIUM], 'the page', () => {
     await page.keyboard.press('Control+Enter');
     await visit.heard('send', { to: ['bob'], text: 'Lunch?' });
     await page.getByRole('dialog').waitFor({ state: 'detached' });
-    expect(await visit.focused()).toBe('Send a message to bob-desktop');
+    await soon(() => visit.focused()).toBe('Send a message to bob-desktop');
 
     server.change({ questions: SCENES.accept.questions });
     await page.getByRole('dialog').waitFor();
@@ -156,13 +155,18 @@ describeWith([CHROMIUM], 'the page', () => {
   test('takes no key for an answer that was pressed before the question could be read', async () => {
     await using visit = await Visit.begin(browser, SCENES.devices);
     const { page, server } = visit;
+    await visit.stopTime();
     await page.getByLabel('Not in the list?').focus();
     // Nobody types, so it comes at once.
     server.change({ questions: SCENES.accept.questions });
     await page.getByRole('dialog').waitFor();
-    for (const key of ['Enter', 'Escape', ' ', 'Enter']) await page.keyboard.press(key);
+    for (const key of ['Enter', 'Escape', ' ', 'Enter']) {
+      await page.clock.runFor(600);
+      await page.keyboard.press(key);
+    }
     expect(await page.getByRole('dialog').isVisible()).toBe(true);
     expect(visit.answers()).toEqual([]);
+    await page.clock.runFor(700);
     await visit.mayAnswer();
     await page.keyboard.press('Escape');
     await visit.heard('answer', { question: 'q1', answer: false });
@@ -171,16 +175,20 @@ describeWith([CHROMIUM], 'the page', () => {
   test('lets who types finish, and loses nothing of it', async () => {
     await using visit = await Visit.begin(browser, SCENES.devices);
     const { page, server } = visit;
+    await visit.stopTime();
     await page.getByRole('button', { name: 'Send a message to bob-desktop' }).click();
     await page.keyboard.type('It is ');
     server.change({ questions: SCENES.accept.questions });
     for (const [n, letter] of [...'a long message'].entries()) {
+      await page.clock.runFor(1_000);
       await page.keyboard.type(letter);
       server.change({ transfers: running(n) });
     }
     expect(await page.getByText('wants to send you').count()).toBe(0);
-    expect(await page.title()).toContain('(1) Ana’s laptop wants to send you');
+    await soon(() => page.title()).toContain('(1) Ana’s laptop wants to send you');
+    await page.clock.runFor(1_500);
     await page.getByText('wants to send you').waitFor();
+    await page.clock.runFor(700);
     await visit.mayAnswer();
     await page.keyboard.press('Escape');
     await visit.heard('answer', { question: 'q1', answer: false });
@@ -284,6 +292,7 @@ describeWith([CHROMIUM], 'the page', () => {
     visit.expectedErrors.push(/ERR_INCOMPLETE_CHUNKED/);
     server.cut();
     await visit.page.getByText('Connecting again…').waitFor();
+    server.mend();
     await visit.connected();
     await soon(held).toBe(0);
   });
@@ -337,7 +346,7 @@ describeWith([CHROMIUM], 'the page', () => {
     await visit.sight('visible');
     await visit.heard('sight', { page: 'page-1', sight: 'in-sight' });
     await page.getByRole('button', { name: 'Notify me' }).click();
-    expect(await visit.focused()).toBe('Stop notifying');
+    await soon(() => visit.focused()).toBe('Stop notifying');
     await visit.sight('hidden');
     await visit.heard('sight', { page: 'page-1', sight: 'calling' });
 
@@ -471,6 +480,7 @@ describeWith([CHROMIUM], 'the page', () => {
     await page.getByLabel('Not in the list?').fill('half an addr');
     server.cut();
     await page.getByText('Connecting again…').waitFor();
+    server.mend();
     await visit.connected();
     await visit.drop('li.device[data-key=bob]', { 'a.txt': 'a' });
     await visit.heard('send', { to: ['bob'], loan: 'loan-1' });
@@ -633,7 +643,7 @@ class Visit implements AsyncDisposable {
   readonly server: PageServer;
   readonly expectedErrors: RegExp[] = [];
   readonly #wrong: string[] = [];
-  #calls = 0;
+  #told = 0;
 
   private constructor(page: Page, server: PageServer) {
     this.page = page;
@@ -672,9 +682,27 @@ class Visit implements AsyncDisposable {
 
   /** Has the page call for these, and waits until it has heard of them. */
   async calls(calls: View['calls']): Promise<void> {
-    const name = `heard of ${this.#calls++}`;
-    this.server.change({ calls, device: { ...this.server.view.device, name } });
+    this.server.change({ calls });
+    await this.#hasHeard();
+  }
+
+  /** Shows another view, and waits until it stands there. */
+  async shows(view: Partial<View>): Promise<void> {
+    this.server.show(view);
+    await this.#hasHeard();
+  }
+
+  /** Waits until the page has heard all that was told so far. */
+  async #hasHeard(): Promise<void> {
+    const name = `heard of ${this.#told++}`;
+    this.server.change({ device: { ...this.server.view.device, name } });
     await this.page.getByText(name, { exact: true }).waitFor();
+  }
+
+  /** Lets no time go by in the page, but what `page.clock` is told to. */
+  async stopTime(): Promise<void> {
+    await this.page.clock.install();
+    await this.page.clock.pauseAt(Date.now() + 60_000);
   }
 
   async notifications(): Promise<{ readonly asked: number; readonly shown: unknown }> {
@@ -763,7 +791,7 @@ class Visit implements AsyncDisposable {
 
 /** Waits longer than a busy computer takes for it. */
 function soon<Value>(look: () => Value | Promise<Value>) {
-  return expect.poll(look, { timeout: 10_000, interval: 20 });
+  return expect.poll(look, { interval: 20 });
 }
 
 async function violationsOf(page: Page): Promise<string[]> {
