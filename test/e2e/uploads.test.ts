@@ -40,6 +40,7 @@ describe('drop receive --web', () => {
     expect(await receiving.event('summary')).toMatchObject({ ok: true, files: 2 });
     const landed = join(receiving.home.downloads, 'photos', 'a.jpg');
     expect((await readFile(landed)).equals(bytes)).toBe(true);
+    await guest.until('the end', ({ events }) => events.at(-1)?.event === 'bye');
     expect(guest.events.at(-1)).toEqual({ event: 'bye', reason: 'ended' });
   });
 
@@ -85,7 +86,7 @@ describe('drop receive --web', () => {
     await receiving.waitFor(
       /"Browser at 127\.0\.0\.1", who could be anyone,\s+wants to send a\.txt \(1 B\)\. Accept\?/,
     );
-    expect(guest.upload?.state).toBe('waiting');
+    await guest.until('its turn', ({ upload }) => upload?.state === 'waiting');
     receiving.type(ENTER);
     expect(await guest.ended()).toMatchObject({ state: 'declined' });
     await guest.bring([picked('b.txt', 'b')]);
@@ -177,8 +178,9 @@ describeWith([CHROMIUM], 'a browser', () => {
       .waitFor();
     line.cut();
     await page.locator('#link').getByText('The connection is lost.').waitFor();
-    expect(await page.locator('#uploads').innerText()).toMatch(/MB of 41\.9 MB/);
-    expect(await page.locator('#uploads').innerText()).not.toMatch(/\/s|left/);
+    const shown = await page.locator('#uploads').innerText();
+    expect(shown).toMatch(/MB of 41\.9 MB/);
+    expect(shown).not.toMatch(/\/s|left/);
     line.mend();
     await page.locator('#uploads').getByText('Delivered: 1 file').waitFor();
     const landed = await readFile(join(receiving.home.downloads, 'large.bin'));

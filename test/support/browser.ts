@@ -2,7 +2,7 @@ import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import axe from 'axe-core';
-import { type Browser, type CDPSession, chromium, type Locator, type Page } from 'playwright-core';
+import { type Browser, chromium, type Locator, type Page } from 'playwright-core';
 import { expect } from 'vitest';
 import type { Host } from '../lab/hosts.ts';
 import { text } from './process.ts';
@@ -46,15 +46,30 @@ export async function dropOn(target: Locator, paths: readonly string[]): Promise
   const box = await target.boundingBox();
   if (box === null) throw new Error('What is dropped on is not to be seen.');
   const at = { x: box.x + box.width / 2, y: box.y + 20 };
-  const session = await sessionOf(target.page());
+  const page = target.page();
+  await page.evaluate(SEE_DRAGGING);
+  const session = await page.context().newCDPSession(page);
   const data = { items: [], files: [...paths], dragOperationsMask: 1 };
-  for (const type of ['dragEnter', 'dragOver', 'dragOver', 'drop'] as const) {
+  const seen = (): Promise<string[]> => page.evaluate<string[]>('globalThis.dragged');
+  const drag = async (type: 'dragEnter' | 'dragOver' | 'drop'): Promise<void> => {
+    const { length } = await seen();
     await session.send('Input.dispatchDragEvent', { type, ...at, data });
-    // What the page says of the one before has to have come back.
-    await target.page().waitForTimeout(300);
-  }
+    // Before the page has said what it thinks of that, the next is for nobody.
+    await expect.poll(async () => (await seen()).length).toBeGreaterThan(length);
+  };
+  await drag('dragEnter');
+  // What it shows then may be something else below the hand, which has to be entered first.
+  while ((await seen()).filter((type) => type === 'dragover').length < 2) await drag('dragOver');
+  await drag('drop');
+  await expect.poll(seen).toContain('drop');
   await session.detach();
 }
+
+const SEE_DRAGGING = `{
+  globalThis.dragged = [];
+  for (const type of ['dragenter', 'dragover', 'drop'])
+    addEventListener(type, () => globalThis.dragged.push(type), { capture: true });
+}`;
 
 /** What keeps somebody from using a page, in light and dark, as far as a program can tell. */
 export async function accessibilityErrors(page: Page): Promise<string[]> {
@@ -84,12 +99,8 @@ export async function hostilePage(
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const said = text(child.stdout);
-  await expect.poll(said, { timeout: 10_000 }).toMatch(/\n/);
+  await expect.poll(said).toMatch(/\n/);
   return { port: Number(said()), stop: () => child.kill() };
 }
 
 const HOSTILE = fileURLToPath(new URL('hostile-page.mjs', import.meta.url));
-
-function sessionOf(page: Page): Promise<CDPSession> {
-  return page.context().newCDPSession(page);
-}
