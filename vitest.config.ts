@@ -8,7 +8,7 @@ const report = process.env.TEST_REPORT;
 
 /** Devices that these files announce on the loopback interface would appear in each other's lists. */
 const ON_LOOPBACK = [
-  'test/e2e/{again,command,crash,doors,hostile*,mitm,names,pipes,terminal,ui,uploads,web-share}.test.ts',
+  'test/e2e/{again,command,crash,doors,hostile*,mitm,names,part,pipes,terminal,ui,uploads,web-share}.test.ts',
   'test/{hatch,web/ui,web/taking}.test.ts',
   'test/long/fuzz.test.ts',
 ];
@@ -22,6 +22,7 @@ export default defineConfig({
     // ms. Some tests take ten steps, each of which may take long on a busy machine.
     testTimeout: 60_000,
     hookTimeout: 30_000,
+    // Vitest would give up after a second.
     expect: { poll: { timeout: PATIENCE } },
     // Else one core would be left to the runner, which has nothing to do while tests run.
     maxWorkers: availableParallelism(),

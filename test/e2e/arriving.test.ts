@@ -187,7 +187,7 @@ describe('a folder for each device', () => {
   test('keeps what broke off, and another process goes on there', async () => {
     await using ana = new Home();
     await using bob = new Home();
-    await makeFile(join(bob.path, 'large'), 'large', 8 * MiB);
+    await makeFile(join(bob.path, 'large'), 'large', 16 * MiB);
     let folder: string;
     {
       await using receiving = await waiting(ana, '--by-device');
@@ -195,7 +195,7 @@ describe('a folder for each device', () => {
         `127.0.0.1:${(await receiving.event('ready')).port}`,
         await codeOf(receiving),
       ];
-      await using sending = drop(['send', '--to', to, '--limit', '4MB/s', '--wait', '0', 'large'], {
+      await using sending = drop(['send', '--to', to, '--limit', '2MB/s', '--wait', '0', 'large'], {
         home: bob,
         env: { DROP_CODE: code },
       });
@@ -228,6 +228,8 @@ describe.runIf(process.platform === 'linux')('a person who looks elsewhere', () 
       expect(output).not.toContain('\x07');
       expect(await send(ana, to, ['a.txt'])).toBe(0);
       await receiving.waitFor(/Saved|Received/);
+      if (how === 'bell')
+        await receiving.until(() => output.includes('\x07') || undefined, 'the bell');
       receiving.type('\x03');
       await receiving.outcome();
       expect(output.split('\x07')).toHaveLength(how === 'bell' ? 2 : 1);

@@ -12,12 +12,16 @@ const GIB = 1024 ** 3;
 
 /** Makes `drop` the end, and the start, of a pipe, in a process that is `drop` itself. */
 const INTO = ['bash', '-c', 'exec "$@" > >(wc -c > counted)', 'bash'];
+/** The last 64 MiB come once a file of the name `rest` is there. */
 const FROM = (bytes: number): string[] => [
   'bash',
   '-c',
-  `exec "$@" < <(head -c ${bytes} /dev/zero)`,
+  `exec "$@" < <(head -c ${bytes - REST} /dev/zero
+    until test -e rest; do sleep 0.05; done
+    head -c ${REST} /dev/zero)`,
   'bash',
 ];
+const REST = 64 * 1024 ** 2;
 
 describeWith([...LAB, 'bash'], 'a pipe from one computer to another', () => {
   let lab: Lab;
@@ -55,6 +59,11 @@ describeWith([...LAB, 'bash'], 'a pipe from one computer to another', () => {
     return { receiving, sending };
   }
 
+  /** Lets the rest go into Bob's pipe. */
+  function goOn(bob: Home): Promise<void> {
+    return writeFile(join(bob.path, 'rest'), '');
+  }
+
   async function counted(home: Home): Promise<number> {
     // What counts ends a little after what it counts.
     for (;;) {
@@ -71,6 +80,7 @@ describeWith([...LAB, 'bash'], 'a pipe from one computer to another', () => {
     const { receiving, sending } = await pipe(3 * GIB, ana, bob, '--compress', 'never');
     await using _ = receiving;
     await using __ = sending;
+    await goOn(bob);
     expect((await sending.outcome()).code).toBe(0);
     expect((await receiving.outcome()).code).toBe(0);
     for (const home of [bob, ana]) expect(peakIn(peakOf(home))).toBeLessThan(130 * 1024);
@@ -96,6 +106,7 @@ describeWith([...LAB, 'bash'], 'a pipe from one computer to another', () => {
     right.reset('meta l4proto tcp');
     await sending.event('reconnecting');
     right.loseNothing();
+    await goOn(bob);
     expect((await sending.outcome()).code).toBe(0);
     expect((await receiving.outcome()).code).toBe(0);
     expect(await counted(ana)).toBe(bytes);

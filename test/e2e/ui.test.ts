@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -105,10 +106,10 @@ test.runIf(process.platform === 'linux')(
     };
 
     expect((await send('secret.txt').outcome()).code).toBe(0);
-    await expect.poll(told, POLL).toEqual([notice('1 file arrived', 'from Bob')]);
+    await expect.poll(told).toEqual([notice('1 file arrived', 'from Bob')]);
     await using asking = send('other.txt');
     await expect
-      .poll(told, POLL)
+      .poll(told)
       .toEqual([
         notice('1 file arrived', 'from Bob'),
         notice('Bob wants to send you something', '9 B\nAnswer it in the window: drop ui'),
@@ -128,8 +129,6 @@ test.runIf(process.platform === 'linux')(
     await page.close();
   },
 );
-
-const POLL = { timeout: 20_000, interval: 50 };
 
 describe('drop ui, run again by the same account', () => {
   const again = (home: Home, ...args: string[]): Drop => drop(['ui', '--json', ...args], { home });
@@ -228,6 +227,7 @@ describe('drop ui, run again by the same account', () => {
       response.end('x'.repeat(43));
     }).listen(Number(url.port), '127.0.0.1');
     onTestFinished(() => void other.close());
+    await once(other, 'listening');
     await using second = again(home, '--no-open');
     const link = linkOf(await second.event('ready'));
     expect(new URL(link).port).not.toBe(url.port);

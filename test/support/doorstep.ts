@@ -54,19 +54,24 @@ export class Doorstep implements AsyncDisposable {
     const receiving = drop(['receive', '--json', '--yes', '--name', 'Ana']);
     const ready = await receiving.event('ready');
     const homes = [new Home(), new Home()];
-    const identities = [];
-    for (const home of homes) {
+    const identities: Identity[] = [];
+    /** The code that is shown once so many before it were used. */
+    const code = (used: number): Promise<string> =>
+      receiving.until(() => codesOf(receiving)[used], `code ${used}`);
+    for (const [used, home] of homes.entries()) {
       await writeFile(join(home.path, 'pairing'), 'pairing');
       await using sending = drop(['send', '--to', `127.0.0.1:${ready.port}`, 'pairing'], {
         home,
-        env: { DROP_CODE: codeOf(receiving) },
+        env: { DROP_CODE: await code(used) },
       });
       expect((await sending.outcome()).code).toBe(0);
-      identities.push(await loadIdentity(home.state));
+      const identity = await loadIdentity(home.state);
+      identities.push(identity);
+      await receiving.event('summary', ({ peer }) => peer.id === identity.id);
     }
     const [bob, eve] = identities as [Identity, Identity];
     const all = new Doorstep(receiving, ready, homes, [bob, eve, await newIdentity()]);
-    await receiving.event('code', ({ code }) => code === codeOf(receiving));
+    await code(homes.length);
     all.#seen = receiving.events.length;
     return all;
   }
@@ -85,7 +90,7 @@ export class Doorstep implements AsyncDisposable {
 
   /** The code that is shown now. */
   get code(): string {
-    return codeOf(this.receiving);
+    return codesOf(this.receiving).at(-1) ?? '';
   }
 
   /** Which one that is. */
@@ -174,9 +179,9 @@ export async function sendTo(said: Uint8Array): Promise<Outcome> {
 /** What is told of a device that is known, until something of it is stored. */
 const OF_EVE = ['request', 'accepted', 'progress', 'reconnecting', 'error', 'summary'];
 
-function codeOf({ events }: Drop): string {
-  const shown = events.flatMap((one) =>
-    one.event === 'ready' || one.event === 'code' ? [one.code] : [],
+/** All codes that were shown. */
+function codesOf({ events }: Drop): string[] {
+  return events.flatMap((one) =>
+    one.event === 'ready' || one.event === 'code' ? [one.code ?? ''] : [],
   );
-  return shown.at(-1) ?? '';
 }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Commands, PageEvent, Question, View } from '../../src/web/window/model.ts';
+import { PATIENCE } from './process.ts';
 
 /** Files that a page has, by their paths. */
 export type PageFiles = Readonly<Record<string, Uint8Array>>;
@@ -103,7 +104,7 @@ export class PageClient {
   }
 
   /** Waits until something is so; throws with what the page shows if it does not come. */
-  async until(isSo: () => boolean, ms = 15_000): Promise<void> {
+  async until(isSo: () => boolean, ms = PATIENCE): Promise<void> {
     for (const end = performance.now() + ms; !isSo(); await sleep(20))
       if (performance.now() > end) throw new Error(`In vain: ${JSON.stringify(this.#view)}`);
   }

@@ -1,4 +1,4 @@
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { createServer, Server, Socket } from 'node:net';
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { DropError } from '../../src/index.ts';
@@ -28,12 +28,11 @@ async function opened(options: Partial<DoorOptions> = {}): Promise<Door & { bugs
 
 /** What comes back for exactly these bytes, until the connection is closed from there. */
 async function said(port: number, bytes: string): Promise<string> {
-  const { socket } = await connectionOf(port);
+  const { socket, closed } = await connectionOf(port);
   let heard = '';
   socket.on('data', (piece) => {
     heard += piece.toString();
   });
-  const closed = once(socket, 'close');
   socket.write(bytes);
   await closed;
   return heard;
@@ -167,19 +166,22 @@ describe('what is asked', () => {
 
   test('by somebody who leaves is given up', async () => {
     const left = vi.fn();
-    const over = vi.fn();
+    const asked = new EventEmitter();
     const { port } = await opened({
       async answer({ signal }) {
+        asked.emit('begun');
         await once(signal, 'abort');
         left();
-        return { status: 200, over };
+        return { status: 200, over: (isWhole) => asked.emit('over', isWhole) };
       },
     });
     const { socket } = await connectionOf(port);
+    const begun = once(asked, 'begun');
     socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
-    await new Promise((resolve) => setImmediate(resolve));
+    await begun;
+    const over = once(asked, 'over');
     socket.destroy();
-    await vi.waitFor(() => expect(over).toHaveBeenCalledWith(false));
+    expect(await over).toEqual([false]);
     expect(left).toHaveBeenCalledOnce();
   });
 
@@ -368,7 +370,7 @@ describe('what goes wrong', () => {
         })(),
       }),
     });
-    const { socket, hears } = await connectionOf(port);
+    const { socket, hears, closed } = await connectionOf(port);
     let rest = '';
     socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
     await hears('half');
@@ -376,7 +378,7 @@ describe('what goes wrong', () => {
       rest += bytes.toString();
     });
     go();
-    await once(socket, 'close');
+    await closed;
     expect(rest).toBe('');
   });
 

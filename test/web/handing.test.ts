@@ -661,12 +661,12 @@ describe('a zip', () => {
   test('has no byte more on the line than the part that is asked for', async () => {
     const handed = await Handed.open([treeOf({ a: random('a', MiB) })]);
     const { port, pathname } = new URL(handed.url);
-    const { socket } = await connectionOf(Number(port));
+    const { socket, closed } = await connectionOf(Number(port));
     const pieces: Buffer[] = [];
     socket.on('data', (bytes) => pieces.push(bytes));
     const head = 'HTTP/1.1\r\nHost: 127.0.0.1\r\nRange: bytes=0-9\r\nConnection: close\r\n\r\n';
     socket.write(`GET ${pathname}everything.zip ${head}`);
-    await once(socket, 'close');
+    await closed;
     const all = Buffer.concat(pieces);
     expect(all.length - all.indexOf('\r\n\r\n') - 4).toBe(10);
   });

@@ -507,8 +507,7 @@ describe('the page', () => {
     lender.found([third]);
     for (const loan of [first, second, third, fourth])
       lender.want({ event: 'want', loan, batch: '1', files: [{ file: 0, from: 0, bytes: 5 }] });
-    await settled();
-    expect(puts.sort()).toEqual(['1: ', '2: ', '3: three', '4: four']);
+    await expect.poll(() => puts.toSorted()).toEqual(['1: ', '2: ', '3: three', '4: four']);
   });
 
   test('says which file it cannot read', async () => {

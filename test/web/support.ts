@@ -51,23 +51,28 @@ export async function ask(port: number, path: string, asking: Asking = {}): Prom
   return { status, headers: said, body: all, text: all.toString(), cut };
 }
 
-/** A connection to a server on this computer that stays, until the test is over. */
+/** A connection to a server on this computer that stays, until the test is over or it is ended there. */
 export async function connectionOf(
   port: number,
   from = '127.0.0.1',
-): Promise<{ socket: Socket; hears: (text: string) => Promise<void> }> {
+): Promise<{
+  readonly socket: Socket;
+  readonly hears: (text: string) => Promise<void>;
+  /** Resolves when it is closed, with or without a reset. */
+  readonly closed: Promise<void>;
+}> {
   const socket = connect({ host: '127.0.0.1', port, localAddress: from });
   onTestFinished(() => void socket.destroy());
   let heard = '';
   socket.on('data', (bytes) => {
     heard += bytes.toString();
   });
-  // Some are ended from there.
   const gone = new AbortController();
+  const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
   socket.on('error', () => {}).on('close', () => gone.abort());
   await once(socket, 'connect');
   return {
-    socket,
+    ...{ socket, closed },
     async hears(text) {
       while (!heard.includes(text)) await once(socket, 'data', { signal: gone.signal });
     },

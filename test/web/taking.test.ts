@@ -396,6 +396,7 @@ describe('a page for uploads', () => {
     );
     const busy = await GuestClient.open(url);
     await busy.bring([picked('a', 'a')]);
+    await busy.until('its turn', ({ upload }) => upload?.state === 'waiting');
     const idle: GuestClient[] = [];
     for (let n = 0; n < MAX_GUEST_PAGES_EACH; n++) idle.push(await GuestClient.open(url));
     await idle[0]?.until('the end', ({ events }) => events.at(-1)?.event === 'bye');

@@ -86,6 +86,7 @@ describe('a window', () => {
     expect((await readFile(join(into('Bob'), 'big.bin'))).equals(big)).toBe(true);
     for (const [path, bytes] of Object.entries(small))
       expect((await readFile(join(into('Bob'), path))).equals(bytes)).toBe(true);
+    await ana.until(() => ana.view.known.length === 1);
     expect(ana.view.known).toMatchObject([{ name: 'Bob' }]);
     await bob.until(() => bob.view.history.length === 1);
 
@@ -214,7 +215,7 @@ describe('a window', () => {
     go();
     await expect(ana.until(() => latest(ana)?.state === 'done', 1_000)).rejects.toThrow('In vain');
     expect(latest(ana)?.state).toBe('paused');
-    expect(latest(bob)?.state).toBe('held');
+    await bob.until(() => latest(bob)?.state === 'held');
     await ana.command('resume', { transfer: paused });
     await ana.until(() => latest(ana)?.state === 'done');
     expect((await readFile(join(into('Bob'), 'paused'))).equals(bytes)).toBe(true);
@@ -224,7 +225,8 @@ describe('a window', () => {
     await bob.command('pause', { transfer: latest(bob)?.id ?? '' });
     await ana.until(() => latest(ana)?.state === 'held');
     expect(latest(ana)).toMatchObject({ rate: 0, can: ['cancel'] });
-    expect(latest(bob)).toMatchObject({ state: 'paused', can: ['resume', 'cancel'] });
+    await bob.until(() => latest(bob)?.can.join() === 'resume,cancel');
+    expect(latest(bob)?.state).toBe('paused');
     go();
     await expect(bob.until(() => latest(bob)?.state === 'done', 1_000)).rejects.toThrow('In vain');
     await bob.command('resume', { transfer: latest(bob)?.id ?? '' });
@@ -251,7 +253,8 @@ describe('a window', () => {
       await writeFile(join(shared, name), name.repeat(100_000));
     const sharing = share([shared], {
       ...{ home: join(folder.path, 'sharer'), name: 'Eve', interfaces: ['lo'] },
-      ...{ signal: stop.signal, limit: 500_000, compress: 'never' },
+      // It takes so long that it is still on its way, however late that is seen.
+      ...{ signal: stop.signal, limit: 80_000, compress: 'never' },
     });
     let code = '';
     let rested = (): void => {};
@@ -273,7 +276,7 @@ describe('a window', () => {
     const offer = await ana.question('offer');
     expect(offer.parts).toMatchObject([{ path: 'photos/a.jpg' }, { path: 'photos/b.jpg' }]);
     await ana.command('answer', { question: offer.id, answer: ['photos/b.jpg'] });
-    await ana.until(() => (ana.view.transfers[0]?.bytes ?? 0) > 100_000);
+    await ana.until(() => (ana.view.transfers[0]?.bytes ?? 0) > 20_000);
     const transfer = ana.view.transfers[0]?.id ?? '';
     await ana.command('pause', { transfer });
     await ana.until(() => ana.view.transfers[0]?.state === 'paused');
@@ -316,7 +319,8 @@ describe('a window', () => {
     go();
     await bob.until(() => bob.view.transfers[0]?.state === 'done');
     await ana.until(() => ana.view.sharings[0]?.fetched === 1);
-    expect(ana.view.transfers[0]).toMatchObject({ direction: 'out', state: 'done' });
+    await ana.until(() => ana.view.transfers[0]?.state === 'done');
+    expect(ana.view.transfers[0]?.direction).toBe('out');
     expect((await readFile(join(into('Bob'), 'slides/a.pdf'))).equals(bytes)).toBe(true);
 
     await ana.command('end-sharing', { id: ana.view.sharings[0]?.id ?? '' });
