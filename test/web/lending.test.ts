@@ -154,7 +154,8 @@ describe('what is lent is read', () => {
       ),
       { numRuns: 60 },
     );
-  });
+    // One in some hundred draws many large files, and pieces of a byte.
+  }, 180_000);
 
   test('a thousand small files in a few requests, each once', async () => {
     const page = new FakePage(Array.from({ length: 1_000 }, (_, n) => n + 1));
