@@ -274,6 +274,7 @@ const DEVICES: View['nearby'] = [
 export const SENDING: View['transfers'][number] = {
   id: 't1',
   direction: 'out',
+  begun: 'here',
   device: ANA,
   what: ['holiday.mp4', 'photos', 'notes.txt'],
   state: 'running',
@@ -297,6 +298,7 @@ const TRANSFERS: View['transfers'] = [
     ...SENDING,
     id: 't2',
     direction: 'in',
+    begun: 'there',
     device: BOB,
     what: ['backup.tar'],
     state: 'lost',
@@ -311,6 +313,7 @@ const TRANSFERS: View['transfers'] = [
     ...SENDING,
     id: 't3',
     direction: 'in',
+    begun: 'there',
     what: ['report.pdf'],
     state: 'done',
     bytes: 2_100_000,

@@ -13,7 +13,7 @@ const SUMMARY = {
 function picture({ direction = 'out' as 'in' | 'out' } = {}): TransferPicture {
   const device = { name: 'Bob', id: 'bbbbbbbb' };
   const clean = (text: string): string => text.replaceAll('\x1b', '?');
-  return new TransferPicture({ id: '1', direction, device, what: ['a'], clean });
+  return new TransferPicture({ id: '1', direction, begun: 'here', device, what: ['a'], clean });
 }
 
 const progress = (bytes: number, rate: number, total: number | null = 100): TransferEvent => ({

@@ -57,7 +57,12 @@ describe('a transfer', () => {
 
   test('that was interrupted says what goes on with it', () => {
     expect(adviceOf(of({ state: 'interrupted' }))).toMatch(/^Drop the same files on Ana’s laptop/);
-    expect(adviceOf(of({ state: 'interrupted', direction: 'in' }))).toMatch(/^What came is kept/);
+    for (const [direction, begun, said] of [
+      ['out', 'there', /when Ana’s laptop fetches it again/],
+      ['in', 'here', /^What came is kept: get it again/],
+      ['in', 'there', /^What came is kept: it goes on when Ana’s laptop sends/],
+    ] as const)
+      expect(adviceOf(of({ state: 'interrupted', direction, begun }))).toMatch(said);
     expect(adviceOf(SENDING)).toBe('');
   });
 });
@@ -89,6 +94,9 @@ describe('what is said where nobody looks', () => {
     expect(newsBetween(busy, { ...busy, transfers: [of({ bytes: 999_000_000 })] })).toEqual([]);
     expect(newsBetween(busy, { ...busy, nearby: nearby.slice(1) })).toEqual([
       'Ana’s laptop is not there any more.',
+    ]);
+    expect(newsBetween(busy, { ...busy, nearby: [] })).toEqual([
+      'Ana’s laptop and bob-desktop are not there any more.',
     ]);
   });
 });

@@ -138,6 +138,8 @@ export interface Sharing {
 export interface Transfer extends Amounts {
   readonly id: string;
   readonly direction: 'in' | 'out';
+  /** Who has begun it: whoever sends or fetches here, or on the other device. */
+  readonly begun: 'here' | 'there';
   /** The page that lends its files; `out` only. While they are on their way it should not be closed. */
   readonly page?: string | undefined;
   readonly device: { readonly name: string; readonly id: string };

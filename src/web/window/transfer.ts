@@ -11,6 +11,7 @@ import type { Said, Transfer, TransferState } from './model.ts';
 export interface Beginning {
   readonly id: string;
   readonly direction: Transfer['direction'];
+  readonly begun: Transfer['begun'];
   readonly device: Transfer['device'];
   readonly what: readonly string[];
   readonly page?: string | undefined;
@@ -28,10 +29,10 @@ export class TransferPicture {
   /** It is nothing but messages. */
   isMessage = false;
 
-  constructor({ id, direction, device, what, page, clean }: Beginning) {
+  constructor({ id, direction, begun, device, what, page, clean }: Beginning) {
     this.#clean = clean;
     this.#now = {
-      ...{ id, direction, device, what, state: 'calling' },
+      ...{ id, direction, begun, device, what, state: 'calling' },
       ...{ bytes: 0, total: null, files: 0, ofFiles: null, file: '', rate: 0, left: null },
       ...{ resumed: 0, can: [], failure: null, failed: 0, saved: [] },
       ...(page === undefined ? {} : { page }),

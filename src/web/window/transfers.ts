@@ -20,7 +20,7 @@ export type Begin = (
   signal: AbortSignal,
 ) => AsyncGenerator<SendEvent | GetEvent, unknown, undefined>;
 
-type About = Omit<Beginning, 'id' | 'clean'>;
+type About = Omit<Beginning, 'id' | 'begun' | 'clean'>;
 
 /** All transfers that are shown, ours and those that others have begun. */
 export class Transfers {
@@ -46,7 +46,7 @@ export class Transfers {
   /** One that we begin. */
   begin(about: About): Running {
     const id = `ours-${++this.#names}`;
-    const picture = new TransferPicture({ ...about, id, clean });
+    const picture = new TransferPicture({ ...about, id, begun: 'here', clean });
     const running: Running = { picture, control: new Control() };
     this.#all.set(id, running);
     this.#changed();
@@ -73,7 +73,7 @@ export class Transfers {
     const known = this.#all.get(id) ?? this.#asked.get(id);
     // Whoever names it may name two of them alike.
     if (known !== undefined && !known.picture.isOver) return known.picture;
-    const picture = new TransferPicture({ ...about, id, clean });
+    const picture = new TransferPicture({ ...about, id, begun: 'there', clean });
     const stop = (): void => control.cancel(transfer);
     this.#asked.set(id, { picture, control, transfer, stop });
     // Whoever left before anybody agreed is never heard of again.

@@ -92,11 +92,15 @@ export function stateOf({ state, direction, device, failed }: Transfer): string 
 }
 
 /** What to do about it, where there is something. */
-export function adviceOf({ state, direction, device }: Transfer): string {
+export function adviceOf({ state, direction, begun, device }: Transfer): string {
   const name = clean(device.name);
   if (state !== 'interrupted') return '';
-  return direction === 'out'
-    ? `Drop the same files on ${name} again: it goes on where it was.`
+  if (direction === 'out')
+    return begun === 'here'
+      ? `Drop the same files on ${name} again: it goes on where it was.`
+      : `It goes on where it was when ${name} fetches it again.`;
+  return begun === 'here'
+    ? 'What came is kept: get it again, and it goes on.'
     : `What came is kept: it goes on when ${name} sends the same again.`;
 }
 
@@ -203,7 +207,9 @@ export function newsBetween(before: View, after: View): readonly string[] {
   const ids = new Set([...before.messages, ...before.troubles].map(({ id }) => id));
   return [
     ...(come.length > 0 ? [`${formatNames(come)} can be reached.`] : []),
-    ...(gone.length > 0 ? [`${formatNames(gone)} is not there any more.`] : []),
+    ...(gone.length > 0
+      ? [`${formatNames(gone)} ${gone.length === 1 ? 'is' : 'are'} not there any more.`]
+      : []),
     ...after.transfers
       .filter(({ id, state }) => states.get(id) !== state)
       .map(
