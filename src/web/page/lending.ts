@@ -54,6 +54,7 @@ export class Lender {
   /** Offers all of it to the server. Returns the name of the loan. */
   async lend(dropped: readonly Dropped[], page: string): Promise<string> {
     const named = distinct(dropped);
+    const files = named.map(({ file }) => file);
     let loan: string | undefined;
     for (let at = 0; loan === undefined || at < named.length; ) {
       const part = partOf(named, at);
@@ -67,7 +68,7 @@ export class Lender {
         ready: at >= named.length,
       });
       loan = given.loan;
-      this.#loans.set(loan, { page, files: named.map(({ file }) => file) });
+      this.#loans.set(loan, { page, files });
     }
     return loan;
   }
@@ -210,7 +211,7 @@ export function droppedOf(
   unreadable: (path: string) => void = () => {},
 ): Promise<Dropped[]> {
   const names = new Set<string>();
-  const found: (Dropped | { path: string; entry: Entry })[] = [];
+  const found: Found[] = [];
   for (const item of items) {
     if (item.kind !== 'file') continue;
     const entry = item.webkitGetAsEntry();
@@ -229,51 +230,59 @@ export function droppedOfInput(files: Iterable<File>): Dropped[] {
   });
 }
 
+/** Adds all that was found to `dropped`, folders with what is in them, each together. */
 async function walk(
-  found: readonly (Dropped | { path: string; entry: Entry })[],
+  found: readonly Found[],
   unreadable: (path: string) => void,
+  dropped: Dropped[] = [],
 ): Promise<Dropped[]> {
-  const dropped: Dropped[] = [];
-  /** What is still to be looked at, the next at the end: so all of a folder stays together. */
-  const ahead = found.toReversed();
-  for (let next = ahead.pop(); next !== undefined; next = ahead.pop()) {
-    if ('file' in next) {
-      dropped.push(next);
-      continue;
-    }
-    const { path, entry } = next;
-    try {
-      if (entry.createReader === undefined) {
-        dropped.push({ path, file: await fileOf(entry) });
-        continue;
-      }
-      const inside = await childrenOf(entry);
-      if (inside.length === 0) dropped.push({ path, file: undefined });
-      for (const child of inside.toReversed())
-        ahead.push({ path: `${path}/${child.name}`, entry: child });
-    } catch {
-      unreadable(path);
-    }
+  // All at once: one after the other, thousands of them take many seconds.
+  const files = await Promise.all(
+    found.map((one) => ('entry' in one && isFile(one.entry) ? fileOf(one.entry) : undefined)),
+  );
+  for (const [n, one] of found.entries()) {
+    const { path } = one;
+    const file = 'entry' in one ? files[n] : one.file;
+    const inside = 'entry' in one && !isFile(one.entry) ? await childrenOf(one.entry) : undefined;
+    if (inside === undefined && file === undefined) unreadable(path);
+    else if (inside === undefined || inside.length === 0) dropped.push({ path, file });
+    else
+      await walk(
+        inside.map((entry) => ({ path: `${path}/${entry.name}`, entry })),
+        unreadable,
+        dropped,
+      );
   }
   return dropped;
 }
 
-function fileOf(entry: Entry): Promise<File> {
-  return new Promise((resolve, reject) => {
-    if (entry.file === undefined) reject(new Error('That is no file.'));
-    else entry.file(resolve, reject);
+/** Something that was dropped: a file as such, or what it is to be asked for. */
+type Found =
+  | { readonly path: string; readonly file: File }
+  | { readonly path: string; readonly entry: Entry };
+
+function isFile({ createReader }: Entry): boolean {
+  return createReader === undefined;
+}
+
+/** Undefined if it cannot be read. */
+function fileOf(entry: Entry): Promise<File | undefined> {
+  return new Promise((resolve) => {
+    if (entry.file === undefined) resolve(undefined);
+    else entry.file(resolve, () => resolve(undefined));
   });
 }
 
-/** All that lies in a folder, sorted; a browser tells a hundred at a time. */
-async function childrenOf(folder: Entry): Promise<Entry[]> {
+/** All that lies in a folder, sorted; a browser tells a hundred at a time. Undefined if it cannot be read. */
+async function childrenOf(folder: Entry): Promise<Entry[] | undefined> {
   const reader = folder.createReader?.();
   const all: Entry[] = [];
   for (;;) {
-    const some = await new Promise<Entry[]>((resolve, reject) => {
+    const some = await new Promise<Entry[] | undefined>((resolve) => {
       if (reader === undefined) resolve([]);
-      else reader.readEntries(resolve, reject);
+      else reader.readEntries(resolve, () => resolve(undefined));
     });
+    if (some === undefined) return undefined;
     if (some.length === 0) break;
     for (const entry of some) all.push(entry);
   }
