@@ -28,7 +28,7 @@ export class PageServer implements AsyncDisposable {
   readonly brought = new Map<string, Buffer>();
   /** What the next command of a name is answered with. */
   readonly answers = new Map<string, Answer>();
-  readonly #streams = new Set<Stream>();
+  readonly #streams = new Set<Stream<PageEvent>>();
   #view: View;
   #door: Door | undefined;
   #port = 0;
@@ -102,6 +102,20 @@ export class PageServer implements AsyncDisposable {
     this.#mend();
   }
 
+  /** The next command of a name is answered when what this returns is called. */
+  hold(name: string): () => void {
+    let release = (): void => {};
+    const released = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    async function* body(): AsyncGenerator<Uint8Array> {
+      await released;
+      yield Buffer.from('{}');
+    }
+    this.answers.set(name, { status: 200, type: 'application/json', body: body() });
+    return release;
+  }
+
   async stop(): Promise<void> {
     this.mend();
     for (const stream of this.#streams) stream.end();
@@ -119,7 +133,7 @@ export class PageServer implements AsyncDisposable {
     if (headers.authorization !== `Bearer ${this.token}`) return { status: 401 };
     if (path === '/api/events') {
       await this.#whole;
-      return this.#stream(call);
+      return this.answers.get('events') ?? this.#stream(call);
     }
     const name = path.slice('/api/'.length);
     if (method === 'PUT') {
@@ -140,7 +154,7 @@ export class PageServer implements AsyncDisposable {
   }
 
   #stream({ query, signal }: Call): Answer {
-    const stream = new Stream();
+    const stream = new Stream<PageEvent>();
     this.#pages += 1;
     const page = query.get('page') ?? `page-${this.#pages}`;
     stream.say({ event: 'hello', page, version: '0.1.0', loans: this.loans });
@@ -155,12 +169,12 @@ export class PageServer implements AsyncDisposable {
 }
 
 /** Lines that are said while they are read. */
-class Stream {
+export class Stream<News> {
   #lines: string[] = [];
   #isOver = false;
   #wake: () => void = () => {};
 
-  say(event: PageEvent): void {
+  say(event: News): void {
     this.#lines.push(`${JSON.stringify(event)}\n`);
     this.#wake();
   }

@@ -23,13 +23,14 @@ export function takingPage({ name, root, host }: TakingPage): Answer {
 <noscript><p class="trouble">This page needs JavaScript, to send large files and to go on where it broke off.</p>
 <p>Without it, send single files by a command:</p></noscript>
 <div id="drop" class="drop" hidden>
-<p id="drop-text">Drop files and folders here, or choose them.</p>
+<p id="drop-text">Drop or paste files and folders here, or choose them.</p>
 <p class="buttons"><button type="button" id="choose-files">Choose files</button>
 <button type="button" id="choose-folder" class="plain" hidden>Choose a folder</button></p>
 <input type="file" id="files" multiple hidden>
 <input type="file" id="folder" webkitdirectory hidden>
 </div>
-<p id="link" class="trouble" role="status"></p>
+<p id="link" class="trouble" role="status" tabindex="-1"></p>
+<p id="trouble" class="trouble" role="status"></p>
 <ul id="uploads" class="uploads" aria-label="What you send"></ul>
 <p id="said" class="unseen" role="status"></p>`,
     foot: html`<h2>What this link is</h2>

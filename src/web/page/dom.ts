@@ -51,6 +51,19 @@ export function show(element: HTMLElement, isShown: boolean): void {
   if (element.hidden === isShown) element.hidden = !isShown;
 }
 
+/**
+ * Changes something by which what has the focus may be hidden or removed: then `heir` has it, and
+ * whoever works with the keyboard goes on there. Nothing is scrolled to, as a mouse may have done it.
+ */
+export function passingFocus(heir: HTMLElement, change: () => void): void {
+  const focused = document.activeElement;
+  change();
+  const { activeElement: now, body } = document;
+  const isLost = now === focused || now === body;
+  if (isLost && focused instanceof HTMLElement && focused !== body && !isThere(focused))
+    heir.focus({ preventScroll: true });
+}
+
 /** What stands in the page from the start. */
 export function byId(id: string): HTMLElement {
   const element = document.getElementById(id);
@@ -124,7 +137,7 @@ export class Rows<Item> {
 
 const FOCUSABLE = 'button:enabled, input:enabled, select:enabled, textarea:enabled, summary';
 
-function isThere(element: HTMLElement): boolean {
+export function isThere(element: HTMLElement): boolean {
   return (
     element.isConnected && element.closest('[hidden]') === null && !element.matches(':disabled')
   );

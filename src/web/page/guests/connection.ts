@@ -1,8 +1,11 @@
 import type { GuestCommands, GuestEvent } from '../../guests/model.ts';
 import { failureOf, hear } from '../hearing.ts';
 
-/** `over`: there is nothing at this address any more; `shut`: it is not for this page. */
-export type GuestLink = 'open' | 'lost' | 'over' | 'shut';
+/**
+ * `crowded`: others have taken all the room; `over`: there is nothing at this address any more; `shut`: it
+ * is not for this page.
+ */
+export type GuestLink = 'open' | 'lost' | 'crowded' | 'over' | 'shut';
 
 export interface GuestConnectionOptions {
   readonly onEvent: (event: GuestEvent) => void;
@@ -14,7 +17,11 @@ export class GuestConnection {
   readonly #options: GuestConnectionOptions;
   #page: string | undefined;
   #link: GuestLink | undefined;
+  /** Why nothing is heard where nothing is. */
+  #lack: 'lost' | 'crowded' = 'lost';
   #wake = (): void => {};
+  /** Ends what is asked, as nobody answers over a connection that is lost. */
+  #loss = new AbortController();
 
   constructor(options: GuestConnectionOptions) {
     this.#options = options;
@@ -37,7 +44,7 @@ export class GuestConnection {
     for (let pause = FIRST_PAUSE; !this.#isOver; pause = Math.min(2 * pause, LAST_PAUSE)) {
       if (await this.#listen()) pause = FIRST_PAUSE;
       if (this.#isOver) return;
-      this.#become('lost');
+      this.#become(this.#lack);
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, pause);
         this.#wake = () => {
@@ -48,7 +55,7 @@ export class GuestConnection {
     }
   }
 
-  /** Throws `Failure`, or `TypeError` where nobody answers. */
+  /** Throws `Failure`, or something else where nobody answers. */
   async post<Name extends keyof GuestCommands>(
     name: Name,
     body: GuestCommands[Name]['takes'],
@@ -58,6 +65,7 @@ export class GuestConnection {
       headers: { 'Content-Type': 'application/json' },
       body: JSON.stringify(body),
       cache: 'no-store',
+      signal: this.#loss.signal,
     });
     if (!response.ok) throw await failureOf(response);
     return await response.json();
@@ -78,9 +86,11 @@ export class GuestConnection {
     return hear<GuestEvent>(
       async (signal) => {
         const query = this.#page === undefined ? '' : `?page=${this.#page}`;
+        this.#lack = 'lost';
         const response = await fetch(`events${query}`, { signal, cache: 'no-store' });
         if (response.status === 404) this.#become('over');
         if (response.status === 401) this.#become('shut');
+        if (response.status === 503) this.#lack = 'crowded';
         return response.ok ? response : undefined;
       },
       MAX_SILENCE,
@@ -100,6 +110,10 @@ export class GuestConnection {
   #become(link: GuestLink): void {
     if (this.#link === link || this.#isOver) return;
     this.#link = link;
+    if (link !== 'open') {
+      this.#loss.abort();
+      this.#loss = new AbortController();
+    }
     this.#options.onLink(link);
   }
 }

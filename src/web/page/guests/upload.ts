@@ -1,7 +1,7 @@
 import { formatBytes, formatClock, formatCount, formatFirst } from '../../../figures.ts';
 import type { GuestEvent, Upload } from '../../guests/model.ts';
 import { clean } from '../clean.ts';
-import { byId, make, setText, show } from '../dom.ts';
+import { byId, make, passingFocus, setText, show } from '../dom.ts';
 import { Failure } from '../hearing.ts';
 import { type Dropped, droppedOf, droppedOfInput, Lender } from '../lending.ts';
 import { GuestConnection, type GuestLink } from './connection.ts';
@@ -15,6 +15,8 @@ class Pick {
   readonly row: Row;
   /** `queued`: its turn comes; `begun`: it is offered, or sent; `over`: nothing more happens. */
   stage: 'queued' | 'begun' | 'over' = 'queued';
+  /** Whether it is to be stopped, which the server has to hear. */
+  isStopped = false;
   loan: string | undefined;
 
   constructor(dropped: readonly Dropped[], actions: RowActions) {
@@ -36,9 +38,11 @@ class Row {
   readonly #bar = make('progress', { max: '1' });
   readonly #numbers = make('p', { class: 'numbers quiet' });
   readonly #failures = make('ul');
+  readonly #title: HTMLElement;
   readonly #stop: HTMLButtonElement;
   readonly #again: HTMLButtonElement;
   #state = '';
+  #isClosed = false;
   /** What came last of the server, and when something moved. */
   #upload: Upload | undefined;
   #movedAt = Number.NEGATIVE_INFINITY;
@@ -51,24 +55,27 @@ class Row {
     this.#again = make('button', { type: 'button' }, 'Send again');
     this.#stop.addEventListener('click', stop);
     this.#again.addEventListener('click', again);
+    this.#stop.setAttribute('aria-label', `Stop ${this.#name}`);
+    this.#again.setAttribute('aria-label', `Send again: ${this.#name}`);
     this.#bar.setAttribute('aria-label', `How much of ${this.#name} is there`);
-    const title = make('h2', {}, make('bdi', {}, this.#name));
+    this.#title = make('h2', { tabindex: '-1' }, make('bdi', {}, this.#name));
     const buttons = make('p', { class: 'buttons' }, this.#stop, this.#again);
-    const parts = [title, this.#text, this.#bar, this.#numbers, this.#failures, buttons];
+    const parts = [this.#title, this.#text, this.#bar, this.#numbers, this.#failures, buttons];
     this.node = make('li', {}, ...parts);
     this.say('Waits for its turn.', 'queued');
   }
 
   /** Something that is not from the server. */
-  say(text: string, state: 'queued' | 'preparing' | 'lost' | 'failed'): void {
+  say(text: string, state: 'queued' | 'preparing' | 'lost' | 'stopping' | 'failed'): void {
+    // What was before it is sent again is of no interest.
+    if (state === 'queued') this.#upload = undefined;
     setText(this.#text, text);
     // What has come is told for as long as it is tried again, if anything was heard of it.
     const isTold = state === 'lost' && this.#upload !== undefined;
     show(this.#bar, isTold);
     show(this.#numbers, isTold);
     show(this.#failures, false);
-    show(this.#stop, state !== 'failed');
-    show(this.#again, state === 'failed');
+    this.#offer(state !== 'failed' && state !== 'stopping', state === 'failed');
     this.#still();
     this.#announce(state, text);
   }
@@ -85,8 +92,9 @@ class Row {
   }
 
   update(upload: Upload): void {
-    const { state, bytes, total } = upload;
-    if (bytes > (this.#upload?.bytes ?? 0)) this.#movedAt = performance.now();
+    const { state, bytes, total, failures } = upload;
+    const before = this.#upload;
+    if (bytes > (before?.bytes ?? 0)) this.#movedAt = performance.now();
     this.#upload = upload;
     const text = textOf(upload);
     setText(this.#text, text);
@@ -98,15 +106,29 @@ class Row {
     setText(this.#numbers, numbersOf(upload));
     clearTimeout(this.#stillness);
     this.#stillness = setTimeout(() => this.#still(), UNHEARD);
-    this.#failures.replaceChildren(
-      ...upload.failures.map(({ path, message }) =>
-        make('li', {}, make('bdi', {}, clean(path)), `: ${message}`),
-      ),
-    );
-    show(this.#failures, upload.failures.length > 0);
-    show(this.#stop, isOn);
-    show(this.#again, state === 'stopped' || state === 'failed');
+    if (failures.length !== (before?.failures.length ?? 0))
+      this.#failures.replaceChildren(
+        ...failures.map(({ path, message }) =>
+          make('li', {}, make('bdi', {}, clean(path)), `: ${message}`),
+        ),
+      );
+    show(this.#failures, failures.length > 0);
+    this.#offer(isOn, state === 'stopped' || state === 'failed');
     this.#announce(state, text);
+  }
+
+  /** Nothing can be sent from this page any more. */
+  close(): void {
+    this.#isClosed = true;
+    this.#offer(false, false);
+  }
+
+  /** What can be done with it. */
+  #offer(canStop: boolean, canAgain: boolean): void {
+    passingFocus(this.#title, () => {
+      show(this.#stop, canStop);
+      show(this.#again, canAgain && !this.#isClosed);
+    });
   }
 
   /** Nobody knows how fast it is, while nothing is heard of it. */
@@ -167,6 +189,8 @@ class Uploads {
   readonly #lender: Lender;
   #picks: Pick[] = [];
   #page: string | undefined;
+  #isCancelling = false;
+  #isClosed = false;
 
   constructor() {
     this.#connection = new GuestConnection({
@@ -191,8 +215,9 @@ class Uploads {
   }
 
   add(dropped: readonly Dropped[]): void {
+    if (this.#isClosed) return;
     const pick = new Pick(dropped, {
-      stop: () => void this.#stop(pick),
+      stop: () => this.#stop(pick),
       again: () => this.#again(pick),
     });
     this.#picks.push(pick);
@@ -209,18 +234,19 @@ class Uploads {
   async #begin(pick: Pick, page: string): Promise<void> {
     pick.stage = 'begun';
     pick.row.say('Getting ready…', 'preparing');
+    const before = pick.loan;
     try {
-      const before = pick.loan;
       const loan = before ?? (await this.#lender.lend(pick.dropped, page));
       if (pick.stage !== 'begun') return;
       pick.loan = loan;
-      const bringing = this.#connection.post('bring', { page, loan });
-      // What was lent before the connection was lost may be given back by now.
-      await (before === undefined ? bringing : bringing.catch(() => this.#again(pick)));
+      await this.#connection.post('bring', { page, loan });
     } catch (error) {
       if (pick.stage !== 'begun') return;
-      if (error instanceof Failure) this.#end(pick, error.message);
-      else this.#wait(pick);
+      if (pick.isStopped) this.#end(pick, STOPPED);
+      else if (!(error instanceof Failure)) this.#wait(pick);
+      // What was lent before the connection was lost may be given back by now.
+      else if (before !== undefined) this.#again(pick);
+      else this.#end(pick, error.message);
     }
   }
 
@@ -238,17 +264,31 @@ class Uploads {
     this.#next();
   }
 
-  async #stop(pick: Pick): Promise<void> {
+  /** What is begun says itself that it was stopped, once it is. */
+  #stop(pick: Pick): void {
+    if (pick.loan === undefined || pick.stage !== 'begun') {
+      this.#end(pick, STOPPED);
+      return;
+    }
+    pick.isStopped = true;
+    pick.row.say('Stopping…', 'stopping');
+    this.#cancel();
+  }
+
+  #cancel(): void {
     const { page } = this.#connection;
-    if (pick.loan !== undefined && page !== undefined && pick.stage === 'begun')
-      // It says itself that it was stopped, once it is.
-      return void this.#connection.post('cancel', { page }).catch(() => {});
-    this.#end(pick, 'It was stopped.');
+    if (page === undefined || this.#isCancelling) return;
+    this.#isCancelling = true;
+    const cancelling = this.#connection.post('cancel', { page }).catch(() => {});
+    void cancelling.finally(() => {
+      this.#isCancelling = false;
+    });
   }
 
   #again(pick: Pick): void {
     this.#picks = [...this.#picks.filter((other) => other !== pick), pick];
     pick.stage = 'queued';
+    pick.isStopped = false;
     pick.loan = undefined;
     pick.row.say('Waits for its turn.', 'queued');
     this.#next();
@@ -267,48 +307,67 @@ class Uploads {
       case 'unwanted':
         this.#lender.unwanted(event);
         break;
-      case 'upload': {
-        const pick = this.#picks.find(({ loan }) => loan === event.loan);
-        if (pick === undefined || pick.stage === 'over') return;
-        pick.row.update(event);
-        if (event.state !== 'waiting' && event.state !== 'running') this.#end(pick);
+      case 'returned':
+        this.#lender.forget(event.loan);
         break;
+      case 'upload': {
+        const pick = this.#picks.find(({ loan, stage }) => loan === event.loan && stage !== 'over');
+        const isOn = event.state === 'waiting' || event.state === 'running';
+        // It was stopped when that could not be told.
+        if (isOn && (pick === undefined || pick.isStopped)) this.#cancel();
+        else pick?.row.update(event);
+        if (!isOn && pick !== undefined) this.#end(pick);
       }
-      case 'bye':
-        for (const pick of this.#picks)
-          if (pick.stage !== 'over') this.#end(pick, 'It was not sent.');
     }
   }
 
   /** It was away for too long: what it lent is not known there any more, but what came is kept. */
   #forgotten(): void {
     this.#lender.forgetAll();
-    for (const pick of this.#picks)
-      if (pick.stage === 'begun') {
-        pick.stage = 'queued';
-        pick.loan = undefined;
-      }
+    for (const pick of this.#picks) {
+      if (pick.stage !== 'begun') continue;
+      pick.loan = undefined;
+      pick.stage = 'queued';
+      if (pick.isStopped) this.#end(pick, STOPPED);
+    }
   }
 
   #linked(link: GuestLink): void {
     setText(byId('link'), LINKS[link]);
-    if (link === 'over' || link === 'shut') show(byId('drop'), false);
-    if (link !== 'lost') return;
-    for (const pick of this.#picks) if (pick.stage === 'begun') pick.row.say(LOST, 'lost');
+    if (link === 'over' || link === 'shut') this.#close();
+    if (link !== 'lost' && link !== 'crowded') return;
+    for (const { stage, isStopped, row } of this.#picks)
+      if (stage === 'begun' && !isStopped) row.say(LOST, 'lost');
+  }
+
+  /** Nothing is sent from here any more, and nothing says that it may be. */
+  #close(): void {
+    this.#isClosed = true;
+    passingFocus(byId('link'), () => show(byId('drop'), false));
+    for (const pick of this.#picks) {
+      if (pick.stage !== 'over') this.#end(pick, 'It was not sent.');
+      pick.row.close();
+    }
   }
 }
 
 const LINKS: Readonly<Record<GuestLink, string>> = {
   open: '',
   lost: 'The connection is lost. Trying again…',
+  crowded: 'Too many send at once. Trying again…',
   over: 'This link is over: drop has ended there. Ask for a new one.',
   shut: 'This page is not connected any more. Load it again to go on.',
 };
+
+const STOPPED = 'It was stopped.';
 
 const LOST = 'The connection is lost. Trying again… What has come is kept.';
 
 /** Milliseconds. */
 const RETRY = 1_000;
+const MOMENT = 500;
+
+const LOOKING = 'Looking through it…';
 
 const uploads = new Uploads();
 
@@ -316,7 +375,22 @@ function add(dropped: readonly Dropped[], unreadable = 0): void {
   if (dropped.length > 0) uploads.add(dropped);
   const missing = unreadable > 0 ? `${formatCount(unreadable, 'thing')} could not be read.` : '';
   const nothing = dropped.length === 0 && unreadable === 0 ? 'There is nothing in it.' : '';
-  setText(byId('link'), missing || nothing);
+  setText(byId('trouble'), missing || nothing);
+}
+
+async function take(transfer: DataTransfer): Promise<void> {
+  let unreadable = 0;
+  // Thousands of files take a while.
+  const timer = setTimeout(() => {
+    setText(dropText, LOOKING);
+    setText(byId('said'), LOOKING);
+  }, MOMENT);
+  const dropped = await droppedOf(transfer, () => {
+    unreadable += 1;
+  });
+  clearTimeout(timer);
+  setText(dropText, invitation);
+  add(dropped, unreadable);
 }
 
 function choosing(button: HTMLElement, input: HTMLElement): void {
@@ -330,8 +404,10 @@ function choosing(button: HTMLElement, input: HTMLElement): void {
 
 const drop = byId('drop');
 show(drop, true);
+const dropText = byId('drop-text');
 // With a finger nobody drops anything.
-if (matchMedia('(pointer: coarse)').matches) setText(byId('drop-text'), 'Choose what to send.');
+if (matchMedia('(pointer: coarse)').matches) setText(dropText, 'Choose what to send.');
+const invitation = dropText.textContent ?? '';
 show(byId('choose-folder'), 'webkitdirectory' in HTMLInputElement.prototype);
 choosing(byId('choose-files'), byId('files'));
 choosing(byId('choose-folder'), byId('folder'));
@@ -346,12 +422,10 @@ addEventListener('dragleave', (event) => {
 addEventListener('drop', (event) => {
   event.preventDefault();
   drop.classList.remove('over');
-  if (event.dataTransfer === null) return;
-  let unreadable = 0;
-  const dropped = droppedOf(event.dataTransfer, () => {
-    unreadable += 1;
-  });
-  void dropped.then((all) => add(all, unreadable));
+  if (event.dataTransfer !== null) void take(event.dataTransfer);
+});
+addEventListener('paste', ({ clipboardData }) => {
+  if (clipboardData?.types.includes('Files')) void take(clipboardData);
 });
 addEventListener('beforeunload', (event) => {
   if (uploads.isBusy) event.preventDefault();

@@ -1,0 +1,205 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { accessibilityErrors } from '../support/browser.ts';
+import { GuestServer } from '../support/guest-server.ts';
+import { CHROMIUM, describeWith } from '../support/skip.ts';
+
+/** A folder into which the page is drawn at its moments, for somebody to look at. */
+const SCREENSHOTS = process.env.SCREENSHOTS;
+
+describeWith([CHROMIUM], 'the page at which guests send', () => {
+  let browser: Browser;
+
+  beforeAll(async () => {
+    browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox'] });
+  });
+
+  afterAll(async () => {
+    await browser.close();
+  });
+
+  test('stops what is on its way also while the connection is lost', async () => {
+    await using visit = await Visit.begin(browser);
+    const { page, server } = visit;
+    await visit.pick('a.bin');
+    await visit.heard('bring');
+    server.upload({ bytes: 300_000 });
+    await page.getByText('300.0 kB of 1.0 MB').waitFor();
+    server.refuses = 500;
+    server.cut();
+    await page.locator('#link').getByText('The connection is lost.').waitFor();
+    await page.route('**/cancel', (route) => route.abort());
+    await visit.press('Stop');
+    await page.locator('#uploads').getByText('Stopping…').waitFor();
+    expect(await visit.focused()).toBe('a.bin');
+    await page.unroute('**/cancel');
+    const told = page.waitForRequest('**/cancel');
+    server.refuses = undefined;
+    await told;
+    // What was on its way when it was stopped tells of nothing new.
+    server.upload({ bytes: 400_000 });
+    server.upload({ state: 'stopped', message: 'It was stopped.' });
+    await page.locator('#uploads').getByText('It was stopped. What has come is kept').waitFor();
+    await visit.press('Send again');
+    await visit.heard('bring', 2);
+    expect(await visit.focused()).toBe('a.bin');
+    expect(await accessibilityErrors(page)).toEqual([]);
+  });
+
+  test('asks again what was not answered when the connection was lost', async () => {
+    await using visit = await Visit.begin(browser);
+    const { page, server } = visit;
+    server.hangs = 'lend';
+    await visit.pick('a.bin');
+    await visit.heard('lend');
+    await page.getByText('Getting ready…', { exact: true }).waitFor();
+    server.hangs = undefined;
+    server.cut();
+    await visit.heard('lend', 2);
+    await visit.heard('bring');
+  });
+
+  test.each([
+    [404, 'This link is over: drop has ended there.'],
+    [401, 'This page is not connected any more.'],
+  ])(
+    'says what is not sent when it is answered with %i, and offers nothing more',
+    async (status, said) => {
+      await using visit = await Visit.begin(browser);
+      const { page, server } = visit;
+      await visit.pick('stopped.bin');
+      await visit.heard('bring');
+      server.upload({ state: 'stopped', message: 'It was stopped.' });
+      await page.getByRole('button', { name: 'Send again' }).waitFor();
+      await visit.pick('begun.bin');
+      await visit.heard('bring', 2);
+      await visit.pick('waits.bin');
+      await page.getByText('Waits for its turn.').waitFor();
+      await page.getByRole('button', { name: 'Choose files' }).focus();
+      server.refuses = status;
+      server.cut();
+      await page.locator('#link').getByText(said).waitFor();
+      expect(await page.locator('#uploads').getByText('It was not sent.').count()).toBe(2);
+      expect(await page.getByRole('button').count()).toBe(0);
+      expect(await visit.focused()).toContain(said);
+      // Nothing keeps anybody here.
+      const closed = page.waitForEvent('close');
+      await page.close({ runBeforeUnload: true });
+      await closed;
+    },
+  );
+
+  test('says that there is no room for it, and that nothing was chosen', async () => {
+    await using visit = await Visit.begin(browser);
+    const { page, server } = visit;
+    server.refuses = 503;
+    server.cut();
+    await page.locator('#link').getByText('Too many send at once. Trying again…').waitFor();
+    await page.dispatchEvent('#drop', 'drop', {
+      dataTransfer: await page.evaluateHandle('new DataTransfer()'),
+    });
+    await page.locator('#trouble').getByText('There is nothing in it.').waitFor();
+    expect(await page.locator('#link').textContent()).toBe('Too many send at once. Trying again…');
+    server.refuses = undefined;
+    await visit.connected();
+  });
+
+  if (SCREENSHOTS !== undefined)
+    test.each(Object.entries(LOOKS))('is drawn: %s', async (name, look) => {
+      mkdirSync(SCREENSHOTS, { recursive: true });
+      await using visit = await Visit.begin(browser, look);
+      const { page, server } = visit;
+      const draw = (moment: string): Promise<Buffer> =>
+        page.screenshot({ path: join(SCREENSHOTS, `guest-${moment}-${name}.png`), fullPage: true });
+      await draw('empty');
+      await visit.pick('holiday in the mountains with everybody.mp4');
+      await visit.heard('bring');
+      server.upload({ state: 'waiting' });
+      await page.locator('#uploads').getByText('Waiting for somebody there').waitFor();
+      await visit.pick('waits.bin');
+      await draw('waiting');
+      server.upload({ bytes: 300_000, rate: 120_000, left: 6_000, resumed: 100_000, ofFiles: 3 });
+      await page.locator('#uploads').getByText('0:06 left').waitFor();
+      await draw('running');
+      server.refuses = 500;
+      server.cut();
+      await page.locator('#link').getByText('The connection is lost.').waitFor();
+      await draw('lost');
+      server.refuses = undefined;
+      await visit.connected();
+      server.upload({
+        ...{ state: 'failed', message: 'Some of it did not arrive.', failed: 1 },
+        failures: [{ path: 'photos/one.jpg', message: 'The browser could not read it.' }],
+      });
+      await page.locator('#uploads').getByText('1 file did not arrive').waitFor();
+      await draw('failed');
+      server.refuses = 404;
+      server.cut();
+      await page.locator('#link').getByText('This link is over').waitFor();
+      await draw('over');
+    });
+});
+
+const LOOKS = {
+  light: { colorScheme: 'light', viewport: { width: 1000, height: 700 } },
+  dark: { colorScheme: 'dark', viewport: { width: 1000, height: 700 } },
+  narrow: { colorScheme: 'light', viewport: { width: 360, height: 700 } },
+  contrast: { colorScheme: 'dark', forcedColors: 'active', viewport: { width: 1000, height: 700 } },
+} as const satisfies Readonly<Record<string, BrowserContextOptions>>;
+
+/** A page that a guest has open, and its server. */
+class Visit implements AsyncDisposable {
+  readonly page: Page;
+  readonly server: GuestServer;
+  readonly #errors: string[] = [];
+
+  private constructor(page: Page, server: GuestServer) {
+    this.page = page;
+    this.server = server;
+    page.on('pageerror', (error) => this.#errors.push(String(error)));
+  }
+
+  static async begin(browser: Browser, options: BrowserContextOptions = {}): Promise<Visit> {
+    const server = await GuestServer.open();
+    const visit = new Visit(await (await browser.newContext(options)).newPage(), server);
+    await visit.page.goto(server.link);
+    await visit.connected();
+    return visit;
+  }
+
+  async connected(): Promise<void> {
+    await soon(() => this.page.locator('#link').textContent()).toBe('');
+    await this.page.locator('#drop').waitFor();
+  }
+
+  async pick(name: string): Promise<void> {
+    const buffer = Buffer.from(name);
+    await this.page.setInputFiles('#files', { name, mimeType: 'application/octet-stream', buffer });
+  }
+
+  /** Presses a button as who works with the keyboard does. */
+  async press(name: string): Promise<void> {
+    await this.page.getByRole('button', { name }).press('Enter');
+  }
+
+  async focused(): Promise<string> {
+    return await this.page.evaluate<string>('document.activeElement.textContent');
+  }
+
+  /** Waits until it has said that so often. */
+  async heard(name: string, times = 1): Promise<void> {
+    await soon(() => this.server.said.filter((said) => said.name === name).length).toBe(times);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.page.context().close();
+    await this.server[Symbol.asyncDispose]();
+    expect(this.#errors).toEqual([]);
+  }
+}
+
+function soon<Value>(look: () => Value | Promise<Value>) {
+  return expect.poll(look, { timeout: 10_000, interval: 20 });
+}
