@@ -1,7 +1,13 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import axe from 'axe-core';
-import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+import {
+  type Browser,
+  type BrowserContextOptions,
+  chromium,
+  type JSHandle,
+  type Page,
+} from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { View } from '../../src/web/window/model.ts';
 import { PageServer, SCENES, SENDING } from '../support/page-server.ts';
@@ -19,6 +25,8 @@ const LOOKS = {
   zoomed: { colorScheme: 'light', viewport: { width: 640, height: 450 }, deviceScaleFactor: 2 },
   contrast: { colorScheme: 'dark', forcedColors: 'active', viewport: WIDE },
 } as const satisfies Readonly<Record<string, BrowserContextOptions>>;
+
+const { nearby: NEARBY = [], known: KNOWN = [] } = SCENES.devices;
 
 const scenes: readonly [string, Partial<View>][] = Object.entries(SCENES);
 
@@ -560,6 +568,159 @@ describeWith([CHROMIUM], 'the page', () => {
     expect(await violationsOf(page)).toEqual([]);
   });
 
+  test('asks the next question once, however late the answer to the last one comes back', async () => {
+    const [first, second] = [SCENES.accept.questions[0], SCENES.stranger.questions[0]];
+    await using visit = await Visit.begin(browser, { questions: [first, second] });
+    const { page, server } = visit;
+    await visit.mayAnswer();
+    const answered = server.hold('answer');
+    await page.keyboard.press('Escape');
+    await visit.heard('answer', { question: first.id, answer: false });
+    // The picture comes before the answer does.
+    server.change({ questions: [second] });
+    await page.getByText('bob-desktop wants to send you report.pdf').waitFor();
+    const response = page.waitForResponse('**/api/answer');
+    answered();
+    await (await response).finished();
+    await visit.mayAnswer();
+    await page.keyboard.press('Escape');
+    await visit.heard('answer', { question: second.id, answer: false });
+    await soon(() => page.locator('dialog').count()).toBe(0);
+    expect(await page.locator('#news').textContent()).not.toContain('The question is gone.');
+  });
+
+  test('says that a question is gone where it can be heard', async () => {
+    // Nothing is read aloud that is said behind a dialog.
+    const noting = `
+      const { close } = HTMLDialogElement.prototype;
+      HTMLDialogElement.prototype.close = function () {
+        globalThis.saidBefore = document.getElementById('news').textContent;
+        close.call(this);
+      };
+    `;
+    await using visit = await Visit.begin(browser, SCENES.accept, {}, noting);
+    const { page, server } = visit;
+    await page.getByRole('dialog').waitFor();
+    server.change({ questions: [] });
+    await page.locator('#news').getByText('The question is gone.').waitFor();
+    expect(await page.evaluate('saidBefore')).toBe('');
+  });
+
+  test('takes a code that is put in at once', async () => {
+    await using visit = await Visit.begin(browser, SCENES.devices);
+    const { page, server } = visit;
+    server.change({ questions: SCENES.code.questions });
+    await page.getByLabel('Code', { exact: true }).waitFor();
+    await page.keyboard.insertText('123456');
+    await page.keyboard.press('Enter');
+    await visit.heard('answer', { question: 'q3', answer: '123456' });
+  });
+
+  test('says in a dialog what went wrong with it, and keeps what was typed', async () => {
+    await using visit = await Visit.begin(browser, SCENES.devices);
+    const { page, server } = visit;
+    visit.expectedErrors.push(/409/);
+    const gone = { message: 'That device is no longer there.' };
+    const refusal = { status: 409, type: 'application/json', body: JSON.stringify(gone) };
+    const dialog = page.getByRole('dialog');
+    await visit.tabTo('Send a message to bob-desktop');
+    await page.keyboard.press('Enter');
+    await page.keyboard.insertText('x'.repeat(65 * 1024));
+    await page.keyboard.press('Control+Enter');
+    await dialog.getByRole('alert').getByText('A message has at most 64 KiB.').waitFor();
+    await page.getByLabel('Message', { exact: true }).fill('Lunch?');
+    server.answers.set('send', refusal);
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Enter');
+    await dialog.getByRole('alert').getByText(gone.message).waitFor();
+    expect(await visit.focused()).toBe('Send message');
+    expect(await violationsOf(page)).toEqual([]);
+    await page.keyboard.press('Enter');
+    await dialog.waitFor({ state: 'detached' });
+    expect(await page.locator('#troubles').isVisible()).toBe(false);
+
+    server.answers.set('answer', refusal);
+    server.change({ questions: SCENES.accept.questions });
+    await visit.mayAnswer();
+    await page.keyboard.press('Escape');
+    await dialog.getByRole('alert').getByText(gone.message).waitFor();
+  });
+
+  test('has the focus somewhere when what had it is gone', async () => {
+    await using visit = await Visit.begin(browser, SCENES.devices);
+    const { page, server } = visit;
+    await page.getByRole('checkbox', { name: 'Mark bob-desktop' }).check();
+    await page.locator('#tray').getByRole('button', { name: 'Send a message' }).press('Enter');
+    await page.keyboard.type('Lunch?');
+    await page.keyboard.press('Control+Enter');
+    await page.locator('#tray').waitFor({ state: 'hidden' });
+    await soon(() => visit.focused()).toBe('Devices nearby');
+
+    await page.getByRole('checkbox', { name: 'Mark bob-desktop' }).check();
+    await visit.drop('main', { 'a.txt': 'a' });
+    await page.locator('#tray').getByRole('button', { name: 'Send', exact: true }).press('Enter');
+    await page.locator('#tray').waitFor({ state: 'hidden' });
+    await soon(() => visit.focused()).toBe('Devices nearby');
+
+    await page.getByRole('heading', { name: 'Arrived before' }).click();
+    await page.getByRole('button', { name: 'Clear the list' }).press('Enter');
+    await page.getByRole('button', { name: 'Clear', exact: true }).press('Enter');
+    await visit.heard('clear-history', {});
+    await page.getByRole('dialog').waitFor({ state: 'detached' });
+    server.change({ history: [] });
+    await page.getByText('Nothing yet.').waitFor();
+    await soon(() => visit.focused()).toContain('Arrived before');
+
+    await page.getByRole('heading', { name: 'Known devices' }).click();
+    await page.getByRole('button', { name: 'Forget Studio Mac' }).press('Enter');
+    server.change({ known: KNOWN.filter(({ name }) => name !== 'Studio Mac') });
+    await page.getByRole('button', { name: 'Forget Studio Mac' }).waitFor({ state: 'detached' });
+    await page.getByRole('button', { name: 'Forget', exact: true }).press('Enter');
+    await page.getByRole('dialog').waitFor({ state: 'detached' });
+    await soon(() => visit.focused()).toBe('Devices nearby');
+  });
+
+  test('says what its button does again, however often something is copied', async () => {
+    await using visit = await Visit.begin(browser, SCENES.devices);
+    const { page } = visit;
+    await page.clock.install();
+    const copy = page.getByRole('button', { name: 'Copy the code' });
+    for (let time = 0; time < 2; time++) {
+      await copy.click();
+      await soon(() => copy.textContent()).not.toBe('Copy');
+    }
+    await page.clock.runFor(5_000);
+    expect(await copy.textContent()).toBe('Copy');
+  });
+
+  test('says that there are too many, and goes on when there is room', async () => {
+    await using visit = await Visit.begin(browser, SCENES.devices);
+    const { page, server } = visit;
+    visit.expectedErrors.push(/409|ERR_INCOMPLETE_CHUNKED/);
+    server.answers.set('events', { status: 409, type: 'application/json', body: '{}' });
+    server.cut();
+    server.mend();
+    await page.getByRole('alert').getByText('Too many windows are open').waitFor();
+    server.answers.delete('events');
+    await visit.connected();
+    await page.getByRole('alert').waitFor({ state: 'hidden' });
+  });
+
+  test('is there in a browser that is told to keep nothing', async () => {
+    const refuse = `
+      const get = () => { throw new DOMException('It is told to keep nothing.', 'SecurityError'); };
+      for (const name of ['sessionStorage', 'localStorage'])
+        Object.defineProperty(globalThis, name, { get });
+    `;
+    await using visit = await Visit.begin(browser, SCENES.devices, {}, refuse);
+    const { page } = visit;
+    await page.getByRole('heading', { name: 'bob-desktop' }).waitFor();
+    expect(await page.getByRole('button', { name: 'Notify me' }).count()).toBe(0);
+    await page.reload();
+    await visit.connected();
+  });
+
   if (SCREENSHOTS !== undefined)
     test.each(Object.entries(LOOKS))(
       'is drawn: %s',
@@ -740,7 +901,15 @@ class Visit implements AsyncDisposable {
 
   /** Drops files, given by their contents, as a hand does. */
   async drop(selector: string, files: Readonly<Record<string, string>>): Promise<void> {
-    const dataTransfer = await this.page.evaluateHandle(
+    const dataTransfer = await this.dataTransfer(files);
+    await this.page.dispatchEvent(selector, 'dragover', { dataTransfer });
+    await this.page.dispatchEvent(selector, 'drop', { dataTransfer });
+    await dataTransfer.dispose();
+  }
+
+  /** What a hand holds that drags files. */
+  async dataTransfer(files: Readonly<Record<string, string>>): Promise<JSHandle> {
+    return await this.page.evaluateHandle(
       `(() => {
         const dropped = new DataTransfer();
         for (const [name, content] of Object.entries(${JSON.stringify(files)}))
@@ -748,9 +917,6 @@ class Visit implements AsyncDisposable {
         return dropped;
       })()`,
     );
-    await this.page.dispatchEvent(selector, 'dragover', { dataTransfer });
-    await this.page.dispatchEvent(selector, 'drop', { dataTransfer });
-    await dataTransfer.dispose();
   }
 
   /** Tells how many files the page holds on to, whatever was dropped on it. */

@@ -1,10 +1,10 @@
 import type { Commands, PageEvent, View } from '../../window/model.ts';
-import { byId, setAttribute, setText, show } from '../dom.ts';
+import { byId, passingFocus, setAttribute, setText, show } from '../dom.ts';
 import { Failure } from '../hearing.ts';
 import { type Dropped, Lender } from '../lending.ts';
 import { Caller } from './calls.ts';
 import { Connection, type Link } from './connection.ts';
-import type { Doing } from './doing.ts';
+import type { Complain, Doing } from './doing.ts';
 import { Here } from './here.ts';
 import { Doctor, HistoryList, KnownList } from './known.ts';
 import { MessageList, type Trouble, TroubleList } from './messages.ts';
@@ -73,13 +73,15 @@ class Page implements Doing {
   async act<Name extends keyof Commands>(
     name: Name,
     body: Commands[Name]['takes'],
+    complain?: Complain,
   ): Promise<Commands[Name]['gives'] | undefined> {
-    return await this.#trying(() => this.#connection.post(name, body));
+    return await this.#trying(() => this.#connection.post(name, body), complain);
   }
 
   async send(
     to: readonly string[],
     { dropped, text }: Parameters<Doing['send']>[1],
+    complain?: Complain,
   ): Promise<boolean> {
     const sent = await this.#trying(async () => {
       const loan = dropped && (await this.#lender.lend(dropped, this.#connection.page));
@@ -88,7 +90,7 @@ class Page implements Doing {
         ...(loan === undefined ? {} : { loan }),
         ...(text === undefined ? {} : { text }),
       });
-    });
+    }, complain);
     return sent !== undefined;
   }
 
@@ -100,13 +102,13 @@ class Page implements Doing {
     return shared !== undefined;
   }
 
-  complain(message: string, hint?: string): void {
+  readonly complain: Complain = (message, hint) => {
     this.#troublesSoFar += 1;
     const trouble = { id: `own ${this.#troublesSoFar}`, message, hint };
     this.#own = [trouble, ...this.#own].slice(0, OWN);
     this.#drawTroubles();
     this.say([message, hint ?? ''].join(' '));
-  }
+  };
 
   say(text: string): void {
     this.#news.append(Object.assign(document.createElement('p'), { textContent: text }));
@@ -134,9 +136,10 @@ class Page implements Doing {
       case 'view': {
         const { event: _, ...changes } = event;
         const before = this.#view;
-        this.#view = { ...(before ?? NOTHING), ...changes };
-        this.#draw(this.#view);
-        if (before) for (const news of newsBetween(before, this.#view)) this.say(news);
+        const view = { ...(before ?? NOTHING), ...changes };
+        this.#view = view;
+        passingFocus(byId('nearby-title'), () => this.#draw(view));
+        if (before) for (const news of newsBetween(before, view)) this.say(news);
       }
     }
   }
@@ -196,14 +199,17 @@ class Page implements Doing {
     document.title = `${message} – drop`;
   }
 
-  async #trying<Result>(what: () => Promise<Result>): Promise<Result | undefined> {
+  async #trying<Result>(
+    what: () => Promise<Result>,
+    complain = this.complain,
+  ): Promise<Result | undefined> {
     try {
       return await what();
     } catch (error) {
-      if (error instanceof Failure) this.complain(error.message, error.hint);
+      if (error instanceof Failure) complain(error.message, error.hint);
       else {
         console.error(error);
-        this.complain('The page could not do that.');
+        complain('The page could not do that.');
       }
       return undefined;
     }
@@ -235,6 +241,10 @@ const STATUS: Readonly<Record<Link, { readonly message: string; readonly hint: s
   connecting: { message: 'Connecting…', hint: '' },
   open: { message: 'Connected', hint: '' },
   broken: { message: 'Connecting again…', hint: '' },
+  crowded: {
+    message: 'Too many windows are open',
+    hint: 'Close one of them, and this one goes on.',
+  },
   gone: { message: 'drop has ended', hint: 'Start it again: drop ui' },
   refused: {
     message: 'This page is not let in',
@@ -243,8 +253,8 @@ const STATUS: Readonly<Record<Link, { readonly message: string; readonly hint: s
 };
 
 /**
- * The token comes in the part of the link that no server is sent, and does not stay in sight. Links
- * within the page have a part like that, too.
+ * The token comes in the part of the link that no server is sent, and does not stay in sight where the
+ * browser keeps it for this tab. Links within the page have a part like that, too.
  */
 function givenToken(): string {
   const given = location.hash.slice(1);
@@ -253,11 +263,14 @@ function givenToken(): string {
 
 function takeToken(): string {
   const given = givenToken();
-  if (given !== '') {
+  try {
+    if (given === '') return sessionStorage.getItem('token') ?? '';
     sessionStorage.setItem('token', given);
     history.replaceState(null, '', location.pathname);
+  } catch {
+    // Some browsers are told to keep nothing.
   }
-  return sessionStorage.getItem('token') ?? '';
+  return given;
 }
 
 window.addEventListener('hashchange', () => {

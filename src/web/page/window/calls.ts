@@ -24,8 +24,8 @@ export class Caller {
   readonly #start: HTMLButtonElement;
   readonly #stop: HTMLButtonElement;
   readonly #row: HTMLElement;
-  /** Some browsers have notifications and show none to a page like this. */
-  #isAble = 'Notification' in globalThis;
+  /** Some browsers have notifications and show none to a page like this, or keep nothing that was asked for. */
+  #isAble = 'Notification' in globalThis && kept() !== undefined;
 
   constructor(options: CallerOptions) {
     this.#options = options;
@@ -90,8 +90,8 @@ export class Caller {
   }
 
   #choose(isWanted: boolean): void {
-    if (isWanted) localStorage.setItem(WANTED, 'yes');
-    else localStorage.removeItem(WANTED);
+    if (isWanted) kept()?.setItem(WANTED, 'yes');
+    else kept()?.removeItem(WANTED);
     if (!isWanted) this.#closeAll();
     this.#draw();
     (this.#isOn ? this.#stop : this.#start).focus();
@@ -129,7 +129,16 @@ const DENIED =
  * asked by something else that had this address once.
  */
 function isWanted(): boolean {
-  return localStorage.getItem(WANTED) !== null;
+  return typeof kept()?.getItem(WANTED) === 'string';
+}
+
+/** What the browser keeps for this address; undefined if it is told to keep nothing. */
+function kept(): Storage | undefined {
+  try {
+    return localStorage;
+  } catch {
+    return undefined;
+  }
 }
 
 const WANTED = 'notify';

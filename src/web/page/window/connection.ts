@@ -2,10 +2,10 @@ import type { Commands, PageEvent, Sight } from '../../window/model.ts';
 import { Failure, failureOf, hear } from '../hearing.ts';
 
 /**
- * How it stands with the server: `broken` is a moment's loss, `gone` is that nobody answers there,
- * `refused` that this page has no token that is right.
+ * How it stands with the server: `broken` is a moment's loss, `crowded` that other pages have taken all
+ * the room, `gone` that nobody answers there, `refused` that this page has no token that is right.
  */
-export type Link = 'connecting' | 'open' | 'broken' | 'gone' | 'refused';
+export type Link = 'connecting' | 'open' | 'broken' | 'crowded' | 'gone' | 'refused';
 
 export interface ConnectionOptions {
   readonly token: string;
@@ -99,15 +99,17 @@ export class Connection {
   async #fetch(path: string, init: RequestInit): Promise<Response> {
     const headers = new Headers(init.headers);
     headers.set('Authorization', `Bearer ${this.#options.token}`);
+    const isListening = init.method === undefined;
     let response: Response;
     try {
       response = await fetch(path, { ...init, headers, cache: 'no-store' });
     } catch (error) {
       if (init.signal?.aborted) throw error;
-      if (init.method === undefined) this.#become('gone');
+      if (isListening) this.#become('gone');
       throw new Failure('drop does not answer.', 'If it has ended, start it again: drop ui');
     }
     if (response.status === 401) this.#become('refused');
+    if (response.status === 409 && isListening) this.#become('crowded');
     if (!response.ok) throw await failureOf(response);
     return response;
   }

@@ -1,4 +1,7 @@
-import { button, type Child, make } from '../dom.ts';
+import { MAX_TEXT } from '../../../limits.ts';
+import { clean } from '../clean.ts';
+import { button, byId, type Child, isThere, make, show } from '../dom.ts';
+import type { Complain } from './doing.ts';
 
 /*
  * What somebody here has asked for and is to complete: the words of a message, a name, a
@@ -11,35 +14,58 @@ export interface Dialog {
   /** What the button says that does it. */
   readonly yes: string;
   readonly danger?: boolean;
-  /** Does it; false leaves the dialog open. */
-  readonly onYes: () => boolean | Promise<boolean>;
+  /** Does it; false leaves the dialog open. What it has to complain of is said in the dialog. */
+  readonly onYes: (complain: Complain) => boolean | Promise<boolean>;
+}
+
+/** Says in a dialog what went wrong: what stands behind one is neither seen nor read aloud. */
+export class Complaint {
+  readonly node = make('p', { class: 'failure', role: 'alert', hidden: true });
+  readonly say: Complain = (message, hint) => {
+    show(this.node, true);
+    this.node.textContent = clean([message, hint ?? ''].join(' ').trim());
+  };
+}
+
+/** Puts a dialog above all else. Once it is closed, the focus is where it was or, if that is gone, at the devices. */
+export function raise(dialog: HTMLDialogElement): void {
+  const before = document.activeElement;
+  dialog.addEventListener('close', () => {
+    dialog.remove();
+    const isLost = before instanceof HTMLElement && before !== document.body && !isThere(before);
+    if (isLost) byId('nearby-title').focus({ preventScroll: true });
+  });
+  document.body.append(dialog);
+  dialog.showModal();
 }
 
 /** Opens a dialog above the page. Esc leaves it, and the focus goes back to where it was. */
 export function openDialog({ title, body, yes, danger = false, onYes }: Dialog): HTMLDialogElement {
   const cancel = button('Cancel', () => dialog.close());
   const confirm = make('button', { class: `button ${danger ? 'danger' : 'main'}` }, yes);
+  const complaint = new Complaint();
   const form = make(
     'form',
     { method: 'dialog' },
     make('h2', { id: 'dialog-title' }, title),
     ...body,
+    complaint.node,
     make('div', { class: 'actions' }, cancel, confirm),
   );
   const dialog = make('dialog', { 'aria-labelledby': 'dialog-title', class: 'dialog' }, form);
+  // Disabled, the button would lose the focus.
+  let isBusy = false;
+  const agree = async (): Promise<void> => {
+    if (isBusy) return;
+    isBusy = true;
+    if (await onYes(complaint.say)) dialog.close();
+    isBusy = false;
+  };
   form.addEventListener('submit', (event) => {
     event.preventDefault();
-    if (confirm.disabled) return;
-    confirm.disabled = true;
-    const done = async (): Promise<void> => {
-      if (await onYes()) dialog.close();
-      confirm.disabled = false;
-    };
-    void done();
+    void agree();
   });
-  dialog.addEventListener('close', () => dialog.remove());
-  document.body.append(dialog);
-  dialog.showModal();
+  raise(dialog);
   if (danger) cancel.focus();
   return dialog;
 }
@@ -48,7 +74,7 @@ export function openDialog({ title, body, yes, danger = false, onYes }: Dialog):
 export function openMessage(
   to: string,
   key: string,
-  send: (text: string) => Promise<boolean>,
+  send: (text: string, complain: Complain) => Promise<boolean>,
 ): void {
   const area = make('textarea', { id: 'message-text', rows: '5', autofocus: true });
   area.value = drafts.get(key) ?? '';
@@ -57,12 +83,16 @@ export function openMessage(
     title: `Message to ${to}`,
     body: [make('label', { for: 'message-text' }, 'Message'), area],
     yes: 'Send message',
-    async onYes() {
+    async onYes(complain) {
       if (area.value.trim() === '') {
         area.focus();
         return false;
       }
-      const isSent = await send(area.value);
+      if (new TextEncoder().encode(area.value).length > MAX_TEXT) {
+        complain(`A message has at most ${MAX_TEXT / 1024} KiB.`, 'Send it as a file.');
+        return false;
+      }
+      const isSent = await send(area.value, complain);
       if (isSent) drafts.delete(key);
       return isSent;
     },

@@ -2,7 +2,7 @@ import { formatCode } from '../../../figures.ts';
 import type { DeviceHere, Question } from '../../window/model.ts';
 import { clean } from '../clean.ts';
 import { button, byId, foreign, icon, make, setText, show } from '../dom.ts';
-import { copy, type Doing } from './doing.ts';
+import { COPY, copy, type Doing } from './doing.ts';
 
 /** This computer: what it is called, what new devices type, and where files land. */
 export class Here {
@@ -26,7 +26,7 @@ export class Here {
   #unlocking: readonly string[] = [];
 
   constructor(doing: Doing) {
-    const copyCode = button('Copy', () => void copy(this.#shownCode, copyCode, doing), 'quiet');
+    const copyCode = button(COPY, () => void copy(this.#shownCode, copyCode, doing), 'quiet');
     copyCode.setAttribute('aria-label', 'Copy the code');
     this.#entrance = make(
       'div',

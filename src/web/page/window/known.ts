@@ -6,6 +6,7 @@ import {
   byId,
   foreign,
   make,
+  passingFocus,
   type Row,
   Rows,
   setAttribute,
@@ -95,9 +96,9 @@ class KnownRow implements Row<Known> {
       title: `Rename ${clean(name)}`,
       body: [make('label', { for: 'new-name' }, 'Name on this computer'), input],
       yes: 'Rename',
-      onYes: async () =>
+      onYes: async (complain) =>
         input.value.trim() !== '' &&
-        (await doing.act('rename', { id, name: input.value.trim() })) !== undefined,
+        (await doing.act('rename', { id, name: input.value.trim() }, complain)) !== undefined,
     });
     input.select();
   }
@@ -109,7 +110,7 @@ class KnownRow implements Row<Known> {
       body: [make('p', {}, 'It will be a new device again: a code has to be typed the next time.')],
       yes: 'Forget',
       danger: true,
-      onYes: async () => (await doing.act('forget', { id })) !== undefined,
+      onYes: async (complain) => (await doing.act('forget', { id }, complain)) !== undefined,
     });
   }
 }
@@ -122,11 +123,12 @@ export class HistoryList {
   readonly #count = byId('history-count');
   readonly #none = byId('history-none');
   readonly #actions: HTMLElement;
+  readonly #summary = byId('history-summary');
 
   constructor(doing: Doing) {
     this.#rows = new Rows(
       byId('history-list'),
-      byId('history-summary'),
+      this.#summary,
       ({ at, from, roots }) => [at, from, ...roots].join('\n'),
       arrivedRow,
     );
@@ -143,7 +145,7 @@ export class HistoryList {
     this.#rows.update(history);
     setText(this.#count, history.length === 0 ? '' : String(history.length));
     show(this.#none, history.length === 0);
-    show(this.#actions, history.length > 0);
+    passingFocus(this.#summary, () => show(this.#actions, history.length > 0));
   }
 }
 
@@ -153,7 +155,7 @@ function clearHistory(doing: Doing): void {
     body: [make('p', {}, 'The files stay where they are.')],
     yes: 'Clear',
     danger: true,
-    onYes: async () => (await doing.act('clear-history', {})) !== undefined,
+    onYes: async (complain) => (await doing.act('clear-history', {}, complain)) !== undefined,
   });
 }
 

@@ -2,7 +2,7 @@ import { formatMinute } from '../../../figures.ts';
 import type { Message, Said } from '../../window/model.ts';
 import { clean } from '../clean.ts';
 import { button, byId, foreign, icon, make, type Row, Rows, setText, show } from '../dom.ts';
-import { copy, type Doing } from './doing.ts';
+import { COPY, copy, type Doing } from './doing.ts';
 
 /** Messages that came. */
 export class MessageList {
@@ -27,7 +27,7 @@ export class MessageList {
 /** A message does not change. Its text is what somebody else wrote: nothing in it can be pressed. */
 function messageRow({ id, from, text, at }: Message, doing: Doing): Row<Message> {
   const name = clean(from.name);
-  const copyText = button('Copy', () => void copy(text, copyText, doing));
+  const copyText = button(COPY, () => void copy(text, copyText, doing));
   const dismiss = button('Dismiss', () => void doing.act('dismiss', { id }), 'quiet');
   copyText.setAttribute('aria-label', `Copy the message from ${name}`);
   dismiss.setAttribute('aria-label', `Dismiss the message from ${name}`);

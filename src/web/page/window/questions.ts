@@ -11,7 +11,8 @@ import {
 import type { Commands, Part, Question } from '../../window/model.ts';
 import { clean } from '../clean.ts';
 import { button, type Child, foreign, icon, make, setText, show } from '../dom.ts';
-import type { Doing } from './doing.ts';
+import { Complaint, raise } from './dialogs.ts';
+import type { Complain, Doing } from './doing.ts';
 import { titleOf } from './words.ts';
 
 type Of<Kind extends Question['kind']> = Extract<Question, { kind: Kind }>;
@@ -54,11 +55,11 @@ export class Questions {
       this.#open?.update(current);
       return;
     }
-    if (this.#open) {
-      this.#doing.say('The question is gone.');
-      this.#open.close();
-      this.#open = undefined;
-    }
+    const left = this.#open;
+    this.#open = undefined;
+    left?.close();
+    // An answer from here may be on its way back. And what is said behind a dialog nobody hears.
+    if (left?.isAnswered === false) this.#doing.say('The question is gone.');
     this.#next();
   }
 
@@ -81,15 +82,16 @@ export class Questions {
       this.#timer = setTimeout(() => this.#next(), rest);
       return;
     }
-    const asking = new Asking(question, async (answer) => {
-      const done = await this.#doing.act('answer', { question: question.id, answer });
-      if (done === undefined) return false;
+    const asking = new Asking(question, async (answer, complain) => {
+      const given = { question: question.id, answer };
+      if ((await this.#doing.act('answer', given, complain)) === undefined) return;
       this.#answered.add(question.id);
-      asking.close();
-      this.#open = undefined;
       this.#waiting = this.#waiting.filter(({ id }) => id !== question.id);
+      // The server may have been quicker to say that it is over, and another one may be open.
+      if (this.#open !== asking) return;
+      this.#open = undefined;
+      asking.close();
       this.#next();
-      return true;
     });
     this.#open = asking;
   }
@@ -114,22 +116,24 @@ class Asking {
   readonly #yes: HTMLButtonElement;
   readonly #no: HTMLButtonElement;
   readonly #body: Body;
-  readonly #answer: (answer: Answer) => Promise<boolean>;
+  readonly #answer: (answer: Answer, complain: Complain) => Promise<void>;
+  readonly #complaint = new Complaint();
   #isReady = false;
-  #isBusy = false;
+  #isAnswered = false;
   #calm: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(question: Question, answer: (answer: Answer) => Promise<boolean>) {
+  constructor(question: Question, answer: (answer: Answer, complain: Complain) => Promise<void>) {
     this.id = question.id;
     this.#answer = answer;
     this.#body = bodyOf(question, () => this.#judge());
-    this.#no = button(this.#body.no, () => void this.#give(this.#body.refusal));
+    this.#no = button(this.#body.no, () => this.#refuse());
     this.#yes = make('button', { class: 'button main' }, this.#body.yes());
     this.#form = make(
       'form',
       { method: 'dialog' },
       this.#title,
       make('div', { id: 'question-body', class: 'question-body' }, ...this.#body.nodes),
+      this.#complaint.node,
       make('div', { class: 'actions' }, this.#no, this.#yes),
     );
     this.#dialog = make(
@@ -151,15 +155,18 @@ class Asking {
       if (event.key !== 'Escape') return;
       // Left to itself the browser closes it, whatever we make of the key.
       event.preventDefault();
-      void this.#give(this.#body.refusal);
+      this.#refuse();
     });
     this.#dialog.addEventListener('cancel', (event) => event.preventDefault());
-    this.#dialog.addEventListener('close', () => this.#dialog.remove());
     this.update(question);
-    document.body.append(this.#dialog);
     this.#startle();
-    this.#dialog.showModal();
+    raise(this.#dialog);
     (this.#body.field ?? this.#no).focus();
+  }
+
+  /** Whether an answer of it is on its way. */
+  get isAnswered(): boolean {
+    return this.#isAnswered;
   }
 
   update(question: Question): void {
@@ -183,17 +190,22 @@ class Asking {
     this.#judge();
   }
 
-  /** Whether it can be agreed to by now. */
+  /** Whether it can be agreed to by now. What has to be typed for that is typed by nobody who means something else. */
   #judge(): void {
+    const isMeant = this.#isReady || (this.#body.field?.value ?? '') !== '';
     setText(this.#yes, this.#body.yes());
-    this.#yes.disabled = !this.#isReady || !this.#body.isComplete();
+    this.#yes.disabled = !isMeant || !this.#body.isComplete();
+  }
+
+  #refuse(): void {
+    if (this.#isReady) void this.#give(this.#body.refusal);
   }
 
   async #give(answer: Answer): Promise<void> {
-    if (!this.#isReady || this.#isBusy) return;
-    this.#isBusy = true;
-    await this.#answer(answer);
-    this.#isBusy = false;
+    if (this.#isAnswered) return;
+    this.#isAnswered = true;
+    await this.#answer(answer, this.#complaint.say);
+    this.#isAnswered = false;
   }
 }
 
@@ -201,7 +213,7 @@ class Asking {
 interface Body {
   readonly nodes: readonly Child[];
   /** Has the focus at first; else the safe answer has it. */
-  readonly field?: HTMLElement;
+  readonly field?: HTMLInputElement;
   readonly no: string;
   /** The safe answer. */
   readonly refusal: Answer;
@@ -217,7 +229,7 @@ function bodyOf(question: Question, onChange: () => void): Body {
     case 'accept':
       return acceptBody(question);
     case 'code':
-      return codeBody(question);
+      return codeBody(question, onChange);
     case 'offer':
       return offerBody(question, onChange);
     case 'doubt':
@@ -281,7 +293,7 @@ function acceptBody({ known, device }: Of<'accept'>): Body {
   };
 }
 
-function codeBody({ needs, device }: Of<'code'>): Body {
+function codeBody({ needs, device }: Of<'code'>, onChange: () => void): Body {
   const isPin = needs === 'pin';
   const input = make('input', {
     id: 'code-field',
@@ -294,6 +306,7 @@ function codeBody({ needs, device }: Of<'code'>): Body {
   const why = make('p', { id: 'code-why', class: 'failure' });
   input.addEventListener('input', () => {
     input.removeAttribute('aria-invalid');
+    onChange();
   });
   return {
     nodes: [
