@@ -694,6 +694,107 @@ describeWith([CHROMIUM], 'the page', () => {
     expect(await copy.textContent()).toBe('Copy');
   });
 
+  test('keeps what could not be sent until it is said for whom it is', async () => {
+    await using visit = await Visit.begin(browser, SCENES.devices);
+    const { page, server } = visit;
+    visit.expectedErrors.push(/409/);
+    const body = JSON.stringify({ message: 'That device is no longer there.' });
+    server.answers.set('send', { status: 409, type: 'application/json', body });
+    await visit.drop('li.device[data-key=bob]', { 'a.txt': 'first file' });
+    await page.locator('#troubles').getByText('That device is no longer there.').waitFor();
+    await page.getByText('a.txt (1 file, 10 B) – choose a device').waitFor();
+    await page
+      .getByRole('button', { name: 'Send here: a.txt (1 file, 10 B), to Ana’s' })
+      .first()
+      .click();
+    await visit.heard('send', { to: ['ana'], loan: 'loan-2' });
+  });
+
+  test('keeps the mark of a device that is gone for a moment, and sends nothing there meanwhile', async () => {
+    await using visit = await Visit.begin(browser, SCENES.devices);
+    const { page, server } = visit;
+    const tray = page.locator('#tray');
+    await page.getByRole('checkbox', { name: 'Mark Ana’s laptop' }).first().check();
+    await page.getByRole('checkbox', { name: 'Mark bob-desktop' }).check();
+    await tray.getByText('To Ana’s laptop and bob-desktop').waitFor();
+    server.change({ nearby: NEARBY.filter(({ key }) => key !== 'bob') });
+    await tray.getByText('To Ana’s laptop', { exact: true }).waitFor();
+    server.change({ nearby: NEARBY });
+    await tray.getByText('To Ana’s laptop and bob-desktop').waitFor();
+    server.change({ nearby: NEARBY.filter(({ key }) => key !== 'bob') });
+    await tray.getByText('To Ana’s laptop', { exact: true }).waitFor();
+    await visit.drop('li.device[data-key=ana]', { 'a.txt': 'first file' });
+    await visit.heard('send', { to: ['ana'], loan: 'loan-1' });
+  });
+
+  test('takes files that are pasted, but not what is pasted into a field', async () => {
+    await using visit = await Visit.begin(browser, SCENES.devices);
+    const { page } = visit;
+    const paste = async (selector: string, name: string): Promise<void> => {
+      await page.evaluate(`{
+        const clipboardData = new DataTransfer();
+        clipboardData.items.add(new File(['first'], ${JSON.stringify(name)}));
+        const pasted = new ClipboardEvent('paste', { clipboardData, bubbles: true });
+        document.querySelector(${JSON.stringify(selector)}).dispatchEvent(pasted);
+      }`);
+    };
+    await paste('#address', 'picture-of-the-text.png');
+    await paste('body', 'image.png');
+    await page.getByText('image.png (1 file, 5 B) – choose a device').waitFor();
+    await page.getByRole('button', { name: 'Send here: image.png' }).first().click();
+    await visit.heard('send', { to: ['ana'], loan: 'loan-1' });
+  });
+
+  test('says that it looks through what was dropped where that takes a while', async () => {
+    const slow = `
+      DataTransferItem.prototype.webkitGetAsEntry = function () {
+        const chosen = this.getAsFile();
+        const file = (done) => { globalThis.release = () => done(chosen); };
+        return { name: chosen.name, file };
+      };
+    `;
+    await using visit = await Visit.begin(browser, SCENES.devices, {}, slow);
+    const { page } = visit;
+    const tray = page.locator('#tray');
+    await visit.drop('li.device[data-key=bob]', { 'a.txt': 'a' });
+    await tray.getByText('Looking through what was dropped…').waitFor();
+    expect(await tray.getByRole('button').count()).toBe(0);
+    await page.evaluate('release()');
+    await visit.heard('send', { to: ['bob'], loan: 'loan-1' });
+    await tray.waitFor({ state: 'hidden' });
+  });
+
+  test('moves nothing while somebody aims at it', async () => {
+    await using visit = await Visit.begin(browser, SCENES.devices);
+    const { page, server } = visit;
+    const bob = 'li.device[data-key=bob]';
+    const dataTransfer = await visit.dataTransfer({ 'a.txt': 'a' });
+    await page.clock.install();
+    await page.clock.pauseAt(Date.now() + 1_000);
+    await page.dispatchEvent(bob, 'dragover', { dataTransfer });
+    server.change({ nearby: NEARBY.slice(1) });
+    await visit.calls([]);
+    expect(await page.locator('li.device').count()).toBe(NEARBY.length);
+    await page.dispatchEvent(bob, 'drop', { dataTransfer });
+    await visit.heard('send', { to: ['bob'], loan: 'loan-1' });
+    await soon(() => page.locator('li.device[data-key=ana]').count()).toBe(0);
+  });
+
+  test('counts once what is ready, whatever changes meanwhile', async () => {
+    const counting = `
+      globalThis.counted = 0;
+      const { get } = Object.getOwnPropertyDescriptor(Blob.prototype, 'size');
+      Object.defineProperty(Blob.prototype, 'size', { get() { globalThis.counted += 1; return get.call(this); } });
+    `;
+    await using visit = await Visit.begin(browser, SCENES.devices, {}, counting);
+    const { page, server } = visit;
+    await visit.drop('main', { 'a.txt': 'first', 'b.txt': 'second' });
+    await page.getByText('a.txt and 1 more (2 files, 11 B) – choose a device').waitFor();
+    server.change({ transfers: running(5) });
+    await page.getByText('5.0 MB of').waitFor();
+    expect(await page.evaluate('counted')).toBe(2);
+  });
+
   test('says that there are too many, and goes on when there is room', async () => {
     await using visit = await Visit.begin(browser, SCENES.devices);
     const { page, server } = visit;

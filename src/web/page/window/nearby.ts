@@ -7,6 +7,7 @@ import {
   foreign,
   icon,
   make,
+  passingFocus,
   type Row,
   Rows,
   setAttribute,
@@ -46,6 +47,13 @@ export class NearbyList {
   #nobody: Said | null = null;
   #transfers: readonly Transfer[] = [];
   #ready: readonly Dropped[] = [];
+  /** What these are, in words: it takes a while to count many. */
+  #readyText = '';
+  readonly #looking = new Set<Promise<unknown>>();
+  /** Those that are marked and can be sent to. One that is gone for a moment is marked when it is back. */
+  #chosen: readonly string[] = [];
+  /** When something was last dragged over the page. */
+  #aimedAt = Number.NEGATIVE_INFINITY;
   /** For whom files are being picked. */
   #picking: readonly string[] | 'share' = [];
 
@@ -77,21 +85,31 @@ export class NearbyList {
     return this.#ready.length > 0;
   }
 
+  /** Whether it takes a while to look through what was dropped. */
+  get isLooking(): boolean {
+    return this.#looking.size > 0;
+  }
+
   get readyText(): string {
-    return textOf(this.#ready);
+    return this.#readyText;
   }
 
   update(devices: readonly Nearby[], nobody: Said | null, transfers: readonly Transfer[]): void {
     this.#devices = devices;
     this.#nobody = nobody;
     this.#transfers = transfers.filter(isLive);
-    this.draw();
+    // Nothing may move away from under what somebody is about to let go of.
+    if (performance.now() - this.#aimedAt > AIMING) this.draw();
   }
 
   draw(): void {
+    passingFocus(byId('nearby-title'), () => this.#draw());
+  }
+
+  #draw(): void {
     const targets = this.#targets();
-    const keys = new Set(targets.filter(canBeSentTo).map(({ key }) => key));
-    for (const key of this.#marked) if (!keys.has(key)) this.#marked.delete(key);
+    const marked = targets.filter((one) => this.#marked.has(one.key) && canBeSentTo(one));
+    this.#chosen = marked.map(({ key }) => key);
     const found = this.#sift(targets);
     this.#rows.update(found);
     setText(
@@ -105,11 +123,11 @@ export class NearbyList {
       this.#hint,
       clean(this.#nobody?.hint ?? 'Run drop ui, or drop receive, on the other computer.'),
     );
-    this.#tray.update(targets.filter(({ key }) => this.#marked.has(key)));
+    this.#tray.update(marked);
   }
 
   isMarked(key: string): boolean {
-    return this.#marked.has(key);
+    return this.#chosen.includes(key);
   }
 
   mark(key: string, isMarked: boolean): void {
@@ -132,8 +150,8 @@ export class NearbyList {
   message(to: readonly string[]): void {
     const names = this.#targets().filter(({ key }) => to.includes(key));
     const shown = formatNames(names.map(({ name }) => name));
-    openMessage(shown, to.join('\n'), async (text) => {
-      const isSent = await this.#doing.send(to, { text });
+    openMessage(shown, to.join('\n'), async (text, complain) => {
+      const isSent = await this.#doing.send(to, { text }, complain);
       if (isSent) this.clearMarks();
       return isSent;
     });
@@ -151,6 +169,7 @@ export class NearbyList {
   /** Keeps files until somebody says for whom they are. */
   makeReady(dropped: readonly Dropped[]): void {
     this.#ready = dropped;
+    this.#readyText = dropped.length > 0 ? textOf(dropped) : '';
     this.draw();
     if (dropped.length > 0) this.#doing.say(`${this.readyText}: choose a device.`);
   }
@@ -158,15 +177,13 @@ export class NearbyList {
   async shareReady(): Promise<void> {
     const dropped = this.#ready;
     this.makeReady([]);
-    if (await this.#doing.share(dropped)) byId('nearby-title').focus();
-    else this.makeReady(dropped);
+    if (!(await this.#doing.share(dropped))) this.makeReady([...dropped, ...this.#ready]);
   }
 
   async sendReady(to: readonly string[]): Promise<void> {
     const dropped = this.#ready;
     this.makeReady([]);
-    if (await this.#doing.send(to, { dropped })) this.clearMarks();
-    else this.makeReady(dropped);
+    await this.#send(to, dropped);
   }
 
   /** Where there are many, those that are sought; and those that are marked, wherever they are. */
@@ -174,10 +191,10 @@ export class NearbyList {
     const isLong = targets.length > MANY;
     if (!isLong && document.activeElement !== this.#sought) this.#sought.value = '';
     const sought = this.#sought.value.trim().toLowerCase();
-    show(byId('sift'), isLong || sought !== '');
+    show(byId('sift'), isLong || sought !== '' || document.activeElement === this.#sought);
     return targets.filter(
       ({ key, name, device }) =>
-        this.#marked.has(key) ||
+        this.#chosen.includes(key) ||
         [name, device?.id ?? '', ...(device?.addresses ?? [])].some((text) =>
           text.toLowerCase().includes(sought),
         ),
@@ -208,7 +225,7 @@ export class NearbyList {
     input.addEventListener('change', () => {
       const dropped = droppedOfInput(input.files ?? new DataTransfer().files);
       input.value = '';
-      if (dropped.length === 0) return;
+      if (dropped.length === 0) return this.#doing.complain(NOTHING_IN_IT);
       if (this.#picking === 'share') void this.#doing.share(dropped);
       else void this.#send(this.#picking, dropped);
     });
@@ -216,8 +233,10 @@ export class NearbyList {
     return input;
   }
 
+  /** What cannot be sent waits for another device, as nobody likes to pick it once more. */
   async #send(to: readonly string[], dropped: readonly Dropped[]): Promise<void> {
     if (await this.#doing.send(to, { dropped })) this.clearMarks();
+    else this.makeReady([...dropped, ...this.#ready]);
   }
 
   #takeAddresses(): void {
@@ -244,10 +263,13 @@ export class NearbyList {
     const end = (): void => {
       mark(null);
       document.body.classList.remove('dragging');
+      this.#aimedAt = Number.NEGATIVE_INFINITY;
+      this.draw();
     };
     document.addEventListener('dragover', (event) => {
       if (!hasFiles(event)) return;
       event.preventDefault();
+      this.#aimedAt = performance.now();
       document.body.classList.add('dragging');
       mark(cardAt(event));
     });
@@ -261,19 +283,49 @@ export class NearbyList {
       end();
       if (event.dataTransfer !== null) void this.#drop(event.dataTransfer, key);
     });
+    document.addEventListener('paste', (event) => {
+      const { clipboardData } = event;
+      if (clipboardData === null || !isPasted(event)) return;
+      event.preventDefault();
+      void this.#drop(clipboardData, undefined);
+    });
+  }
+
+  /** Says so if it takes longer than a moment: thousands of files do. */
+  async #look<Found>(finding: Promise<Found>): Promise<Found> {
+    const timer = setTimeout(() => {
+      this.#looking.add(finding);
+      this.#doing.say(LOOKING);
+      this.draw();
+    }, MOMENT);
+    const found = await finding;
+    clearTimeout(timer);
+    if (this.#looking.delete(finding)) this.draw();
+    return found;
   }
 
   async #drop(transfer: DataTransfer, key: string | undefined): Promise<void> {
     // Has to be asked at once: afterwards the browser has forgotten what was dropped.
     const unreadable: string[] = [];
-    const dropped = await droppedOf(transfer, (path) => unreadable.push(path));
+    const dropped = await this.#look(droppedOf(transfer, (path) => unreadable.push(path)));
     if (unreadable.length > 0)
       this.#doing.complain(`It cannot be read: ${formatFirst(unreadable, clean)}.`);
+    else if (dropped.length === 0) this.#doing.complain(NOTHING_IN_IT);
     if (dropped.length === 0) return;
     if (key === undefined) this.makeReady([...this.#ready, ...dropped]);
-    else await this.#send(this.isMarked(key) ? [...this.#marked] : [key], dropped);
+    else await this.#send(this.isMarked(key) ? this.#chosen : [key], dropped);
   }
 }
+
+const LOOKING = 'Looking through what was dropped…';
+
+/** Milliseconds. */
+const MOMENT = 500;
+
+const NOTHING_IN_IT = 'There is nothing in it.';
+
+/** Milliseconds. A browser says several times a second that something is dragged. */
+const AIMING = 1_000;
 
 /** More devices than this are looked through by their names. */
 const MANY = 12;
@@ -414,7 +466,6 @@ class Tray {
     this.#leave = button('Clear', () => {
       list.makeReady([]);
       list.clearMarks();
-      byId('nearby-title').focus();
     });
     this.#node.append(
       this.#text,
@@ -432,17 +483,17 @@ class Tray {
   }
 
   update(marked: readonly Target[]): void {
-    const { isReady, readyText } = this.#list;
+    const { isReady, isLooking, readyText } = this.#list;
     this.#keys = marked.map(({ key }) => key);
     const isMarked = marked.length > 0;
     const names = formatNames(marked.map(({ name }) => name));
     const to = isMarked ? `to ${names}` : '';
-    setText(
-      this.#text,
-      isReady ? `${readyText} ${isMarked ? to : '– choose a device'}` : `To ${names}`,
-    );
-    document.body.classList.toggle('has-tray', isReady || isMarked);
-    show(this.#node, isReady || isMarked);
+    const chosen = isReady ? `${readyText} ${isMarked ? to : '– choose a device'}` : `To ${names}`;
+    setText(this.#text, isLooking ? LOOKING : chosen);
+    const isShown = isReady || isMarked || isLooking;
+    document.body.classList.toggle('has-tray', isShown);
+    show(this.#node, isShown);
+    show(this.#leave, isReady || isMarked);
     show(this.#send, isReady && isMarked);
     show(this.#share, isReady && !isMarked);
     for (const element of [this.#files, this.#folder, this.#message])
@@ -460,6 +511,12 @@ function cardAt({ target }: DragEvent): Element | null {
 
 function hasFiles({ dataTransfer }: DragEvent): boolean {
   return dataTransfer?.types.includes('Files') === true;
+}
+
+/** Whether files were pasted to be sent, and no text into a field: some programs copy a picture of that along. */
+function isPasted({ clipboardData, target }: ClipboardEvent): boolean {
+  const isField = target instanceof Element && target.matches('input, textarea, dialog *');
+  return !isField && clipboardData?.types.includes('Files') === true;
 }
 
 /** `report.pdf and 2 more (3 files, 12.0 MB)`. */

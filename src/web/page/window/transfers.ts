@@ -58,7 +58,9 @@ export class TransferList {
     this.#count = transfers.length;
     this.#all = transfers;
     const latest = new Set(this.#over.slice(0, this.#isWhole ? undefined : OVER));
-    this.#rows.update(transfers.filter(({ id }) => !this.#over.includes(id) || latest.has(id)));
+    this.#rows.update(
+      transfers.filter(({ id, can }) => !can.includes('dismiss') || latest.has(id)),
+    );
     const hidden = this.#over.length - OVER;
     show(this.#more, hidden > 0);
     setText(this.#more, this.#isWhole ? 'Show fewer' : `Show ${hidden} more`);
