@@ -795,6 +795,21 @@ describeWith([CHROMIUM], 'the page', () => {
     expect(await page.evaluate('counted')).toBe(2);
   });
 
+  test('is as large as somebody has told the browser that letters are to be', async () => {
+    const args = ['--no-sandbox', '--blink-settings=defaultFontSize=24'];
+    const large = await chromium.launch({ executablePath: CHROMIUM, args });
+    try {
+      const viewport = { width: 360, height: 700 };
+      await using visit = await Visit.begin(large, SCENES.transfers, { viewport });
+      const { page } = visit;
+      expect(await page.evaluate('getComputedStyle(document.body).fontSize')).toBe('24px');
+      const [content, window] = await widthsOf(page);
+      expect(content).toBeLessThanOrEqual(window);
+    } finally {
+      await large.close();
+    }
+  });
+
   test('says that there are too many, and goes on when there is room', async () => {
     await using visit = await Visit.begin(browser, SCENES.devices);
     const { page, server } = visit;
