@@ -65,7 +65,10 @@ export class Desk {
   readonly #options: DeskOptions;
   readonly #common: Common;
   readonly #changed: (part: keyof DeskView) => void;
-  readonly #questions = new Questions(() => this.#changed('questions'));
+  readonly #questions = new Questions(
+    () => this.#changed('questions'),
+    (said) => this.#trouble(said),
+  );
   readonly #neighbours = new Neighbours(() => {
     this.#changed('nearby');
     this.#changed('nobody');
