@@ -1,6 +1,6 @@
 import { type Arrival, History } from './disk/history.ts';
 import { defaultHome } from './disk/home.ts';
-import type { CommonOptions } from './self.ts';
+import type { CommonOptions } from './meeting/self.ts';
 
 export type { Arrival };
 

@@ -16,10 +16,7 @@
  * @module
  */
 
-export type { Part } from './choice.ts';
-export { checkChoice } from './choice.ts';
-export { Control } from './control.ts';
-export { type DiscoverOptions, discover, peerOf } from './discover.ts';
+export { type DiscoverOptions, discover } from './discover.ts';
 export { type Diagnosis, type DoctorOptions, doctor } from './doctor/doctor.ts';
 export { DropError, ERRORS, type ErrorCode } from './errors.ts';
 export type {
@@ -57,27 +54,37 @@ export type {
   WaitingEvent,
 } from './events.ts';
 export { type GetOptions, get, type Offer } from './get.ts';
-export type { AcceptFetch } from './hand-out.ts';
-export { Hatch, type Visitor } from './hatch.ts';
+export type { Part } from './handover/choice.ts';
+export { checkChoice } from './handover/choice.ts';
+export { Control } from './handover/control.ts';
+export type { AcceptFetch } from './handover/hand-out.ts';
+export { Hatch, type Visitor } from './handover/hatch.ts';
+export type { LentEntry, LentFile } from './handover/lent.ts';
+export { Pace } from './handover/pace.ts';
+export {
+  openShelf,
+  type Range,
+  type Shelf,
+  type ShelfEntry,
+  type ShelfOptions,
+} from './handover/shelf.ts';
+export type { Sink } from './handover/sink.ts';
+export type { Accept, Request } from './handover/take-in.ts';
 export { type Arrival, clearHistory, history } from './history.ts';
-export type { LentEntry, LentFile } from './lent.ts';
 export { CALL_QUESTION_LIMIT, QUESTION_LIMIT } from './limits.ts';
-export type { AskCode, CodeRequest, Confirm, Doubt, Trusting } from './meet.ts';
+export { peerOf } from './meeting/lookout.ts';
+export type { AskCode, CodeRequest, Confirm, Doubt, Trusting } from './meeting/meet.ts';
+export type { Stranger } from './meeting/outreach.ts';
+export type { PresenceOptions } from './meeting/presence.ts';
+export type { CommonOptions, LookOptions } from './meeting/self.ts';
+export { isAmong } from './meeting/visibility.ts';
 export { type Note, openNote } from './note.ts';
-export type { Stranger } from './outreach.ts';
-export { Pace } from './pace.ts';
 export { forgetPeer, type KnownPeer, knownPeers, renamePeer, trustPeer } from './peers.ts';
 export { readPin } from './pin.ts';
-export type { PresenceOptions } from './presence.ts';
 export { CodeGuard, isPin, normalizeCode } from './protocol/code.ts';
 export { forTerminal, sameName } from './protocol/names.ts';
 export { checkPatterns } from './protocol/patterns.ts';
 export { DEFAULT_PORT, type ReceiveOptions, receive } from './receive.ts';
-export type { CommonOptions, LookOptions } from './self.ts';
 export { type SendOptions, type Stream, send } from './send.ts';
 export { type SendToAllOptions, type SentTo, sendToAll } from './send-to-all.ts';
 export { type ShareOptions, share } from './share.ts';
-export { openShelf, type Range, type Shelf, type ShelfEntry, type ShelfOptions } from './shelf.ts';
-export type { Sink } from './sink.ts';
-export type { Accept, Request } from './take-in.ts';
-export { isAmong } from './visibility.ts';

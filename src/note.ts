@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { diskFailure, isSystemError } from './disk/failure.ts';
 import { defaultHome, openHome } from './disk/home.ts';
 import { readPrivate, Unfit, writePrivate } from './disk/private.ts';
-import type { CommonOptions } from './self.ts';
+import type { CommonOptions } from './meeting/self.ts';
 
 /**
  * Something that the processes of one account leave for each other in the state folder, for nobody

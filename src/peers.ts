@@ -1,8 +1,8 @@
 import { defaultHome } from './disk/home.ts';
 import { type KnownPeer, peersIn, type TrustStore } from './disk/trust.ts';
 import { DropError } from './errors.ts';
+import { type CommonOptions, openSelf } from './meeting/self.ts';
 import { forTerminal } from './protocol/names.ts';
-import { type CommonOptions, openSelf } from './self.ts';
 
 export type { KnownPeer };
 

@@ -1,16 +1,16 @@
-import { Awake } from './awake.ts';
-import type { Control } from './control.ts';
 import type { PeerId, ReceiveEvent } from './events.ts';
-import { Allowance, Patience } from './guests.ts';
-import type { Hatch } from './hatch.ts';
+import { Awake } from './handover/awake.ts';
+import type { Control } from './handover/control.ts';
+import type { Hatch } from './handover/hatch.ts';
+import { Saving, type SavingOptions } from './handover/saving.ts';
+import { type Accept, type Received, takeIn } from './handover/take-in.ts';
+import { Transfers } from './handover/transfers.ts';
 import { MAX_STAGINGS, STRANGER_IDLE, VISITOR_IDLE } from './limits.ts';
-import { bePresent, type PresenceOptions } from './presence.ts';
-import { Saving, type SavingOptions } from './saving.ts';
-import { openSelf } from './self.ts';
-import { type Accept, type Received, takeIn } from './take-in.ts';
+import { Allowance, Patience } from './meeting/guests.ts';
+import { bePresent, type PresenceOptions } from './meeting/presence.ts';
+import { openSelf } from './meeting/self.ts';
+import type { Guest } from './meeting/visit.ts';
 import { follow } from './transfer/follow.ts';
-import { Transfers } from './transfers.ts';
-import type { Guest } from './visit.ts';
 
 /** The port of an address that names none. */
 export { DEFAULT_PORT } from './net/ports.ts';

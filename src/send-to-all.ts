@@ -1,13 +1,13 @@
-import { Awake } from './awake.ts';
-import { lookAround } from './discover.ts';
 import { Gate } from './disk/gate.ts';
 import { openOutbox } from './disk/outbox.ts';
 import { DropError, ERRORS, wordsOf } from './errors.ts';
 import type { Peer, PeerId, SendEvent, SendToAllEvent, SilentPeer, Summary } from './events.ts';
+import { Awake } from './handover/awake.ts';
+import { Pace } from './handover/pace.ts';
 import { MAX_SENT_TO } from './limits.ts';
-import { lookTogether } from './look-together.ts';
-import { Pace } from './pace.ts';
-import { openSelf } from './self.ts';
+import { lookTogether } from './meeting/look-together.ts';
+import { lookAround } from './meeting/lookout.ts';
+import { openSelf } from './meeting/self.ts';
 import { ensureSendable, type SendOptions, sendBeside, type Together } from './send.ts';
 import { follow } from './transfer/follow.ts';
 
@@ -55,7 +55,7 @@ async function sendAll(
   ensureSendable(paths, options);
   await (await openOutbox(paths, { exclude })).close();
   const self = await openSelf(options);
-  const { makePorch } = await import('./look.ts');
+  const { makePorch } = await import('./meeting/look.ts');
   const porch = makePorch(self, 'send', options);
   const around = lookTogether((stop) =>
     lookAround(self, { ...options, way: 'send', signal: stop }, porch),

@@ -1,20 +1,20 @@
-import { Awake } from './awake.ts';
-import { Contact, type OnRetry } from './contact.ts';
-import { type Control, followOne } from './control.ts';
-import { type Compress, deliver, packerFor } from './deliver.ts';
-import type { lookAround } from './discover.ts';
 import { Hashers } from './disk/hashers.ts';
 import { openOutbox } from './disk/outbox.ts';
 import { DropError } from './errors.ts';
 import type { Peer, PeerId, SendEvent, SilentPeer, Summary } from './events.ts';
-import { type LentEntry, LentOutbox } from './lent.ts';
-import type { Trusting } from './meet.ts';
+import { Awake } from './handover/awake.ts';
+import { type Control, followOne } from './handover/control.ts';
+import { type Compress, deliver, packerFor } from './handover/deliver.ts';
+import { type LentEntry, LentOutbox } from './handover/lent.ts';
+import { Pace } from './handover/pace.ts';
+import { Progress } from './handover/progress.ts';
+import { ensureText, TextOutbox } from './handover/text.ts';
+import { Contact, type OnRetry } from './meeting/contact.ts';
+import type { lookAround } from './meeting/lookout.ts';
+import type { Trusting } from './meeting/meet.ts';
+import type { Target } from './meeting/reach.ts';
+import { type LookOptions, openSelf, type Self } from './meeting/self.ts';
 import type { Porch } from './net/porch.ts';
-import { Pace } from './pace.ts';
-import { Progress } from './progress.ts';
-import type { Target } from './reach.ts';
-import { type LookOptions, openSelf, type Self } from './self.ts';
-import { ensureText, TextOutbox } from './text.ts';
 import { Delivery } from './transfer/delivery.ts';
 import { follow } from './transfer/follow.ts';
 
@@ -118,7 +118,7 @@ async function sendAll(
   let porch = together?.porch;
   try {
     const self = together?.self ?? (await openSelf(options));
-    const { makePorch } = await import('./look.ts');
+    const { makePorch } = await import('./meeting/look.ts');
     porch ??= makePorch(self, 'send', options);
     const onKnock = ({ name }: Target): void => emit({ event: 'knocking', name });
     const { around, onProven } = together ?? {};

@@ -1,19 +1,19 @@
-import { Awake } from './awake.ts';
-import type { Control } from './control.ts';
-import type { Compress } from './deliver.ts';
 import { openOutbox } from './disk/outbox.ts';
 import { DropError } from './errors.ts';
 import type { PeerId, ShareEvent } from './events.ts';
-import { Patience } from './guests.ts';
-import { type AcceptFetch, type Counter, type Given, handOut } from './hand-out.ts';
-import { type LentEntry, LentOutbox } from './lent.ts';
+import { Awake } from './handover/awake.ts';
+import type { Control } from './handover/control.ts';
+import type { Compress } from './handover/deliver.ts';
+import { type AcceptFetch, type Counter, type Given, handOut } from './handover/hand-out.ts';
+import { type LentEntry, LentOutbox } from './handover/lent.ts';
+import { Pace } from './handover/pace.ts';
+import { Transfers } from './handover/transfers.ts';
 import { SHOWN_ROOTS } from './limits.ts';
-import { Pace } from './pace.ts';
-import { bePresent, type PresenceOptions } from './presence.ts';
-import { openSelf } from './self.ts';
+import { Patience } from './meeting/guests.ts';
+import { bePresent, type PresenceOptions } from './meeting/presence.ts';
+import { openSelf } from './meeting/self.ts';
 import { follow } from './transfer/follow.ts';
 import type { Outbox } from './transfer/outbox.ts';
-import { Transfers } from './transfers.ts';
 
 export interface ShareOptions extends PresenceOptions {
   /** Ends after one fetch that came to its end. */

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Peer, SendToAllEvent, Summary } from '../src/events.ts';
+import type { Request } from '../src/handover/take-in.ts';
 import {
   discover,
   peerOf,
@@ -14,9 +15,8 @@ import {
   sendToAll,
 } from '../src/index.ts';
 import { MAX_SENT_TO } from '../src/limits.ts';
-import { openSelf } from '../src/self.ts';
+import { openSelf } from '../src/meeting/self.ts';
 import type { SendToAllOptions } from '../src/send-to-all.ts';
-import type { Request } from '../src/take-in.ts';
 import { TempFolder } from './support/home.ts';
 
 const PIN = 'one for the whole class';

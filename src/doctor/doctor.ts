@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { diskFailure } from '../disk/failure.ts';
 import { DropError, type ErrorCode } from '../errors.ts';
 import type { CheckEvent, CheckName } from '../events.ts';
+import { type CommonOptions, openSelf } from '../meeting/self.ts';
+import { within } from '../meeting/signals.ts';
 import { listLinks } from '../net/links.ts';
-import { type CommonOptions, openSelf } from '../self.ts';
-import { within } from '../signals.ts';
 import { follow } from '../transfer/follow.ts';
 import { fine, mendedBy, note, wrong } from './check.ts';
 

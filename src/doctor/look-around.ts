@@ -3,7 +3,9 @@ import { isIPv4 } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LinkReport } from '../events.ts';
-import { look } from '../look.ts';
+import { look } from '../meeting/look.ts';
+import type { CommonOptions, Self } from '../meeting/self.ts';
+import { within } from '../meeting/signals.ts';
 import { canonical } from '../net/addresses.ts';
 import { isOwnAddress } from '../net/links.ts';
 import { Porch } from '../net/porch.ts';
@@ -12,8 +14,6 @@ import { newRun } from '../net/run.ts';
 import { Survey } from '../net/survey.ts';
 import { probe } from '../net/tls.ts';
 import { type Sighting, watchPeers } from '../net/watch.ts';
-import type { CommonOptions, Self } from '../self.ts';
-import { within } from '../signals.ts';
 
 /** What comes of listening to the network for some seconds, and of asking others to dial us. */
 export interface Findings {

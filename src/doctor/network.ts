@@ -1,10 +1,10 @@
 import { networkInterfaces } from 'node:os';
 import type { CheckEvent, LinkReport } from '../events.ts';
+import type { CommonOptions, Self } from '../meeting/self.ts';
 import { type Link, tunnelInterfaces, virtualInterfaces } from '../net/links.ts';
 import { DEFAULT_PORT, KNOCK_PORTS } from '../net/ports.ts';
 import { isKeptOff, outsideOf, stateOf } from '../net/survey.ts';
 import { forTerminal } from '../protocol/names.ts';
-import type { CommonOptions, Self } from '../self.ts';
 import { fine, mendedBy, note, wrong } from './check.ts';
 import { findFirewalls } from './firewall.ts';
 import { findHolder } from './holder.ts';

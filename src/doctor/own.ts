@@ -7,7 +7,7 @@ import { asWord } from '../disk/platform.ts';
 import { checkTarget, roomIn } from '../disk/target.ts';
 import { DropError } from '../errors.ts';
 import type { CheckEvent, CheckName } from '../events.ts';
-import { openSelf, type Self } from '../self.ts';
+import { openSelf, type Self } from '../meeting/self.ts';
 import { fine, mendedBy, note, wrong } from './check.ts';
 
 /** The identity and the folder it lies in. Nothing is made that is not there yet. */

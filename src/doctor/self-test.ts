@@ -1,13 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { discover, peerOf } from '../discover.ts';
+import { discover } from '../discover.ts';
 import { DropError } from '../errors.ts';
 import type { Peer, ReceiveEvent } from '../events.ts';
+import { peerOf } from '../meeting/lookout.ts';
+import type { CommonOptions } from '../meeting/self.ts';
+import { within } from '../meeting/signals.ts';
 import { receive } from '../receive.ts';
-import type { CommonOptions } from '../self.ts';
 import { send } from '../send.ts';
-import { within } from '../signals.ts';
 
 export interface SelfTestOptions extends Pick<CommonOptions, 'interfaces'> {
   /** An empty folder, and a home in it whose identity nobody knows: so nobody else is let in. */

@@ -1,8 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { PassThrough } from 'node:stream';
-import { checkChoice } from '../../src/choice.ts';
 import type { Io, Library } from '../../src/cli/io.ts';
-import { peerOf } from '../../src/discover.ts';
 import { DropError, ERRORS } from '../../src/errors.ts';
 import type {
   Device,
@@ -15,10 +13,12 @@ import type {
   Standing,
   Summary,
 } from '../../src/events.ts';
-import { Hatch } from '../../src/hatch.ts';
+import { checkChoice } from '../../src/handover/choice.ts';
+import { Hatch } from '../../src/handover/hatch.ts';
+import { Pace } from '../../src/handover/pace.ts';
 import { CALL_QUESTION_LIMIT, QUESTION_LIMIT } from '../../src/limits.ts';
+import { peerOf } from '../../src/meeting/lookout.ts';
 import { DEFAULT_PORT } from '../../src/net/ports.ts';
-import { Pace } from '../../src/pace.ts';
 import { forTerminal, sameName } from '../../src/protocol/names.ts';
 import { checkPatterns } from '../../src/protocol/patterns.ts';
 import { eventOf, type JsonEvent } from '../support/lines.ts';

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { doctor } from '../../src/doctor/doctor.ts';
 import { checkClock, checkDownloads, checkState, knownSelf } from '../../src/doctor/own.ts';
 import type { CheckEvent } from '../../src/events.ts';
-import { openSelf } from '../../src/self.ts';
+import { openSelf } from '../../src/meeting/self.ts';
 import { TempFolder } from '../support/home.ts';
 
 async function levelsOf(checks: AsyncIterable<CheckEvent>): Promise<Record<string, string>> {

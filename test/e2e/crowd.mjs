@@ -9,8 +9,8 @@ import { randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect as tlsConnect } from 'node:tls';
+import { openSelf } from '../../dist/meeting/self.js';
 import { probe } from '../../dist/net/tls.js';
-import { openSelf } from '../../dist/self.js';
 
 const [, , home, host, port, silent, junk, ...addresses] = process.argv;
 const { identity } = await openSelf({ home, name: 'Crowd' });

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { openHome } from '../../src/disk/home.ts';
 import { loadIdentity } from '../../src/disk/identity.ts';
-import { keepAlive } from '../../src/meet.ts';
+import { keepAlive } from '../../src/meeting/meet.ts';
 import { dial } from '../../src/net/tls.ts';
 import { Channel } from '../../src/transfer/channel.ts';
 import { greetAsChooser, introduce } from '../../src/transfer/greeting.ts';

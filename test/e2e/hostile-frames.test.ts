@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { brotliCompressSync, deflateRawSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { builtInCodecs } from '../../src/codecs.ts';
+import { builtInCodecs } from '../../src/handover/codecs.ts';
 import { encode, type Message } from '../../src/protocol/message.ts';
 import { type Attacker, frame } from '../support/attacker.ts';
 import { Doorstep, sendTo } from '../support/doorstep.ts';

@@ -16,12 +16,12 @@
 // In the last three, {"guessed": true} says that a sender has answered.
 
 import { DropError } from '../../dist/errors.js';
+import { openSelf } from '../../dist/meeting/self.js';
 import { newRun } from '../../dist/net/run.js';
 import { dial, listen } from '../../dist/net/tls.js';
 import { CodeGuard } from '../../dist/protocol/code.js';
 import { FrameDecoder } from '../../dist/protocol/frame.js';
 import { decode, encode } from '../../dist/protocol/message.js';
-import { openSelf } from '../../dist/self.js';
 import { Channel } from '../../dist/transfer/channel.js';
 import { greetAsAnnouncer } from '../../dist/transfer/greeting.js';
 

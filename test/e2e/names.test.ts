@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import type { Standing } from '../../src/events.ts';
 import { type CodeRequest, discover, receive, send } from '../../src/index.ts';
-import { openSelf, type Self } from '../../src/self.ts';
+import { openSelf, type Self } from '../../src/meeting/self.ts';
 import { TempFolder } from '../support/home.ts';
 import { PATIENCE } from '../support/process.ts';
 

@@ -9,11 +9,11 @@
 
 import { createServer } from 'node:net';
 import Bonjour from 'bonjour-service';
+import { openSelf } from '../../dist/meeting/self.js';
 import { announce } from '../../dist/net/mdns.js';
 import { KNOCK_PORTS } from '../../dist/net/ports.js';
 import { newRun } from '../../dist/net/run.js';
 import { dial, listen } from '../../dist/net/tls.js';
-import { openSelf } from '../../dist/self.js';
 import { Channel } from '../../dist/transfer/channel.js';
 import { introduce } from '../../dist/transfer/greeting.js';
 

@@ -1,6 +1,6 @@
 import { expect, test, vi } from 'vitest';
+import { openSelf } from '../../src/meeting/self.ts';
 import { Porch } from '../../src/net/porch.ts';
-import { openSelf } from '../../src/self.ts';
 import { TempFolder } from '../support/home.ts';
 
 const knocking = vi.hoisted(() => new Set<object>());

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { LINE_SILENCE, MAX_STRANGE_LINES } from '../../src/limits.ts';
+import { openSelf, type Self } from '../../src/meeting/self.ts';
 import { Porch } from '../../src/net/porch.ts';
 import { type Connection, dial } from '../../src/net/tls.ts';
 import type { Part, Way } from '../../src/protocol/card.ts';
-import { openSelf, type Self } from '../../src/self.ts';
 import { Channel } from '../../src/transfer/channel.ts';
 import { TempFolder } from '../support/home.ts';
 

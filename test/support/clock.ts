@@ -1,4 +1,4 @@
-import type { Clock } from '../../src/pace.ts';
+import type { Clock } from '../../src/handover/pace.ts';
 
 /** A clock that stands still until all wait for it. */
 export class SlowClock implements Clock {

@@ -1,4 +1,4 @@
-import { builtInCodecs } from '../../src/codecs.ts';
+import { builtInCodecs } from '../../src/handover/codecs.ts';
 import type { Codec } from '../../src/transfer/codec.ts';
 
 /** A codec that takes some turns for each block, another number for each, and another way back. */

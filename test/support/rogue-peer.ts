@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DropError, type ErrorCode } from '../../src/errors.ts';
+import { openSelf, type Self } from '../../src/meeting/self.ts';
 import { type Connection, type Door, dial, listen } from '../../src/net/tls.ts';
 import { utf8 } from '../../src/protocol/bytes.ts';
 import type { Way } from '../../src/protocol/card.ts';
@@ -12,7 +13,6 @@ import {
   type Message,
   type MessageOf,
 } from '../../src/protocol/message.ts';
-import { openSelf, type Self } from '../../src/self.ts';
 import { Channel } from '../../src/transfer/channel.ts';
 import { greetAsChooser, introduce } from '../../src/transfer/greeting.ts';
 import { frame } from './attacker.ts';

@@ -18,16 +18,16 @@ const data = test('net/data');
 const strangers = test('net/strangers');
 const guard = test('net/guard');
 const watch = test('net/watch');
-const guests = test('guests');
-const meet = test('meet');
-const visit = test('visit');
-const handOut = test('hand-out');
-const outreach = test('outreach');
+const guests = test('meeting/guests');
+const meet = test('meeting/meet');
+const visit = test('meeting/visit');
+const handOut = test('handover/hand-out');
+const outreach = test('meeting/outreach');
 const porch = test('net/porch');
 const mdns = test('net/mdns');
 const prompts = test('cli/prompts');
 const main = test('cli/main');
-const transfers = test('transfers');
+const transfers = test('handover/transfers');
 const identity = test('disk/identity');
 const trust = test('disk/trust');
 const staging = test('disk/staging');
@@ -39,25 +39,25 @@ const whole = test('disk/whole');
 const faces = test('cli/faces');
 const doors = test('e2e/doors');
 const arriving = test('e2e/arriving');
-const looking = test('look');
+const looking = test('meeting/look');
 const hostileShare = test('e2e/hostile-share');
 const completing = test('cli/complete');
 const shells = test('e2e/shells');
-const awake = test('awake');
-const text = test('text');
-const sink = test('sink');
-const codecs = test('codecs');
+const awake = test('handover/awake');
+const text = test('handover/text');
+const sink = test('handover/sink');
+const codecs = test('handover/codecs');
 const deviceFolder = test('protocol/device-folder');
 const notices = test('cli/notices');
 const pastArrivals = test('disk/history');
-const arrivals = test('arrivals');
+const arrivals = test('handover/arrivals');
 const historyTable = test('cli/history');
 const link = test('web/link');
 const door = test('web/door');
 const ui = test('web/ui');
 const opening = test('e2e/ui');
 const pause = test('transfer/pause');
-const hatch = test('hatch');
+const hatch = test('handover/hatch');
 const handing = test('web/handing');
 const downloads = test('web/downloads');
 const zip = test('web/zip');
@@ -128,7 +128,7 @@ const CODE = [
   },
   {
     name: 'a sender’s person guesses three times at most',
-    file: 'src/meet.ts',
+    file: 'src/meeting/meet.ts',
     from: 'if (tries.wrong >= CODE_TRIES) throw error;',
     to: '',
     test: meet('gets three answers of a person'),
@@ -276,119 +276,119 @@ const GREETING = [
 const DOORS = [
   {
     name: 'our own key from elsewhere is a copy',
-    file: 'src/visit.ts',
+    file: 'src/meeting/visit.ts',
     from: "if (ours && !isOwnAddress(remote)) throw new DropError('clone');",
     to: '',
     test: visit('is a copy anywhere else'),
   },
   {
     name: 'who is blocked is not known',
-    file: 'src/visit.ts',
+    file: 'src/meeting/visit.ts',
     from: 'known !== undefined && !blocked && !mustProve',
     to: 'known !== undefined && !mustProve',
     test: visit('is let in by nothing'),
   },
   {
     name: 'who is blocked cannot pair',
-    file: 'src/visit.ts',
+    file: 'src/meeting/visit.ts',
     from: 'guard: blocked ? undefined : ((known && guardsApart.get(peer)) ?? guard),',
     to: 'guard: (known && guardsApart.get(peer)) ?? guard,',
     test: visit('is let in by nothing'),
   },
   {
     name: 'who is blocked is not everyone',
-    file: 'src/visit.ts',
+    file: 'src/meeting/visit.ts',
     from: 'open: open && !blocked,',
     to: 'open,',
     test: visit('is let in by nothing'),
   },
   {
     name: 'where nobody can be asked, the PIN answers for a known device',
-    file: 'src/visit.ts',
+    file: 'src/meeting/visit.ts',
     from: '!blocked && !mustProve)',
     to: '!blocked)',
     test: visit('a known device needs the PIN, and one that is trusted needs none'),
   },
   {
     name: 'nobody else locks out a known device',
-    file: 'src/visit.ts',
+    file: 'src/meeting/visit.ts',
     from: '((known && guardsApart.get(peer)) ?? guard)',
     to: 'guard',
     test: visit('is not locked out by the wrong PINs of others'),
   },
   {
     name: 'a stranger of another version makes nothing appear',
-    file: 'src/visit.ts',
+    file: 'src/meeting/visit.ts',
     from: 'if (known && !blocked && isOfVersions(error))',
     to: 'if (known && isOfVersions(error))',
     test: visit('a device that speaks no version that we understand'),
   },
   {
     name: 'visits are counted',
-    file: 'src/visit.ts',
+    file: 'src/meeting/visit.ts',
     from: 'const leave = isStranger ? strangers.enter(remote) : guests.enter(id);',
     to: 'const leave = (): void => void [isStranger, strangers, guests];',
     test: visit('is one of four of a known device'),
   },
   {
     name: 'a visit gets no files',
-    file: 'src/visit.ts',
+    file: 'src/meeting/visit.ts',
     from: "if ((channel.session.role === 'receiver') !== (way === 'send')) throw new DropError('refused');",
     to: '',
     test: visit('gets no files: what lies here is for nobody to fetch'),
   },
   {
     name: 'a person is asked about a known device',
-    file: 'src/visit.ts',
+    file: 'src/meeting/visit.ts',
     from: "const free = ours || stored?.trust === 'auto';",
     to: 'const free = ours || stored !== undefined;',
     test: visit('nothing of a known device is taken'),
   },
   {
     name: 'a code is a yes, but not to risks',
-    file: 'src/take-in.ts',
+    file: 'src/handover/take-in.ts',
     from: 'this.#given && extent.risks.length === 0',
     to: 'this.#given',
     test: visit('who read out the code is asked about risks only'),
   },
   {
     name: 'who was asked too often is not even told',
-    file: 'src/take-in.ts',
+    file: 'src/handover/take-in.ts',
     from: "if (seeks && patience.isSpent(this.#who, now())) return accept ? 'declined' : 'refused';",
     to: '',
     test: visit('who said no twice does not even see the next offer'),
   },
   {
     name: 'strangers do not get more questions by more keys',
-    file: 'src/take-in.ts',
+    file: 'src/handover/take-in.ts',
     from: 'this.#who = known ? id : current.connection.remote;',
     to: 'this.#who = id + current.connection.remote;',
     test: visit('is asked about everyone where anybody may come'),
   },
   {
     name: 'an open receiver has its limits',
-    file: 'src/take-in.ts',
+    file: 'src/handover/take-in.ts',
     from: "if (!this.#capped) return 'yes';",
     to: "if (this.#capped) return 'yes';",
     test: visit('an open receiver takes a hundred files'),
   },
   {
     name: 'risks are a no where nobody is asked',
-    file: 'src/take-in.ts',
+    file: 'src/handover/take-in.ts',
     from: "if (accept === undefined) return request.risks.length > 0 ? 'risky' : 'refused';",
     to: "if (accept === undefined) return 'yes';",
     test: visit('nothing of a known device is taken'),
   },
   {
     name: 'a transfer goes on for its own peer only',
-    file: 'src/transfers.ts',
+    file: 'src/handover/transfers.ts',
     from: ' || held.transfer.peer !== peer) return undefined;',
     to: ') return undefined;',
     test: transfers('waits for its peer, and for nobody else'),
   },
   {
     name: 'few transfers wait for a peer',
-    file: 'src/transfers.ts',
+    file: 'src/handover/transfers.ts',
     from: 'hers.length > MAX_IDLE_EACH ? hers : ',
     to: '',
     test: transfers('of one peer only a few wait'),
@@ -416,14 +416,14 @@ const DOORS = [
   },
   {
     name: 'a look that is over is held by nothing',
-    file: 'src/look.ts',
+    file: 'src/meeting/look.ts',
     from: "signal.removeEventListener('abort', end);",
     to: '',
     test: looking('is held by nothing'),
   },
   {
     name: 'no two transfers have one name',
-    file: 'src/transfers.ts',
+    file: 'src/handover/transfers.ts',
     from: 'if (other !== transfer)\n',
     to: "if (other !== transfer && transfer.id === '')\n",
     test: hostileShare('gives no two transfers one name'),
@@ -451,42 +451,42 @@ const DOORS = [
   },
   {
     name: 'a sender goes to the key that it chose',
-    file: 'src/reach.ts',
+    file: 'src/meeting/reach.ts',
     from: 'if (target.id === undefined || connection.peer === target.id)',
     to: 'if (connection)',
     test: meet('with another key is not the one that was chosen'),
   },
   {
     name: 'a sender sends nothing to whom it has blocked',
-    file: 'src/meet.ts',
+    file: 'src/meeting/meet.ts',
     from: "if (known?.trust === 'blocked')",
     to: 'if (known === null)',
     test: meet('is sent nothing if it is blocked'),
   },
   {
     name: 'a sender stops at a known key by another name',
-    file: 'src/meet.ts',
+    file: 'src/meeting/meet.ts',
     from: 'if (claimed && known && !sameName(known.name, target.name))',
     to: 'if (claimed && known && sameName(known.name, ""))',
     test: meet('is sent nothing if it was chosen as Ana and is Eve'),
   },
   {
     name: 'a sender stops where only a person could know better',
-    file: 'src/meet.ts',
+    file: 'src/meeting/meet.ts',
     from: 'if (confirm !== undefined && (await unlessAborted(confirm(doubt), signal))) return;',
     to: 'if (confirm === undefined || (await unlessAborted(confirm(doubt), signal))) return;',
     test: meet('is sent nothing if anybody may be there'),
   },
   {
     name: 'a sender stops at a copy of its own key',
-    file: 'src/meet.ts',
+    file: 'src/meeting/meet.ts',
     from: "if (ours && !isOwnAddress(connection.remote)) throw new DropError('clone');",
     to: '',
     test: meet('with our own key from another computer is a copy of it'),
   },
   {
     name: 'a sender that names a known device means that one',
-    file: 'src/find.ts',
+    file: 'src/meeting/find.ts',
     from: 'else if (peer.id === known) return targetOf(peer);',
     to: 'else if (sameName(peer.name, to)) return targetOf(peer);',
     test: test('e2e/names')('is not the new one that calls itself'),
@@ -722,7 +722,7 @@ const PROTOCOL = [
   },
   {
     name: 'what is packed does not grow beyond what it says',
-    file: 'src/codecs.ts',
+    file: 'src/handover/codecs.ts',
     from: ', maxOutputLength: size',
     to: '',
     test: codecs('makes no more of it than'),
@@ -929,7 +929,7 @@ const MOVES = [
   },
   {
     name: 'whom nobody vouches for chooses no port to dial',
-    file: 'src/take-in.ts',
+    file: 'src/handover/take-in.ts',
     from: 'if (!this.#guest.known || connection.dialled) return;',
     to: 'if (connection.dialled) return;',
     test: visit('that nobody vouches for is not dialled'),
@@ -1106,63 +1106,63 @@ const CONNECTIONS = [
 const GUESTS = [
   {
     name: 'a device has four visits at a time',
-    file: 'src/guests.ts',
+    file: 'src/meeting/guests.ts',
     from: 'count >= MAX_VISITS_EACH || ',
     to: '',
     test: guests('are four of one device'),
   },
   {
     name: 'all have 32 visits',
-    file: 'src/guests.ts',
+    file: 'src/meeting/guests.ts',
     from: ' || this.#all >= MAX_VISITS)',
     to: ')',
     test: guests('are 32 in all'),
   },
   {
     name: 'a person who said no twice has peace',
-    file: 'src/guests.ts',
+    file: 'src/meeting/guests.ts',
     from: 'return declined >= MAX_DECLINED || all.length >= MAX_UNANSWERED;',
     to: 'return all.length >= MAX_UNANSWERED;',
     test: guests('and said no twice is not asked again'),
   },
   {
     name: 'and one who does not answer',
-    file: 'src/guests.ts',
+    file: 'src/meeting/guests.ts',
     from: 'return declined >= MAX_DECLINED || all.length >= MAX_UNANSWERED;',
     to: 'return declined >= MAX_DECLINED;',
     test: guests('and gave no answer'),
   },
   {
     name: 'those who asked are not remembered without end',
-    file: 'src/guests.ts',
+    file: 'src/meeting/guests.ts',
     from: 'if (this.#asked.size > MAX_ASKERS && oldest !== undefined) this.#asked.delete(oldest);',
     to: '',
     test: guests('by thousands remembers the last thousand'),
   },
   {
     name: 'whom nobody vouches for brings so many entries',
-    file: 'src/guests.ts',
+    file: 'src/meeting/guests.ts',
     from: 'entries > OPEN_ENTRIES || ',
     to: '',
     test: guests('one more'),
   },
   {
     name: 'and 1 GiB',
-    file: 'src/guests.ts',
+    file: 'src/meeting/guests.ts',
     from: ' || bytes > OPEN_BYTES) return false;',
     to: ') return false;',
     test: guests('a byte more'),
   },
   {
     name: 'and 10 GiB in all',
-    file: 'src/guests.ts',
+    file: 'src/meeting/guests.ts',
     from: 'if (more > this.#entries || moreBytes > this.#bytes) return false;',
     to: '',
     test: guests('is ten times as much in all'),
   },
   {
     name: 'and no stream',
-    file: 'src/guests.ts',
+    file: 'src/meeting/guests.ts',
     from: '!sized || ',
     to: '',
     test: guests('nobody knows how much'),
@@ -1281,42 +1281,42 @@ const GUESTS = [
   },
   {
     name: 'strangers push out no transfer of a known device',
-    file: 'src/transfers.ts',
+    file: 'src/handover/transfers.ts',
     from: ' && transfer.known === known',
     to: '',
     test: transfers('push out none'),
   },
   {
     name: 'who moves nothing is shown out',
-    file: 'src/guests.ts',
+    file: 'src/meeting/guests.ts',
     from: 'if (this.#timer === undefined) this.#timer = setTimeout(this.#end, this.#limit);',
     to: 'if (this.#timer === undefined) return;',
     test: visit('ends when nothing moves'),
   },
   {
     name: 'nobody is shown out while a question about it stands',
-    file: 'src/take-in.ts',
+    file: 'src/handover/take-in.ts',
     from: '      this.#idle?.pause();\n      const answer',
     to: '      const answer',
     test: visit('ends when nothing moves'),
   },
   {
     name: 'nor by what stirs meanwhile',
-    file: 'src/guests.ts',
+    file: 'src/meeting/guests.ts',
     from: 'if (this.#pauses > 0) return;',
     to: '',
     test: guests('what stirs during a pause'),
   },
   {
     name: 'names that hold nothing are bounded, too',
-    file: 'src/guests.ts',
+    file: 'src/meeting/guests.ts',
     from: 'more > this.#entries || ',
     to: '',
     test: guests('so many entries in all'),
   },
   {
     name: 'a known device is as welcome as everyone',
-    file: 'src/take-in.ts',
+    file: 'src/handover/take-in.ts',
     from: "open === 'capped' && !free && (!known || accept === undefined)",
     to: "open === 'capped' && !known",
     test: visit('an open receiver takes a hundred files'),
@@ -1344,7 +1344,7 @@ const GUESTS = [
   },
   {
     name: 'other programs learn no code',
-    file: 'src/awake.ts',
+    file: 'src/handover/awake.ts',
     from: 'env: withoutOurs(process.env),',
     to: '',
     test: awake('until it is released'),
@@ -1956,35 +1956,35 @@ const MULTICAST = [
   },
   {
     name: 'who knocks and is unknown is not dialled',
-    file: 'src/outreach.ts',
+    file: 'src/meeting/outreach.ts',
     from: 'if (!chosen || agree === undefined) return false;',
     to: 'if (!chosen || agree === undefined) return true;',
     test: outreach('and is unknown is looked at without a word'),
   },
   {
     name: 'nor who knocks and is blocked',
-    file: 'src/outreach.ts',
+    file: 'src/meeting/outreach.ts',
     from: "if (known) return known.trust !== 'blocked';",
     to: 'if (known) return true;',
     test: outreach('and is blocked learns nothing more either'),
   },
   {
     name: 'a person is asked about who knocks three times',
-    file: 'src/outreach.ts',
+    file: 'src/meeting/outreach.ts',
     from: ' || refusals >= MAX_REFUSALS)',
     to: ' || refusals < 0)',
     test: outreach('is asked about once, and after three times no nobody is'),
   },
   {
     name: 'and once about each',
-    file: 'src/outreach.ts',
+    file: 'src/meeting/outreach.ts',
     from: 'if (this.#answers.size < MAX_ANSWERS) this.#answers.set(id, yes);',
     to: '',
     test: outreach('is asked about once, and after three times no nobody is'),
   },
   {
     name: 'who knocks often is looked at once a second',
-    file: 'src/outreach.ts',
+    file: 'src/meeting/outreach.ts',
     from: 'if (now - (this.#looked.get(key) ?? Number.NEGATIVE_INFINITY) < LOOK_GAP) return false;',
     to: '',
     test: outreach('again and again is looked at once a second'),
@@ -2012,28 +2012,28 @@ const MULTICAST = [
   },
   {
     name: 'a known device fetches nothing without a question',
-    file: 'src/hand-out.ts',
+    file: 'src/handover/hand-out.ts',
     from: '!before && !free && !freely && !admitted.has(id)',
     to: 'peeks && !free && !freely && !admitted.has(id)',
     test: handOut('only this code and those who are trusted get something'),
   },
   {
     name: 'a list that is open somewhere asks nobody',
-    file: 'src/hand-out.ts',
+    file: 'src/handover/hand-out.ts',
     from: "peeks ? 'refused' : await answerFor(",
     to: 'await answerFor(',
     test: handOut('is not asked because a list is open somewhere'),
   },
   {
     name: 'who said no twice to a fetch is not even told',
-    file: 'src/hand-out.ts',
+    file: 'src/handover/hand-out.ts',
     from: "if (patience.isSpent(id, now())) return accept ? 'declined' : 'refused';",
     to: '',
     test: handOut('who said no twice is not even told'),
   },
   {
     name: 'who fetches and takes nothing keeps no place',
-    file: 'src/hand-out.ts',
+    file: 'src/handover/hand-out.ts',
     from: 'new Idle(FETCH_IDLE, () => void channel.end());',
     to: 'new Idle(FETCH_IDLE, () => {});',
     test: handOut('and then no place any more'),
@@ -2188,7 +2188,7 @@ const ARRIVING = [
   },
   {
     name: 'and so is what is remembered of one transfer',
-    file: 'src/arrivals.ts',
+    file: 'src/handover/arrivals.ts',
     from: 'if (roots.size < MAX_ARRIVAL_ROOTS) roots.add(root);',
     to: 'roots.add(root);',
     test: arrivals('of a thousand roots ten'),
@@ -2273,21 +2273,21 @@ const PIPES = [
   },
   {
     name: 'only one message of a known device is taken without a yes',
-    file: 'src/take-in.ts',
+    file: 'src/handover/take-in.ts',
     from: 'known && extent.texts === 1 && entries === 1',
     to: 'extent.texts >= 1',
     test: visit('of a known device needs no yes'),
   },
   {
     name: 'whoever was refused twice shows no messages',
-    file: 'src/take-in.ts',
+    file: 'src/handover/take-in.ts',
     from: 'const seeks = asks || isMessage;',
     to: 'const seeks = asks;',
     test: visit('whoever was refused twice is not heard'),
   },
   {
     name: 'what is larger than --max-size is refused',
-    file: 'src/saving.ts',
+    file: 'src/handover/saving.ts',
     from: "if (bytes > maxSize) return 'too-large';",
     to: 'void maxSize;',
     test: visit('refuses what is too large'),
@@ -2301,28 +2301,28 @@ const PIPES = [
   },
   {
     name: 'strangers who are refused by a rule fill no screen',
-    file: 'src/take-in.ts',
+    file: 'src/handover/take-in.ts',
     from: "if (!known) patience.noted(this.#who, 'declined', now());",
     to: '',
     test: visit('who fill no screen by that'),
   },
   {
     name: 'a sink takes one file of one transfer',
-    file: 'src/saving.ts',
+    file: 'src/handover/saving.ts',
     from: "return roots.length > 1 || entries > 1 || files < entries ? 'one-file' : undefined;",
     to: 'return undefined;',
     test: visit('gives a sink to one file'),
   },
   {
     name: 'what goes into a sink is verified',
-    file: 'src/sink.ts',
+    file: 'src/handover/sink.ts',
     from: 'if (!equal(hash.soFar(), digest)) {',
     to: 'if (hash.soFar().length === 0) {',
     test: sink('what is not what was sent is said to be so'),
   },
   {
     name: 'what goes on in a sink has the same start',
-    file: 'src/sink.ts',
+    file: 'src/handover/sink.ts',
     from: 'if (from !== this.#written || this.#over)',
     to: 'if (from > this.#written)',
     test: sink('only after the same start'),
@@ -2557,7 +2557,7 @@ const WEB = [
   },
   {
     name: 'a file that changes is never downloaded whole',
-    file: 'src/shelf.ts',
+    file: 'src/handover/shelf.ts',
     from: 'if (at >= to) ensureOffered(entry, await file.stat());',
     to: '',
     test: shelf('never comes to its end'),
@@ -2715,7 +2715,7 @@ const WINDOW = [
   },
   {
     name: 'what a guest has of a part is compared with that part',
-    file: 'src/lent.ts',
+    file: 'src/handover/lent.ts',
     from: 'return yield* equal(told, kept.digest)',
     to: 'return yield* told.length === kept.digest.length',
     test: hatch('that has another start'),
@@ -2729,7 +2729,7 @@ const WINDOW = [
   },
   {
     name: 'what is lent is as long as it was said to be',
-    file: 'src/lent.ts',
+    file: 'src/handover/lent.ts',
     from: 'if (rest.length > 0) throw changed(file);',
     to: '',
     test: hatch('is not what was lent'),
@@ -2922,7 +2922,7 @@ const UPLOADS = [
   },
   {
     name: 'what can be read once is not read to be told by its digest',
-    file: 'src/lent.ts',
+    file: 'src/handover/lent.ts',
     from: "if (file.once) throw new DropError('unreadable', { path: file.path });",
     to: '',
     test: taking('and says how it ended'),
@@ -3006,21 +3006,21 @@ const UPLOADS = [
   },
   {
     name: 'a pause is no sign that something moves',
-    file: 'src/take-in.ts',
+    file: 'src/handover/take-in.ts',
     from: "if (report.type !== 'paused' && report.type !== 'resumed') idle?.stir();",
     to: "if (report.type !== 'paused' && report.type !== 'resumed') idle?.stir(); else if (report.by === 'there') idle?.stir();",
     test: visit('not kept by its own pauses'),
   },
   {
     name: 'nobody is shown out while we have paused it',
-    file: 'src/take-in.ts',
+    file: 'src/handover/take-in.ts',
     from: "else if (report.by === 'here') report.type === 'paused' ? idle?.pause() : idle?.resume();",
     to: '',
     test: visit('not ended by ours'),
   },
   {
     name: 'the machine may fall asleep in a pause',
-    file: 'src/awake.ts',
+    file: 'src/handover/awake.ts',
     from: "if (report.type === 'moved' && this.#paused.size === 0)",
     to: "if (report.type === 'moved')",
     test: awake('not while anybody lets it rest'),
@@ -3034,21 +3034,21 @@ const UPLOADS = [
   },
   {
     name: 'a single transfer can be ended',
-    file: 'src/transfers.ts',
+    file: 'src/handover/transfers.ts',
     from: 'use.visit.channel.fail(stopped);',
     to: '',
     test: hatch('can be ended while the others go on'),
   },
   {
     name: 'what a person has ended is not waited for',
-    file: 'src/transfers.ts',
+    file: 'src/handover/transfers.ts',
     from: '?.stopped ?? error;',
     to: '?.stopped && error;',
     test: transfers('ends what was lost just before'),
   },
   {
     name: 'what is lent goes on where it was',
-    file: 'src/lent.ts',
+    file: 'src/handover/lent.ts',
     from: 'let offset = kept?.size ?? 0;',
     to: 'let offset = 0 * (kept?.size ?? 0);',
     test: hatch('goes on with what broke off'),

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { DropError, type ErrorCode } from '../../src/errors.ts';
 import type { PeerId, Summary, TransferEvent } from '../../src/events.ts';
-import { Progress } from '../../src/progress.ts';
+import { Progress } from '../../src/handover/progress.ts';
 import type { DigestName } from '../../src/protocol/message.ts';
 import { Channel } from '../../src/transfer/channel.ts';
 import { Delivery } from '../../src/transfer/delivery.ts';

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { DropError } from '../../src/errors.ts';
-import { Pace } from '../../src/pace.ts';
+import { Pace } from '../../src/handover/pace.ts';
 import { concat } from '../../src/protocol/bytes.ts';
 import { encode, type Message } from '../../src/protocol/message.ts';
 import { Channel } from '../../src/transfer/channel.ts';

@@ -2,8 +2,10 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { DropError, type ErrorCode } from '../../src/errors.ts';
 import type { Extent, PeerId } from '../../src/events.ts';
+import { Progress } from '../../src/handover/progress.ts';
+import { Received } from '../../src/handover/take-in.ts';
+import { Transfers } from '../../src/handover/transfers.ts';
 import { MAX_BATCH, MAX_OPEN_ENTRIES } from '../../src/limits.ts';
-import { Progress } from '../../src/progress.ts';
 import { toHex } from '../../src/protocol/bytes.ts';
 import { FrameDecoder } from '../../src/protocol/frame.ts';
 import {
@@ -20,14 +22,12 @@ import {
   type Kept,
   type Message,
 } from '../../src/protocol/message.ts';
-import { Received } from '../../src/take-in.ts';
 import { Channel, type Pipe } from '../../src/transfer/channel.ts';
 import { Delivery } from '../../src/transfer/delivery.ts';
 import { type Host, runReceiver } from '../../src/transfer/receiver.ts';
 import { type Outcome, Reception } from '../../src/transfer/reception.ts';
 import type { Report } from '../../src/transfer/report.ts';
 import { runSender } from '../../src/transfer/sender.ts';
-import { Transfers } from '../../src/transfers.ts';
 import { withGreeting } from '../support/greeted.ts';
 import {
   cable,

@@ -3,7 +3,7 @@ import { type IncomingHttpHeaders, request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
 import type { DownloadedEvent } from '../../src/events.ts';
-import { openShelf } from '../../src/shelf.ts';
+import { openShelf } from '../../src/handover/shelf.ts';
 import { type HandingOptions, openHanding } from '../../src/web/guests/handing.ts';
 import { openWebLink, type WebLink, type WebLinkOptions } from '../../src/web/guests/link.ts';
 

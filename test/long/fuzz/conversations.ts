@@ -1,8 +1,8 @@
 import { deflateRawSync } from 'node:zlib';
 import fc from 'fast-check';
 import { expect } from 'vitest';
-import { builtInCodecs } from '../../../src/codecs.ts';
 import { DropError } from '../../../src/errors.ts';
+import { builtInCodecs } from '../../../src/handover/codecs.ts';
 import { MAX_OPEN_ENTRIES } from '../../../src/limits.ts';
 import { concat } from '../../../src/protocol/bytes.ts';
 import type { Entry } from '../../../src/protocol/manifest.ts';

@@ -1,7 +1,7 @@
 import { posix } from 'node:path';
 import fc from 'fast-check';
 import { expect } from 'vitest';
-import { builtInCodecs } from '../../../src/codecs.ts';
+import { builtInCodecs } from '../../../src/handover/codecs.ts';
 import { MAX_CHUNK, MAX_CONTROL, MAX_GREETING, MAX_PACKED } from '../../../src/limits.ts';
 import { concat, utf8, view } from '../../../src/protocol/bytes.ts';
 import { decodeCard, encodeCard } from '../../../src/protocol/card.ts';
