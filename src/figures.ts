@@ -82,13 +82,13 @@ export function formatRoots(offer: Offered, clean: Clean): string {
   return offer.texts === 1 ? 'a message' : `${offer.texts} messages`;
 }
 
-/** How much it is: `2.1 MB`, `31 files, 9 MB so far, and still counting`. */
-export function formatExtent(offer: Offered): string {
+/** How much it is, or a part of it: `2.1 MB`, `31 files, 9 MB so far, and still counting`. */
+export function formatExtent(offer: Offered, isPart = false): string {
   const { roots, files, bytes, sized, final } = offer;
   const size = sized ? formatBytes(bytes) : 'size not known';
   if (isMessages(offer)) return size;
   const sizes = sized ? size : `at least ${formatBytes(bytes)}`;
-  const isOne = roots.length === 1 && files === 1 && final;
+  const isOne = !isPart && roots.length === 1 && files === 1 && final;
   const extent = isOne ? size : `${formatCount(files, 'file')}, ${sizes}`;
   return `${extent}${final ? '' : ' so far, and still counting'}`;
 }

@@ -3,10 +3,12 @@ import {
   formatCode,
   formatCount,
   formatDuration,
+  formatExtent,
   formatFirst,
   formatOffer,
   formatPart,
   formatRisk,
+  formatRoots,
   isMessages,
   tildePath,
 } from '../figures.ts';
@@ -71,6 +73,8 @@ export class Words {
   #pin = false;
   #webTold = false;
   #downloads = 0;
+
+  readonly #text = (text: string): string => this.#options.clean(text, MAX_PATH);
 
   constructor(options: WordsOptions) {
     this.#options = options;
@@ -173,12 +177,14 @@ export class Words {
 
   /** What is offered, for a question: `report.pdf (2.1 MB)`, `photos and 2 more (31 files, 9 MB)`. */
   offer(offer: Offered): string {
-    return formatOffer(offer, (text) => this.#text(text));
+    if (!this.#isPart) return formatOffer(offer, this.#text);
+    // Its names are those of all of it, its sums those of what was chosen.
+    return `${formatRoots(offer, this.#text)}, of which you chose ${formatExtent(offer, true)}`;
   }
 
   /** What a person should know of an offer, a line each. */
   risks(extent: Extent): string[] {
-    return extent.risks.map((risk) => formatRisk(risk, extent, (text) => this.#text(text)));
+    return extent.risks.map((risk) => formatRisk(risk, extent, this.#text));
   }
 
   /** Something to choose of an offer: `photos/2024 (31 files, 9 MB)`. */
@@ -205,7 +211,7 @@ export class Words {
     const first =
       'into' in event
         ? `Ready as ${name}, ${this.#landing(event.into)}`
-        : `Sharing ${formatFirst(event.roots, (root) => this.#text(root))} as ${name}`;
+        : `Sharing ${formatFirst(event.roots, this.#text)} as ${name}`;
     const entrance = this.#entrance(event);
     const reachable = this.#reachable(event.addresses);
     const web = this.#web(event.web);
@@ -322,7 +328,7 @@ export class Words {
         if (isMessages(told.extent)) return [];
         return [
           news(
-            `Receiving ${this.#isPart ? 'a part of ' : ''}${this.offer(told.extent)} from ${this.device(event.peer)}`,
+            `Receiving ${this.#isPart ? 'a part of ' : ''}${formatOffer(told.extent, this.#text)} from ${this.device(event.peer)}`,
           ),
         ];
       case 'declined':
@@ -539,10 +545,6 @@ export class Words {
   #forget(): void {
     this.#transfers.clear();
     this.#open.clear();
-  }
-
-  #text(text: string): string {
-    return this.#options.clean(text, MAX_PATH);
   }
 }
 

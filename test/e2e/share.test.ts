@@ -333,6 +333,10 @@ describeWith(LAB, 'a person who wants a part of it', () => {
     }
     const there = await readdir(join(eve.home.downloads, 'photos'));
     expect(there.sort()).toEqual(['2023', 'list.txt']);
+    await using screen = dropOnScreen(['get', '--from', 'Ana', '--only', 'photos/2024'], bob);
+    await screen.waitFor(/shares photos, of which you chose 1 file, 4 B\. Get it\?/);
+    screen.type('n\r');
+    expect((await screen.outcome()).code).toBe(4);
     const summary = await sharing.running.event('summary', ({ files }) => files === 2);
     expect(summary).toMatchObject({ ok: true, bytes: 7 });
   });
