@@ -681,6 +681,20 @@ describeWith([CHROMIUM], 'the page', () => {
     await soon(() => visit.focused()).toBe('Devices nearby');
   });
 
+  test('leaves the focus to what got it after a dialog was closed, before that was told', async () => {
+    await using visit = await Visit.begin(browser, SCENES.devices);
+    const { page } = visit;
+    await page.getByRole('heading', { name: 'Arrived before' }).click();
+    await page.getByRole('button', { name: 'Clear the list' }).press('Enter');
+    await page.evaluate(`
+      document.querySelector('dialog').close();
+      document.querySelector('#history .actions').hidden = true;
+      document.getElementById('history-summary').focus();
+    `);
+    await soon(() => page.locator('dialog').count()).toBe(0);
+    expect(await visit.focused()).toContain('Arrived before');
+  });
+
   test('says what its button does again, however often something is copied', async () => {
     await using visit = await Visit.begin(browser, SCENES.devices);
     const { page } = visit;

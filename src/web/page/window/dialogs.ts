@@ -32,8 +32,10 @@ export function raise(dialog: HTMLDialogElement): void {
   const before = document.activeElement;
   dialog.addEventListener('close', () => {
     dialog.remove();
-    const isLost = before instanceof HTMLElement && before !== document.body && !isThere(before);
-    if (isLost) byId('nearby-title').focus({ preventScroll: true });
+    // Since it was closed something else may have got it.
+    const { activeElement: now, body } = document;
+    const isLost = now === body || (now instanceof HTMLElement && !isThere(now));
+    if (isLost && before !== body) byId('nearby-title').focus({ preventScroll: true });
   });
   document.body.append(dialog);
   dialog.showModal();
