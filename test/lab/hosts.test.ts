@@ -100,8 +100,9 @@ describeWith(LAB, 'a lab', () => {
       namespace = ana.namespace;
       expect(readdirSync('/run/netns')).toContain(namespace);
       expect(Object.keys(networkInterfaces())).toEqual(before);
-      const sleeping = ana.spawn('sleep', ['100']);
-      await once(sleeping, 'spawn');
+      const sleeping = ana.spawn('sh', ['-c', 'echo here; exec sleep 100']);
+      // Before that it may not be on the host yet.
+      await once(sleeping.stdout ?? sleeping, 'data');
       pid = sleeping.pid;
       lab.destroy();
       await once(sleeping, 'close');

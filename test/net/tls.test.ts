@@ -264,6 +264,8 @@ test('strangers of one address get a few places, however many they are', async (
   await until(() => closed >= 96);
   const connection = await dial({ host: '127.0.0.1', port }, ana, never);
   expect(connection.peer).toBe(bob.id);
+  // Not because all of them have said nothing for long.
+  expect(closed).toBe(96);
   await connection.end();
   for (const socket of sockets) socket.destroy();
 });
