@@ -1521,8 +1521,8 @@ const NAMES = [
   {
     name: 'so are paths',
     file: 'src/cli/words.ts',
-    from: 'return this.#options.clean(text, MAX_PATH);',
-    to: 'return text;',
+    from: 'this.#options.clean(text, MAX_PATH);',
+    to: 'text;',
     test: faces('cannot steer the terminal of a'),
   },
   {
