@@ -48,6 +48,27 @@ describeWith([CHROMIUM], 'the page at which guests send', () => {
     expect(await accessibilityErrors(page)).toEqual([]);
   });
 
+  test('shows how much has come while the connection is lost only if that was heard', async () => {
+    await using visit = await Visit.begin(browser);
+    const { page, server } = visit;
+    await visit.pick('a.bin');
+    await visit.heard('bring');
+    server.refuses = 500;
+    server.cut();
+    const lost = page.locator('#uploads').getByText('The connection is lost.');
+    await lost.waitFor();
+    expect(await page.getByRole('progressbar').count()).toBe(0);
+    server.refuses = undefined;
+    await visit.connected();
+    server.upload({ bytes: 300_000 });
+    await page.getByText('300.0 kB of 1.0 MB').waitFor();
+    server.refuses = 500;
+    server.cut();
+    await lost.waitFor();
+    expect(await page.getByRole('progressbar').count()).toBe(1);
+    expect(await page.getByText('300.0 kB of 1.0 MB').isVisible()).toBe(true);
+  });
+
   test('asks again what was not answered when the connection was lost', async () => {
     await using visit = await Visit.begin(browser);
     const { page, server } = visit;
