@@ -69,6 +69,26 @@ describeWith([CHROMIUM], 'the page at which guests send', () => {
     expect(await page.getByText('300.0 kB of 1.0 MB').isVisible()).toBe(true);
   });
 
+  test('lets go of files that nobody will ask for any more', async () => {
+    await using visit = await Visit.begin(browser);
+    const { page, server } = visit;
+    await visit.pick('a.bin');
+    await visit.heard('bring');
+    const broughtIn = async (batch: string): Promise<string | undefined> => {
+      const bringing = page.waitForRequest(`**/lend/loan-1/${batch}`);
+      server.tell({
+        event: 'want',
+        loan: 'loan-1',
+        batch,
+        files: [{ file: 0, from: 0, bytes: 5 }],
+      });
+      return (await (await bringing).allHeaders())['content-length'];
+    };
+    expect(await broughtIn('1')).toBe('5');
+    server.tell({ event: 'returned', loan: 'loan-1' });
+    expect(await broughtIn('2')).toBe('0');
+  });
+
   test('asks again what was not answered when the connection was lost', async () => {
     await using visit = await Visit.begin(browser);
     const { page, server } = visit;
