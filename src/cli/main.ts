@@ -62,8 +62,10 @@ async function run(order: Order, io: Io, output: OutputWatch): Promise<number | 
   ]);
   const ui = await openUi(order, io, library);
   const stops = new Stops(io.signals, {
-    onFirst: (by) =>
-      ui.face.say(by === 'SIGINT' ? 'Stopping... (Ctrl-C again to quit at once)' : 'Stopping...'),
+    onFirst: (by) => {
+      ui.face.say(by === 'SIGINT' ? 'Stopping... (Ctrl-C again to quit at once)' : 'Stopping...');
+      if (ui.words.underway && goesOn(order)) ui.face.say(HOW_TO_GO_ON);
+    },
   });
   stops.signal.addEventListener('abort', () => ui.words.stop(), { once: true });
   // A sender whose file goes there has to hear of it first.
@@ -136,6 +138,15 @@ async function perform(order: Order, context: Context): Promise<number> {
 function delivers(order: Order): boolean {
   return order.command === 'send' || (order.command === 'get' && !order.stdout);
 }
+
+/** Whether what arrived of it, if it is kept, is the start of what the same command brings. */
+function goesOn(order: Order): boolean {
+  if (order.command === 'get') return !order.stdout;
+  return order.command === 'send' && order.stdin === undefined && order.text === undefined;
+}
+
+/** The other side tells how much it keeps, and nobody may be there to read it. */
+const HOW_TO_GO_ON = 'To go on from where it stopped, run the same command again.';
 
 function isAbort(error: unknown): boolean {
   return error instanceof Error && error.name === 'AbortError';

@@ -95,6 +95,11 @@ export class Words {
     this.#stopping = true;
   }
 
+  /** Whether something is accepted and not over. */
+  get underway(): boolean {
+    return this.#open.size > 0;
+  }
+
   /** Whether a transfer has to be told from another one, by its device. */
   get several(): boolean {
     return this.#toSeveral || new Set(this.#open.values()).size > 1;

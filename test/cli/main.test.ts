@@ -14,6 +14,7 @@ import type {
   ReceiveOptions,
   SendOptions,
   SentTo,
+  TransferEvent,
 } from '../../src/index.ts';
 import { PATIENCE } from '../support/process.ts';
 import {
@@ -671,6 +672,41 @@ describe('a signal', () => {
       '',
     ]);
   });
+
+  test.each([
+    ['send a --to bob', true, true],
+    ['send a --to bob --to eve', true, true],
+    ['send a --to bob', false, false],
+    ['send - --name a --to bob', true, false],
+    ['send --text hello --to bob', true, false],
+    ['get --from bob', true, true],
+    ['get --from bob --stdout', true, false],
+    ['receive', true, false],
+  ])(
+    '%s, where something is on its way: %s, says how to go on: %s',
+    async (line, isOnItsWay, says) => {
+      async function* once({
+        signal = new AbortController().signal,
+      }: {
+        signal?: AbortSignal | undefined;
+      } = {}): AsyncGenerator<TransferEvent, never> {
+        if (isOnItsWay) yield { event: 'accepted', transfer: TRANSFER, peer: BOB };
+        io.signals.emit('SIGINT');
+        await aborted(signal);
+        throw signal.reason;
+      }
+      const io = fakeIo(
+        fakeLibrary({
+          send: (_, options) => once(options),
+          sendToAll: (_, options) => once(options),
+          get: once,
+          receive: once,
+        }),
+      );
+      expect(await main(line.split(' '), io)).toBe('SIGINT');
+      expect(io.said.err().includes('run the same command again')).toBe(says);
+    },
+  );
 
   test('a second one ends it at once', async () => {
     const { io, end } = await receiving(() => new Promise(() => {}));
