@@ -60,10 +60,10 @@ async function shareAll(
   const { lent } = options;
   if (paths.length === 0 && lent === undefined)
     throw new DropError('usage', { message: 'There is nothing to share.' });
-  const open = async (): Promise<Outbox> =>
-    lent === undefined ? openOutbox(paths, { exclude }) : new LentOutbox(lent);
-  // What is wrong with a path is said now.
-  const outbox = await open();
+  const open = async (lacking = true): Promise<Outbox> =>
+    lent === undefined ? openOutbox(paths, { exclude, lacking }) : new LentOutbox(lent);
+  // What is wrong with a path is said now; later, one that is gone keeps nothing from the others.
+  const outbox = await open(false);
   await outbox.close();
   const self = await openSelf(options);
   const transfers = new Transfers<Given>();

@@ -6,6 +6,7 @@ import { DropError } from '../errors.ts';
 import {
   type FileEntry,
   type FolderEntry,
+  isName,
   isPath,
   type LinkEntry,
   nameOf,
@@ -28,6 +29,8 @@ export interface TreeOptions {
   readonly platform?: Platform | undefined;
   /** What of the folders is left out: patterns as in a `.gitignore` in each of them. */
   readonly exclude?: readonly string[] | undefined;
+  /** Whether one of the paths may be gone: then it is told like anything else that cannot be sent. */
+  readonly lacking?: boolean | undefined;
   /** Names of what is to be looked at that are held so that they can be sorted. */
   readonly sorted?: number | undefined;
 }
@@ -39,11 +42,15 @@ export interface TreeOptions {
  */
 export async function openTree(
   paths: readonly string[],
-  { platform = platformHere(), exclude = [], sorted = MAX_SORTED }: TreeOptions = {},
+  { platform = platformHere(), exclude = [], lacking, sorted = MAX_SORTED }: TreeOptions = {},
 ): Promise<Tree> {
   const sources = new Map<string, string>();
   for (const path of paths) {
-    const { source, name } = await locate(path);
+    const { source, name } = await locate(path).catch((error: unknown) => {
+      const name = basename(path);
+      if (!lacking || !isName(name)) throw error;
+      return { source: path, name };
+    });
     sources.set(freeName(sources, offered(name || NAME_OF_THE_DISK, platform)), source);
   }
   const excluded = exclude.length > 0 ? await Patterns.read(exclude, platform) : undefined;

@@ -223,6 +223,7 @@ export class Progress {
   /** All is offered again: what is there will be counted as such. */
   #restart(): void {
     this.#credit = this.#moved;
+    this.#early.length = 0;
     this.#files = this.#bytes = this.#resumed = this.#skipped = this.#failed = 0;
     this.#total = null;
     this.#firstFailure = undefined;

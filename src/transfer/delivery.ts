@@ -1,6 +1,13 @@
 import type { ErrorCode } from '../errors.ts';
 import { MAX_BATCH, MAX_CONTROL } from '../limits.ts';
-import { type DataEntry, type Entry, hasData, sizeOf } from '../protocol/manifest.ts';
+import {
+  type DataEntry,
+  type Entry,
+  hasData,
+  isPath,
+  rootOf,
+  sizeOf,
+} from '../protocol/manifest.ts';
 import type { DigestName } from '../protocol/message.ts';
 import type { Outbox, Unsendable } from './outbox.ts';
 import { Pause } from './pause.ts';
@@ -21,7 +28,7 @@ export class Delivery {
   #walked = false;
   /** What is to be offered next. */
   #ahead: Entry[] = [];
-  /** What was closed before the connection broke; the receiver may have settled it. */
+  /** What was closed before it is offered, mostly as the connection broke: the receiver may have settled it. */
   readonly #closed = new Map<Entry, Sent | ErrorCode>();
   /** How much was found so far, but for what nobody wants: files, and their bytes. */
   files = 0;
@@ -50,8 +57,11 @@ export class Delivery {
     while (!this.#walked && this.#ahead.length < MAX_BATCH) {
       const { value: found, done } = await this.#walk.next();
       if (done) this.#walked = true;
-      else if (found.kind === 'unsendable') onUnsendable(found);
-      else this.#find(found);
+      else if (found.kind !== 'unsendable') this.#find(found);
+      else {
+        onUnsendable(found);
+        this.#lack(found);
+      }
     }
     return batchOf(this.#ahead);
   }
@@ -92,6 +102,20 @@ export class Delivery {
   #find(entry: Entry): void {
     this.#ahead.push(entry);
     this.#count(entry, 1);
+  }
+
+  /**
+   * The receiver has to hear that something is lacking, and there is no other word for that than a
+   * file that fails: so it is offered as an empty one, and closed before that.
+   */
+  #lack({ path, reason }: Unsendable): void {
+    if (reason === 'unsupported') return;
+    // What was named can be offered in any case, once other things in it are.
+    const named = isPath(path) ? path : rootOf(path);
+    if (!this.outbox.roots.includes(rootOf(named))) return;
+    const entry = { kind: 'file', path: named, size: 0, mtime: 0 } as const;
+    this.#closed.set(entry, reason);
+    this.#find(entry);
   }
 
   #count(entry: Entry, by: 1 | -1): void {

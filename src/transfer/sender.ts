@@ -205,15 +205,15 @@ export async function runSender(
   /** Nothing more is said of a file: all of it was, as its digest says, or it cannot be. */
   function close(job: Job, result: Uint8Array | ErrorCode): void {
     if (typeof result === 'string') {
-      if (!job.rejected && !job.failedBefore)
+      if (!job.rejected && job.closed === undefined)
         tell({ type: 'failed', path: job.entry.path, code: result });
       job.closed = result;
     } else job.closed = { digest: result, algorithm: delivery.algorithm, size: job.at };
   }
 
   async function sendFile(job: Job): Promise<void> {
-    const { number } = job;
-    const result = job.failedBefore ?? (await sendBlocks(job));
+    const { number, closed } = job;
+    const result = typeof closed === 'string' ? closed : await sendBlocks(job);
     if (typeof result !== 'string')
       return outflow.pass({ type: 'end', entry: number, digest: result }, () => {
         // Where no block came, there is nothing to it, or all of it was kept.
@@ -333,11 +333,12 @@ export async function runSender(
           number,
           entry,
           kept: parts.get(number),
-          failedBefore: typeof before === 'string' ? before : undefined,
           ...(entry.kind === 'stream' && { gaveUp: new AbortController() }),
           begun: false,
           at: 0,
           rejected: false,
+          // We could not send it, and have told so.
+          ...(typeof before === 'string' && { closed: before }),
         };
         jobs.set(number, job);
         toSend.push(job);
@@ -356,8 +357,8 @@ export async function runSender(
     reason: SkipReason,
     closed: Sent | ErrorCode | undefined,
   ): void {
-    if (typeof closed === 'string') return;
     if (reason === 'unwanted') delivery.leaveOut(entry);
+    if (typeof closed === 'string') return;
     if (reason !== 'stored') return void tell({ type: 'skipped', entry, reason });
     // Its acknowledgement was lost with the connection.
     if (closed === undefined)
@@ -398,7 +399,7 @@ function ofOneFile(error: unknown): ErrorCode {
 
 /** A file that goes out together with others: all of it is wanted, and nothing is wrong so far. */
 function isPlain(job: Job): job is PlainJob {
-  return job.entry.kind === 'file' && !job.kept && !job.failedBefore && !job.rejected;
+  return job.entry.kind === 'file' && !job.kept && !job.closed && !job.rejected;
 }
 
 type PlainJob = Job & { readonly entry: FileEntry };
@@ -420,8 +421,6 @@ interface Job {
   readonly number: number;
   readonly entry: DataEntry;
   readonly kept: Kept | undefined;
-  /** We could not send it, and have told so, before the connection broke. */
-  readonly failedBefore: ErrorCode | undefined;
   /** Aborted when the receiver gives a stream up, which may have nothing to say just then. */
   readonly gaveUp?: AbortController;
   begun: boolean;

@@ -117,6 +117,16 @@ describe('roots', () => {
     expect((await readAll(outbox, second)).bytes.toString()).toBe('b/x.txt');
   });
 
+  test('what is gone is told with the rest, where that may be', async () => {
+    const folder = newFolder();
+    writeFileSync(join(folder, 'here'), '');
+    const paths = ['gone', 'here', '..'].map((path) => `${folder}/${path}`);
+    const outbox = await openOutbox(paths.slice(0, 2), { lacking: true });
+    expect(outbox.roots).toEqual(['gone', 'here']);
+    expect(await listing(outbox)).toEqual(['missing gone', 'file here']);
+    expect(await failureOf(openOutbox(paths))).toMatchObject({ code: 'missing', path: paths[0] });
+  });
+
   test('a folder may be named by its place, and a root may lie in another', async () => {
     const folder = newFolder();
     mkdirSync(join(folder, 'a/b'), { recursive: true });

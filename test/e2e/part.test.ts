@@ -1,4 +1,4 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { tree } from '../disk/support.ts';
@@ -49,4 +49,34 @@ test('a part of what is shared is fetched, and both sides count that only', asyn
 
   await using none = get('!x');
   expect((await none.outcome()).code).toBe(2);
+});
+
+test('whoever fetches what cannot all be read is told so, and gets the rest', async () => {
+  await using ana = new Home();
+  await using bob = new Home();
+  await mkdir(join(ana.path, 'all/in'), { recursive: true });
+  for (const path of ['all/a', 'all/in/b', 'x.pdf']) await writeFile(join(ana.path, path), path);
+  await writeFile(Buffer.from(`${ana.path}/all/caf\xe9`, 'latin1'), 'not in UTF-8');
+  await using sharing = drop(['share', '--json', '--yes', '--name', 'Ana', 'x.pdf', 'all'], {
+    home: ana,
+  });
+  const { code } = await sharing.event('ready');
+  await rm(join(ana.path, 'x.pdf'));
+  const get = (...more: string[]) =>
+    drop(['get', '--json', '--from', 'Ana', ...more], {
+      home: bob,
+      env: { DROP_CODE: code ?? '' },
+    });
+
+  await using whole = get();
+  expect((await whole.outcome()).code).toBe(5);
+  const told = whole.events.flatMap((one) => (one.event === 'error' ? [one.code, one.path] : []));
+  expect(told).toEqual(['peer-source', 'x.pdf', 'unsafe-name', 'all/caf\ufffd']);
+  expect(await whole.event('summary')).toMatchObject({ ok: false, files: 2, failed: 2 });
+  const all = join(bob.downloads, 'all');
+  expect(tree(all)).toEqual({ a: 'all/a', in: '/', 'in/b': 'all/in/b' });
+
+  await using part = get('--only', 'all/in');
+  expect((await part.outcome()).code).toBe(0);
+  expect(await part.event('summary')).toMatchObject({ ok: true, files: 1, failed: 0 });
 });

@@ -161,11 +161,11 @@ export class MemoryOutbox implements Outbox {
   }
 
   async *entries(): AsyncGenerator<Entry | Unsendable> {
-    yield* this.#also;
     for (const [path, content] of Object.entries(this.#tree))
       if (content === null) yield { kind: 'folder', path: path.replace(/\/$/, ''), mtime: 0 };
       else if (typeof content === 'string') yield { kind: 'link', path, target: content };
       else yield { kind: 'file', path, size: content.length, mtime: 1, mode: 0o644 };
+    yield* this.#also;
   }
 
   async *read(

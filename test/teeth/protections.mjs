@@ -12,6 +12,7 @@ const knock = test('protocol/knock');
 const greeting = test('transfer/greeting');
 const reception = test('transfer/reception');
 const transfer = test('transfer/transfer');
+const lost = test('transfer/lost');
 const grant = test('transfer/grant');
 const tls = test('net/tls');
 const data = test('net/data');
@@ -1844,6 +1845,13 @@ const DISK = [
     from: 'if (closed === undefined)',
     to: 'if (closed === null)',
     test: reception('breaks the protocol if it says to have stored what'),
+  },
+  {
+    name: 'a receiver hears of what could not be offered',
+    file: 'src/transfer/delivery.ts',
+    from: 'this.#lack(found);',
+    to: '',
+    test: lost('what cannot be offered is told once on both sides'),
   },
 ];
 

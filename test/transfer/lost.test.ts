@@ -7,6 +7,7 @@ import { Progress } from '../../src/handover/progress.ts';
 import type { DigestName } from '../../src/protocol/message.ts';
 import { Channel } from '../../src/transfer/channel.ts';
 import { Delivery } from '../../src/transfer/delivery.ts';
+import type { Unsendable } from '../../src/transfer/outbox.ts';
 import { Packer } from '../../src/transfer/packer.ts';
 import { runReceiver } from '../../src/transfer/receiver.ts';
 import { Reception } from '../../src/transfer/reception.ts';
@@ -26,9 +27,9 @@ class SendingProcess {
   readonly #packer: Packer | undefined;
 
   /** Packed, in blocks that are worth it, or as it is, in small ones. */
-  constructor(tree: Tree, digests: Digests, packs: boolean) {
+  constructor(tree: Tree, digests: Digests, packs: boolean, also: readonly Unsendable[] = []) {
     const block = packs ? 300 : 7;
-    this.delivery = new Delivery(new MemoryOutbox(tree, { digests, block }));
+    this.delivery = new Delivery(new MemoryOutbox(tree, { digests, block, also }));
     this.#packer = packs ? new Packer({ codecs: [SLOW], always: true, now: () => 0 }) : undefined;
   }
 
@@ -381,6 +382,36 @@ test('wherever cables are pulled, disks fail or processes die, the inbox ends up
   for (const [where, times] of Object.entries(others)) expect(times, where).toBeGreaterThan(3);
   expect(packed).toBeGreaterThan(0); // Most trees are too small for it.
 }, 180_000);
+
+test('what cannot be offered is told once on both sides, wherever the cable is pulled', async () => {
+  const tree = { 'd/': null, 'd/a': new Uint8Array(40), 'd/b': new Uint8Array(5) };
+  const lacking: readonly Unsendable[] = [
+    { kind: 'unsendable', path: 'd/locked', reason: 'unreadable' },
+    { kind: 'unsendable', path: `d/${'deep/'.repeat(2_000)}a`, reason: 'unsafe-name' },
+    { kind: 'unsendable', path: 'd/socket', reason: 'unsupported' },
+  ];
+  const run = async (cutAfter?: number): Promise<number> => {
+    const sender = new SendingProcess(tree, ['sha256'], false, lacking);
+    const how = { wants: () => true, chooses: false };
+    const receiver = new ReceivingProcess(new MemoryInbox(), ['sha256'], how);
+    const wire = cable({ cutAfter });
+    if ((await connect(sender, receiver, false, wire)) !== undefined)
+      expect(await connect(sender, receiver, false)).toBeUndefined();
+    expect(receiver.inbox.stored).toEqual(tree);
+    const told = (events: readonly TransferEvent[]): (string | undefined)[] =>
+      events.flatMap((one) => (one.event === 'error' ? [one.code, one.path] : []));
+    expect(told(receiver.events)).toEqual(['peer-source', 'd/locked', 'unsafe-name', 'd']);
+    expect(told(sender.events)).toEqual(
+      lacking.slice(0, 2).flatMap(({ reason, path }) => [reason, path]),
+    );
+    const failed = { ok: false, files: 2, failed: 2 };
+    expect(sender.progress.end()).toMatchObject(failed);
+    expect(receiver.summary).toMatchObject(failed);
+    return wire.carried.there + wire.carried.back;
+  };
+  const all = await run();
+  for (let cutAfter = 1; cutAfter < all; cutAfter += 7) await run(cutAfter);
+});
 
 function count(events: readonly TransferEvent[], what: TransferEvent['event']): number {
   return events.filter(({ event }) => event === what).length;

@@ -614,7 +614,8 @@ describe('one bad file does not stop the others', () => {
         { kind: 'unsendable', path: 'socket', reason: 'unsupported' },
       ],
     });
-    const { sender } = await transfer(outbox, new MemoryInbox());
+    const { sender, receiver } = await transfer(outbox, new MemoryInbox());
+    expect([sender.error, receiver.error]).toEqual([undefined, undefined]);
     expect(failures(sender.reports)).toEqual([['secret', 'unreadable']]);
     expect(sender.reports).toContainEqual({ type: 'ignored', path: 'socket' });
   });
