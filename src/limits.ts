@@ -132,6 +132,12 @@ export const MAX_BUFFERED = 1024 * 1024;
 export const MAX_VISITS_EACH = 4;
 export const MAX_VISITS = 32;
 
+/**
+ * UTF-16 units of the names and targets that are offered and not settled in all of these together.
+ * Bounds memory; a single one never comes so far.
+ */
+export const MAX_OPEN_UNITS = 64 * 1024 * 1024;
+
 /** How long an accepted transfer may be without a connection: a yes is not for ever. */
 export const IDLE_LIMIT = 3_600_000;
 

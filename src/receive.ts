@@ -6,7 +6,7 @@ import { Saving, type SavingOptions } from './handover/saving.ts';
 import { type Accept, type Received, takeIn } from './handover/take-in.ts';
 import { Transfers } from './handover/transfers.ts';
 import { MAX_STAGINGS, STRANGER_IDLE, VISITOR_IDLE } from './limits.ts';
-import { Allowance, Patience } from './meeting/guests.ts';
+import { Allowance, OpenOffers, Patience } from './meeting/guests.ts';
 import { bePresent, type PresenceOptions } from './meeting/presence.ts';
 import { openSelf } from './meeting/self.ts';
 import type { Guest } from './meeting/visit.ts';
@@ -67,6 +67,7 @@ async function receiveAll(
     transfers,
     patience: new Patience(),
     allowance: new Allowance(),
+    offers: new OpenOffers(),
     awake: new Awake(),
     emit,
     keeps: saving.keeps,

@@ -3,7 +3,7 @@ import { platformHere } from '../disk/platform.ts';
 import { DropError, type ErrorCode } from '../errors.ts';
 import type { Device, Extent, PeerId, ReceiveEvent } from '../events.ts';
 import { COMPARING_PACE, SHOWN_ROOTS } from '../limits.ts';
-import { type Allowance, Idle, type Patience } from '../meeting/guests.ts';
+import { type Allowance, Idle, type OpenOffers, type Patience } from '../meeting/guests.ts';
 import type { Self } from '../meeting/self.ts';
 import { ended } from '../meeting/signals.ts';
 import { type Caller, deviceOf, type Guest, now } from '../meeting/visit.ts';
@@ -40,6 +40,7 @@ export interface Intake {
   readonly transfers: Transfers<Received>;
   readonly patience: Patience;
   readonly allowance: Allowance;
+  readonly offers: OpenOffers;
   readonly awake: Awake;
   readonly emit: (event: ReceiveEvent) => void;
   /** Whether what breaks off is there for another run. */
@@ -135,13 +136,21 @@ class TakingIn {
   }
 
   async run(): Promise<void> {
-    const { transfers, finished } = this.#intake;
+    const { transfers, offers, finished } = this.#intake;
+    const { session } = this.#current.channel;
+    const leave = offers.enter({
+      get units() {
+        return session.openUnits;
+      },
+      giveWay: () => this.#giveWay(),
+    });
     try {
       await runReceiver(this.#current.channel, this.#host(), (report) => this.#hear(report));
     } catch (error) {
       if (this.#accepted) await transfers.stop(this.#transfer, error);
       throw error;
     } finally {
+      leave();
       this.#over.abort();
       this.#idle?.pause();
       this.#vigil.end();
@@ -177,7 +186,8 @@ class TakingIn {
   }
 
   #admits({ entries, ...extent }: SoFar): 'yes' | ErrorCode {
-    const { saving, transfers, allowance } = this.#intake;
+    const { saving, transfers, allowance, offers } = this.#intake;
+    offers.grown();
     const transfer = this.#transfer;
     const opened = transfer.reception.inbox !== undefined;
     const refused = saving.refuses({ entries, ...extent }, { opened });
@@ -256,6 +266,12 @@ class TakingIn {
   #showOut(): void {
     const message = `It moved nothing for ${this.#intake.idle / 1000} seconds, so it was shown out.`;
     this.#current.channel.fail(new DropError('refused', { message, hint: undefined }));
+  }
+
+  #giveWay(): void {
+    const message =
+      'All devices together offer more than fits into memory, and this one most of it.';
+    this.#current.channel.fail(new DropError('busy', { message, hint: undefined }));
   }
 
   #announce(extent: Extent): Request {

@@ -2,6 +2,7 @@ import { DropError } from '../errors.ts';
 import {
   MAX_ASKERS,
   MAX_DECLINED,
+  MAX_OPEN_UNITS,
   MAX_UNANSWERED,
   MAX_VISITS,
   MAX_VISITS_EACH,
@@ -29,6 +30,44 @@ export class Guests {
       else this.#counts.delete(who);
       this.#all -= 1;
     };
+  }
+}
+
+/** What devices have offered that is not settled, and is held meanwhile. */
+export interface OpenOffer {
+  /** The UTF-16 units of its names. */
+  readonly units: number;
+  /** Ends it. */
+  readonly giveWay: () => void;
+}
+
+/**
+ * Bounds what all open offers hold together. Where that is too much, the largest has to give way:
+ * an honest device has no names that are as long as those of one that wants to fill the memory.
+ */
+export class OpenOffers {
+  readonly #all = new Set<OpenOffer>();
+  readonly #most: number;
+
+  constructor(most = MAX_OPEN_UNITS) {
+    this.#most = most;
+  }
+
+  /** Counts one until what this returns is called. */
+  enter(offer: OpenOffer): () => void {
+    this.#all.add(offer);
+    return () => void this.#all.delete(offer);
+  }
+
+  /** One of them has grown. */
+  grown(): void {
+    const bySize = [...this.#all].sort((a, b) => b.units - a.units);
+    const units = bySize.reduce((sum, offer) => sum + offer.units, 0);
+    const [largest] = bySize;
+    if (units <= this.#most || largest === undefined) return;
+    // It takes a moment until it is over, in which no other need go for it.
+    this.#all.delete(largest);
+    largest.giveWay();
   }
 }
 

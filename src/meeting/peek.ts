@@ -1,6 +1,13 @@
 import { DropError } from '../errors.ts';
 import type { Offered, Peer } from '../events.ts';
-import { MAX_BATCH, MAX_OPEN_ENTRIES, PEEK_LIMIT, SHOWN_ROOTS } from '../limits.ts';
+import {
+  MAX_BATCH,
+  MAX_OPEN_ENTRIES,
+  MAX_OPEN_UNITS,
+  MAX_PEEKS,
+  PEEK_LIMIT,
+  SHOWN_ROOTS,
+} from '../limits.ts';
 import { isText } from '../protocol/manifest.ts';
 import type { Channel } from '../transfer/channel.ts';
 import { greetAsChooser } from '../transfer/greeting.ts';
@@ -56,13 +63,18 @@ async function hearOffer(channel: Channel): Promise<Offered> {
     sized: true,
     final: false,
   };
-  for (let entries = 0; !offer.final && entries + MAX_BATCH <= MAX_OPEN_ENTRIES; ) {
+  const { session } = channel;
+  const hasRoom = (): boolean =>
+    session.open + MAX_BATCH <= MAX_OPEN_ENTRIES && session.openUnits < MAX_UNITS;
+  while (!offer.final && hasRoom()) {
     const message = await channel.hear('offer');
     const { files, bytes, final } = message;
     const texts = offer.texts + message.entries.filter(isText).length;
     const sized = offer.sized && message.entries.every(({ kind }) => kind !== 'stream');
     offer = { ...offer, files, texts, bytes, sized, final };
-    entries += message.entries.length;
   }
   return offer;
 }
+
+/** UTF-16 units of names that one may tell: all that are asked hold no more than all that send. */
+const MAX_UNITS = MAX_OPEN_UNITS / MAX_PEEKS;

@@ -1,6 +1,6 @@
 import { DropError } from '../errors.ts';
 import { MAX_OPEN_ENTRIES, MAX_ROOT_UNITS, MAX_ROOTS } from '../limits.ts';
-import { type DataEntry, type Entry, hasData, Roots, sizeOf } from './manifest.ts';
+import { type DataEntry, type Entry, hasData, Roots, sizeOf, unitsOf } from './manifest.ts';
 import type { MessageOf } from './message.ts';
 import { Window } from './window.ts';
 
@@ -17,6 +17,7 @@ export class Ledger {
   readonly #roots = new Roots();
   #rootUnits = 0;
   readonly #open = new Window<Row>();
+  #openUnits = 0;
   #offered = 0;
   #decided = 0;
   /** Entries of which the sender still has something to do: not decided, or wanted and not closed. */
@@ -30,6 +31,11 @@ export class Ledger {
   /** How many entries are offered and not yet forgotten. */
   get open(): number {
     return this.#open.size;
+  }
+
+  /** The UTF-16 units of their names and targets, which is most of what they take of the memory. */
+  get openUnits(): number {
+    return this.#openUnits;
   }
 
   roots({ names }: MessageOf<'roots'>): void {
@@ -49,6 +55,7 @@ export class Ledger {
         closed: false,
         settled: false,
       });
+      this.#openUnits += unitsOf(entry);
       this.#unsent += 1;
       if (hasData(entry)) this.#files += 1;
       this.#bytes += sizeOf(entry);
@@ -83,17 +90,15 @@ export class Ledger {
       ensure(row.digest !== 'asked', 'a decision before the answer');
       return row;
     };
-    const settle = (number: number): void => {
-      this.#open.delete(number);
+    const settle = (number: number, row: Row): void => {
+      this.#forget(number, row);
       this.#unsent -= 1;
     };
-    for (const { entry } of failed) {
-      pick(entry);
-      settle(entry);
-    }
+    for (const { entry } of failed) settle(entry, pick(entry));
     for (const { entry } of skip) {
-      ensure(hasData(pick(entry).entry), 'only files can be skipped');
-      settle(entry);
+      const row = pick(entry);
+      ensure(hasData(row.entry), 'only files can be skipped');
+      settle(entry, row);
     }
     for (const { entry, size } of kept) {
       const row = pick(entry);
@@ -105,7 +110,7 @@ export class Ledger {
       if (row === undefined) continue;
       ensure(row.digest !== 'asked', 'a decision before the answer');
       if (hasData(row.entry)) row.at ??= 0;
-      else settle(number);
+      else settle(number, row);
     }
   }
 
@@ -196,13 +201,18 @@ export class Ledger {
     row.closed = true;
     this.#unsent -= 1;
     this.#current = this.#finished = number;
-    if (row.settled) this.#open.delete(number);
+    if (row.settled) this.#forget(number, row);
   }
 
   #settle(number: number, row: Row): void {
     ensure(!row.settled, 'settled twice');
     row.settled = true;
-    if (row.closed) this.#open.delete(number);
+    if (row.closed) this.#forget(number, row);
+  }
+
+  #forget(number: number, { entry }: Row): void {
+    this.#open.delete(number);
+    this.#openUnits -= unitsOf(entry);
   }
 }
 

@@ -95,6 +95,11 @@ export function sizeOf(entry: Entry): number {
   return entry.kind === 'file' ? entry.size : 0;
 }
 
+/** The UTF-16 units of what an entry is called, and of what it leads to. */
+export function unitsOf(entry: Entry): number {
+  return entry.path.length + (entry.kind === 'link' ? entry.target.length : 0);
+}
+
 /** Whether `name` can be one part of an offered path. */
 export function isName(name: string): boolean {
   return (

@@ -197,6 +197,11 @@ export class Session {
     return this.#ledger.open;
   }
 
+  /** The UTF-16 units of their names and targets. */
+  get openUnits(): number {
+    return this.#ledger.openUnits;
+  }
+
   /** Whether all is accepted, offered, decided and closed: the sender may say that it is done. */
   get sent(): boolean {
     const { sender, receiver } = this.#state;

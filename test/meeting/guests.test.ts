@@ -1,7 +1,15 @@
 import { setImmediate } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { OPEN_BYTES, OPEN_ENTRIES, OPEN_ENTRIES_IN_ALL } from '../../src/limits.ts';
-import { Allowance, Guests, Idle, Patience } from '../../src/meeting/guests.ts';
+import {
+  MAX_OPEN_ENTRIES,
+  MAX_OPEN_UNITS,
+  MAX_PATH,
+  MAX_TARGET,
+  OPEN_BYTES,
+  OPEN_ENTRIES,
+  OPEN_ENTRIES_IN_ALL,
+} from '../../src/limits.ts';
+import { Allowance, Guests, Idle, OpenOffers, Patience } from '../../src/meeting/guests.ts';
 
 const MINUTE = 60_000;
 
@@ -19,6 +27,49 @@ describe('visits', () => {
     const guests = new Guests();
     for (let n = 0; n < 32; n++) guests.enter(`${n}`);
     expect(() => guests.enter('one more')).toThrow(expect.objectContaining({ code: 'busy' }));
+  });
+});
+
+describe('what is offered and open', () => {
+  /** Offers of so many units, and which of them had to end. */
+  function enter(most: number, sizes: number[]) {
+    const offers = new OpenOffers(most);
+    const ended: number[] = [];
+    const leave = sizes.map((_, n) =>
+      offers.enter({
+        get units() {
+          return sizes[n] as number;
+        },
+        giveWay: () => void ended.push(n),
+      }),
+    );
+    return { offers, sizes, ended, leave };
+  }
+
+  test('is not more than all may hold together: the largest gives way, whichever grew', () => {
+    const { offers, sizes, ended } = enter(100, [10, 60, 30]);
+    offers.grown();
+    expect(ended).toEqual([]);
+    sizes[2] = 31;
+    offers.grown();
+    expect(ended).toEqual([1]);
+    // The next one does not go for what is about to be let go of.
+    offers.grown();
+    expect(ended).toEqual([1]);
+    sizes[0] = 70;
+    offers.grown();
+    expect(ended).toEqual([1, 0]);
+  });
+
+  test('counts no more when it is over', () => {
+    const { offers, ended, leave } = enter(100, [50, 51]);
+    leave[0]?.();
+    offers.grown();
+    expect(ended).toEqual([]);
+  });
+
+  test('has room for any that is alone', () => {
+    expect(MAX_OPEN_UNITS).toBe(MAX_OPEN_ENTRIES * (MAX_PATH + MAX_TARGET));
   });
 });
 

@@ -1,8 +1,10 @@
 import { expect, test } from 'vitest';
+import type { Offered } from '../../src/events.ts';
+import { MAX_OPEN_UNITS, MAX_PATH, MAX_PEEKS } from '../../src/limits.ts';
 import { peek } from '../../src/meeting/peek.ts';
 import { openSelf } from '../../src/meeting/self.ts';
 import { listen } from '../../src/net/tls.ts';
-import type { Entry } from '../../src/protocol/manifest.ts';
+import { type Entry, hasData, rootOf, sizeOf } from '../../src/protocol/manifest.ts';
 import { Channel } from '../../src/transfer/channel.ts';
 import { greetAsAnnouncer, introduce } from '../../src/transfer/greeting.ts';
 import { TempFolder } from '../support/home.ts';
@@ -15,6 +17,29 @@ test.each([
   ['all that it will be', [file], true],
   ['not all, as nobody knows how much a stream will be', [stream, file], false],
 ] as const)('what is shared is told, and that its bytes are %s', async (_, entries, sized) => {
+  expect(await peekAt(entries)).toEqual({
+    roots: entries.map(({ path }) => path),
+    files: entries.length,
+    texts: 0,
+    bytes: 7,
+    sized,
+    final: true,
+  });
+});
+
+test('what is shared is told in part where its names are endless', async () => {
+  const most = MAX_OPEN_UNITS / MAX_PEEKS;
+  const folder = Array.from({ length: 3 }, () => 'x'.repeat(1_000)).join('/');
+  const entries = Array.from({ length: (2 * most) / folder.length }, (_, n): Entry => {
+    return { kind: 'file', path: `${folder}/${n}`, size: 0, mtime: 0 };
+  });
+  const { files, final } = await peekAt(entries);
+  expect(final).toBe(false);
+  expect(files * folder.length).toBeLessThan(most + MAX_PATH);
+});
+
+/** What Bob learns of a device that he knows, which offers these. */
+async function peekAt(entries: readonly Entry[]): Promise<Offered> {
   await using anas = new TempFolder();
   await using bobs = new TempFolder();
   const ana = await openSelf({ home: anas.path, name: 'Ana' });
@@ -30,14 +55,15 @@ test.each([
         const door = { knows: true, guard: undefined, now: () => 0 };
         await greetAsAnnouncer(channel, { me: id, peer, binding }, door);
         await introduce(channel, 'Ana');
-        const names = entries.map(({ path }) => path);
+        const names = [...new Set(entries.map(({ path }) => rootOf(path)))];
         await channel.say({ type: 'begin', continues: null, checksum: false, digests: ['sha256'] });
         await channel.say({ type: 'roots', names, final: true });
+        let [files, bytes] = [0, 0];
         for (const [i, entry] of entries.entries()) {
-          const said = entries.slice(0, i + 1);
-          const bytes = said.includes(file as never) ? 7 : 0;
-          const sums = { files: said.length, bytes, final: said.length === entries.length };
-          await channel.say({ type: 'offer', entries: [entry], ...sums });
+          if (hasData(entry)) files += 1;
+          bytes += sizeOf(entry);
+          const final = i === entries.length - 1;
+          await channel.say({ type: 'offer', entries: [entry], files, bytes, final });
         }
         await channel.hear('begun');
       };
@@ -54,15 +80,8 @@ test.each([
       standing: 'paired',
       shares: true,
     } as const;
-    expect(await peek(bob, peer, new AbortController().signal)).toEqual({
-      roots: entries.map(({ path }) => path),
-      files: entries.length,
-      texts: 0,
-      bytes: 7,
-      sized,
-      final: true,
-    });
+    return await peek(bob, peer, new AbortController().signal);
   } finally {
     listener.close();
   }
-});
+}

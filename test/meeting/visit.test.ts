@@ -11,7 +11,7 @@ import { Saving, type SavingOptions } from '../../src/handover/saving.ts';
 import { type Accept, type Received, takeIn } from '../../src/handover/take-in.ts';
 import { Transfers } from '../../src/handover/transfers.ts';
 import { COMPARING_PACE, MAX_VISITS_EACH, STRANGER_IDLE } from '../../src/limits.ts';
-import { Allowance, Guests, Patience } from '../../src/meeting/guests.ts';
+import { Allowance, Guests, OpenOffers, Patience } from '../../src/meeting/guests.ts';
 import { openSelf } from '../../src/meeting/self.ts';
 import { type House, host } from '../../src/meeting/visit.ts';
 import type { Connection } from '../../src/net/tls.ts';
@@ -24,6 +24,7 @@ import { cable } from '../support/memory.ts';
 import { PATIENCE } from '../support/process.ts';
 
 const BOB = 'bb'.repeat(32) as PeerId;
+const EVE = 'ee'.repeat(32) as PeerId;
 const CODE = '493027';
 const PIN = 'correct horse';
 const FAR = '192.0.2.7';
@@ -44,10 +45,12 @@ interface Manner {
   readonly open?: 'ask' | 'capped';
   readonly pin?: boolean;
   readonly saving?: SavingOptions;
+  /** UTF-16 units that all may offer together. */
+  readonly most?: number;
 }
 
 /** Ana's, in which things are done in this manner. */
-async function open({ accept, open: to, pin = false, saving }: Manner): Promise<House> {
+async function open({ accept, open: to, pin = false, saving, most }: Manner): Promise<House> {
   events = [];
   const stop = new AbortController();
   transfers = new Transfers<Received>();
@@ -62,6 +65,7 @@ async function open({ accept, open: to, pin = false, saving }: Manner): Promise<
     transfers,
     patience: new Patience(),
     allowance: new Allowance(),
+    offers: new OpenOffers(most),
     awake: new Awake(),
     emit,
     keeps: true,
@@ -260,8 +264,7 @@ describe('where nobody can be asked', () => {
     await house.self.trust.add({ id: BOB, name: 'Bob' });
     for (let n = 0; n < 10; n++) house.guard?.wrong(0);
     expect(await greet(come(BOB).channel, BOB)).toMatchObject({ needs: 'pin' });
-    const eve = 'ee'.repeat(32) as PeerId;
-    await expect(greet(come(eve).channel, eve)).rejects.toMatchObject({ code: 'locked' });
+    await expect(greet(come(EVE).channel, EVE)).rejects.toMatchObject({ code: 'locked' });
   });
 
   test('nothing of a known device is taken, and of a trusted one everything', async () => {
@@ -525,6 +528,42 @@ describe('a visit', () => {
     for (let n = 0; n < MAX_VISITS_EACH; n++) await stranger(n, FAR);
     await expect(stranger(4, FAR)).rejects.toMatchObject({ code: 'busy' });
     expect(await stranger(5, '192.0.2.8')).toBe('Ana');
+  });
+
+  test('of whom offers the most names ends where all together are too many', async () => {
+    let ask = (): void => {};
+    const asked = new Promise<void>((resolve) => {
+      ask = resolve;
+    });
+    let yes = (_: boolean): void => {};
+    const answer = new Promise<boolean>((resolve) => {
+      yes = resolve;
+    });
+    const accept: Accept = async ({ from }) => {
+      ask();
+      return from.id === EVE || answer;
+    };
+    house = await open({ accept, most: 1_000 });
+    await house.self.trust.add({ id: BOB, name: 'Bob' });
+    await house.self.trust.add({ id: EVE, name: 'Eve' });
+    const bobs = offer(await bob(), 'a.txt');
+    await asked;
+    const { channel, over } = come(EVE);
+    await greet(channel, EVE);
+    await introduce(channel, 'Eve');
+    const names = Array.from({ length: 10 }, (_, n) => `${n}`.padEnd(100, '.'));
+    const entries = names.map((path): FileEntry => ({ kind: 'file', path, size: 0, mtime: 0 }));
+    await channel.say({ type: 'begin', continues: null, checksum: false, digests: ['sha256'] });
+    await channel.say({ type: 'roots', names, final: true });
+    await channel.say({ type: 'offer', entries, files: 10, bytes: 0, final: true });
+    await channel.hear('begun');
+    await expect(channel.hear('accept')).rejects.toMatchObject({ code: 'busy' });
+    await over;
+    yes(true);
+    expect(await bobs).toBe('accept');
+    // As long as nothing came of it, nothing is said of it.
+    expect(events.filter(({ event }) => event === 'error')).toEqual([]);
+    expect(await offer(await bob(), 'b.txt')).toBe('accept');
   });
 
   test('gets no files: what lies here is for nobody to fetch', async () => {

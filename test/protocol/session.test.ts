@@ -331,7 +331,9 @@ describe('a conversation that is allowed', () => {
     ['a cancel at the door', [...c(hello), ...a(cancel)]],
     ['a cancel in the middle', [...wanted, ...c(chunk(1, 0, 1)), ...a(cancel)]],
   ])('%s', (_, lines) => {
-    play(lines);
+    // What is settled is counted no more.
+    for (const { open, openUnits } of Object.values(play(lines)))
+      expect(openUnits > 0).toBe(open > 0);
   });
 
   test('is over only with the last word', () => {
@@ -605,6 +607,7 @@ test('what is open is bounded, whatever is offered', () => {
   };
   while (offered < MAX_OPEN_ENTRIES) more();
   expect(chooser.open).toBe(MAX_OPEN_ENTRIES);
+  expect(chooser.openUnits).toBe(MAX_OPEN_ENTRIES * 'a'.length);
   expect(more).toThrow(DropError);
 });
 

@@ -22,6 +22,7 @@ const watch = test('net/watch');
 const guests = test('meeting/guests');
 const meet = test('meeting/meet');
 const visit = test('meeting/visit');
+const peek = test('meeting/peek');
 const handOut = test('handover/hand-out');
 const outreach = test('meeting/outreach');
 const porch = test('net/porch');
@@ -1118,6 +1119,34 @@ const GUESTS = [
     from: ' || this.#all >= MAX_VISITS)',
     to: ')',
     test: guests('are 32 in all'),
+  },
+  {
+    name: 'what all offer at a time is bounded',
+    file: 'src/meeting/guests.ts',
+    from: 'if (units <= this.#most || largest === undefined) return;',
+    to: 'return;',
+    test: guests('the largest gives way'),
+  },
+  {
+    name: 'who offers little gives way to nobody',
+    file: 'src/meeting/guests.ts',
+    from: 'b.units - a.units',
+    to: 'a.units - b.units',
+    test: guests('the largest gives way'),
+  },
+  {
+    name: 'that is looked at with each offer',
+    file: 'src/handover/take-in.ts',
+    from: '    offers.grown();\n',
+    to: '',
+    test: visit('of whom offers the most names'),
+  },
+  {
+    name: 'a list of what others share holds as little',
+    file: 'src/meeting/peek.ts',
+    from: ' && session.openUnits < MAX_UNITS',
+    to: '',
+    test: peek('where its names are endless'),
   },
   {
     name: 'a person who said no twice has peace',
