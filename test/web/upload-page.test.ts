@@ -89,6 +89,27 @@ describeWith([CHROMIUM], 'the page at which guests send', () => {
     expect(await broughtIn('2')).toBe('0');
   });
 
+  test('sends once what is sent again before it was answered', async () => {
+    await using visit = await Visit.begin(browser);
+    const { page, server } = visit;
+    let answer = (): void => {};
+    const held = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    await page.route('**/lend', (route) => held.then(() => route.continue()), { times: 1 });
+    const lending = page.waitForRequest('**/lend');
+    await visit.pick('a.bin');
+    const late = (await lending).response();
+    await visit.press('Stop');
+    await visit.press('Send again');
+    await visit.heard('bring');
+    answer();
+    await (await late)?.finished();
+    server.upload({ loan: 'loan-1', state: 'done', files: 1 });
+    await page.locator('#uploads').getByText('Delivered: 1 file').waitFor();
+    await visit.heard('bring');
+  });
+
   test('asks again what was not answered when the connection was lost', async () => {
     await using visit = await Visit.begin(browser);
     const { page, server } = visit;

@@ -18,6 +18,8 @@ class Pick {
   /** Whether it is to be stopped, which the server has to hear. */
   isStopped = false;
   loan: string | undefined;
+  /** How often it was begun: what is answered to an earlier time is of no use. */
+  times = 0;
 
   constructor(dropped: readonly Dropped[], actions: RowActions) {
     this.dropped = dropped;
@@ -235,13 +237,15 @@ class Uploads {
     pick.stage = 'begun';
     pick.row.say('Getting ready…', 'preparing');
     const before = pick.loan;
+    const time = ++pick.times;
+    const isOver = (): boolean => pick.stage !== 'begun' || pick.times !== time;
     try {
       const loan = before ?? (await this.#lender.lend(pick.dropped, page));
-      if (pick.stage !== 'begun') return;
+      if (isOver()) return;
       pick.loan = loan;
       await this.#connection.post('bring', { page, loan });
     } catch (error) {
-      if (pick.stage !== 'begun') return;
+      if (isOver()) return;
       if (pick.isStopped) this.#end(pick, STOPPED);
       else if (!(error instanceof Failure)) this.#wait(pick);
       // What was lent before the connection was lost may be given back by now.
