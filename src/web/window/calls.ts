@@ -1,6 +1,6 @@
 import { formatCount, formatExtent, formatNames, isMessages } from '../../figures.ts';
 import { MAX_CALLS } from '../../limits.ts';
-import type { Call, DeskView, Message, Question, Sight, Transfer } from './model.ts';
+import type { Call, DeskView, Message, Sight, Transfer, Urgent } from './model.ts';
 
 /** What is said to a person who looks elsewhere: from whom and how much, and no names of files. */
 export interface Calling {
@@ -59,7 +59,7 @@ export class Calls {
   look({ questions, transfers, messages }: DeskView): void {
     const before = this.#before;
     this.#before = { questions, transfers, messages };
-    const asked = questions.filter(({ kind }) => kind !== 'unlock');
+    const asked = questions.filter((question) => question.kind !== 'unlock');
     let isOther = false;
     for (const [id, { calling }] of this.#standing)
       if (calling.asks && !asked.some((one) => one.id === id))
@@ -138,12 +138,12 @@ function isOver({ can }: Transfer): boolean {
   return can.includes('dismiss');
 }
 
-function callingOfQuestion(question: Question): Calling {
+function callingOfQuestion(question: Urgent): Calling {
   const { name } = question.device;
   return { ...textOfQuestion(question, name), asks: true };
 }
 
-function textOfQuestion(question: Question, name: string): { title: string; body: string } {
+function textOfQuestion(question: Urgent, name: string): { title: string; body: string } {
   const waits = 'It waits for your answer.';
   switch (question.kind) {
     case 'accept': {
@@ -170,8 +170,6 @@ function textOfQuestion(question: Question, name: string): { title: string; body
       };
     case 'fetch':
       return { title: `${name} wants to fetch what you share`, body: waits };
-    case 'unlock':
-      return { title: 'New devices are locked out', body: 'Too many wrong codes were typed.' };
   }
 }
 

@@ -120,6 +120,9 @@ export type Question =
   /** Too many wrong codes: let new devices in again? `true`. */
   | (Asked & { readonly kind: 'unlock' });
 
+/** What is asked before all else. That new devices are locked out stands in the way of nothing. */
+export type Urgent = Exclude<Question, { readonly kind: 'unlock' }>;
+
 /** Something that a page lends for others to fetch, until that is ended or the page is closed. */
 export interface Sharing {
   readonly id: string;

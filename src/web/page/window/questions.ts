@@ -8,14 +8,14 @@ import {
   parseCode,
   WHY_AGAIN,
 } from '../../../figures.ts';
-import type { Commands, Part, Question } from '../../window/model.ts';
+import type { Commands, Part, Question, Urgent } from '../../window/model.ts';
 import { clean } from '../clean.ts';
 import { button, type Child, foreign, icon, make, setText, show } from '../dom.ts';
 import { Complaint, raise } from './dialogs.ts';
 import type { Complain, Doing } from './doing.ts';
 import { titleOf } from './words.ts';
 
-type Of<Kind extends Question['kind']> = Extract<Question, { kind: Kind }>;
+type Of<Kind extends Urgent['kind']> = Extract<Urgent, { kind: Kind }>;
 type Answer = Commands['answer']['takes']['answer'];
 
 /**
@@ -25,7 +25,7 @@ type Answer = Commands['answer']['takes']['answer'];
  */
 export class Questions {
   readonly #doing: Doing;
-  #waiting: readonly Question[] = [];
+  #waiting: readonly Urgent[] = [];
   #open: Asking | undefined;
   /** Answered here; the server may show them a moment longer. */
   readonly #answered = new Set<string>();
@@ -44,10 +44,9 @@ export class Questions {
   }
 
   update(questions: readonly Question[]): void {
-    // That new devices are locked out is no question that may stand in the way of everything else.
-    this.#waiting = questions.filter(
-      ({ kind, id }) => kind !== 'unlock' && !this.#answered.has(id),
-    );
+    this.#waiting = questions
+      .filter((question) => question.kind !== 'unlock')
+      .filter(({ id }) => !this.#answered.has(id));
     for (const id of this.#answered)
       if (!questions.some((question) => question.id === id)) this.#answered.delete(id);
     const current = this.#waiting.find(({ id }) => id === this.#open?.id);
@@ -122,7 +121,7 @@ class Asking {
   #isAnswered = false;
   #calm: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(question: Question, answer: (answer: Answer, complain: Complain) => Promise<void>) {
+  constructor(question: Urgent, answer: (answer: Answer, complain: Complain) => Promise<void>) {
     this.id = question.id;
     this.#answer = answer;
     this.#body = bodyOf(question, () => this.#judge());
@@ -169,7 +168,7 @@ class Asking {
     return this.#isAnswered;
   }
 
-  update(question: Question): void {
+  update(question: Urgent): void {
     setText(this.#title, titleOf(question));
     this.#body.update(question);
     this.#judge();
@@ -221,10 +220,10 @@ interface Body {
   isComplete(): boolean;
   /** Undefined as long as it is none. */
   answer(): Answer | undefined;
-  update(question: Question): void;
+  update(question: Urgent): void;
 }
 
-function bodyOf(question: Question, onChange: () => void): Body {
+function bodyOf(question: Urgent, onChange: () => void): Body {
   switch (question.kind) {
     case 'accept':
       return acceptBody(question);
@@ -242,12 +241,6 @@ function bodyOf(question: Question, onChange: () => void): Body {
       );
     case 'fetch':
       return plainBody('You share it from here. Nothing else can be fetched.', 'Decline', 'Allow');
-    case 'unlock':
-      return plainBody(
-        'Ten wrong codes: someone may be guessing.',
-        'Not now',
-        'Let new devices in',
-      );
   }
 }
 

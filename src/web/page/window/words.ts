@@ -7,7 +7,7 @@ import {
   formatOffer,
   formatRoots,
 } from '../../../figures.ts';
-import type { Nearby, Question, Transfer, View } from '../../window/model.ts';
+import type { Nearby, Transfer, Urgent, View } from '../../window/model.ts';
 import { clean } from '../clean.ts';
 
 /** What the page says of things, in sentences. */
@@ -142,7 +142,7 @@ export function shareOf({ state, bytes, total }: Transfer): string | null {
 }
 
 /** What is asked, in one line. */
-export function titleOf(question: Question): string {
+export function titleOf(question: Urgent): string {
   const name = clean(question.device.name);
   switch (question.kind) {
     case 'accept':
@@ -159,14 +159,12 @@ export function titleOf(question: Question): string {
       return `${name} wants to fetch ${formatFirst(question.what, clean)}`;
     case 'offer':
       return `What do you want from ${name}?`;
-    case 'unlock':
-      return 'New devices are locked out';
   }
 }
 
 /** What can be seen of it all where only the name of the window is seen. */
 export function windowTitle({ device, questions, transfers }: View): string {
-  const asked = questions.filter(({ kind }) => kind !== 'unlock');
+  const asked = questions.filter((question) => question.kind !== 'unlock');
   const [first] = asked;
   if (first !== undefined) return `(${asked.length}) ${titleOf(first)} – drop`;
   const percent = percentOfAll(transfers);
