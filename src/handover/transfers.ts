@@ -78,8 +78,11 @@ export class Transfers<T extends Transfer> {
   async end(transfer: T): Promise<void> {
     const held = this.#held.get(transfer.id);
     this.#held.delete(transfer.id);
-    await transfer.close();
-    held?.use?.free();
+    try {
+      await transfer.close();
+    } finally {
+      held?.use?.free();
+    }
   }
 
   /** A connection of it ended so: it waits for the next if only that is lost; else it is over. */

@@ -85,6 +85,16 @@ test('a later connection replaces one that seems to live', async () => {
   await house.transfers.close();
 });
 
+test('one that cannot be cleared away keeps nobody waiting', async () => {
+  const house = new House();
+  const transfer = house.accept(ANA, ['a'], 0, { releases: false });
+  const again = house.again(transfer);
+  const broken = new Error('broken');
+  transfer.close = () => Promise.reject(broken);
+  await expect(house.transfers.stop(transfer, new DropError('cancelled'))).rejects.toBe(broken);
+  expect(await again).toBeUndefined();
+});
+
 describe('a person here', () => {
   const lost = new DropError('disconnected');
 
