@@ -104,7 +104,7 @@ export class Contact {
     const lost = this.#lost;
     const search = new AbortController();
     const signal = AbortSignal.any([this.#signal, search.signal]);
-    /** Cut short when the peer is heard of. */
+    /** Cut short when the peer is heard of, during the attempt before it, too. */
     let nap = new AbortController();
     const sightings = new Map<string, readonly Address[]>();
     const looking = this.#look(signal, (run, addresses) => {
@@ -116,9 +116,10 @@ export class Contact {
         const pause = pauseAfter(lost.tries++ - 1);
         if (performance.now() + pause > lost.at + wait) throw loss;
         onRetry(reason, Math.round(pause));
-        nap = new AbortController();
         // One that answers and is lost again at once must not keep both of us busy.
         await this.#sleep(pause, heeds ? nap.signal : undefined);
+        // Whoever is heard of from here on may be somewhere else than where it is tried now.
+        nap = new AbortController();
         try {
           return await this.#meet(this.#whereNow(sightings));
         } catch (error) {
