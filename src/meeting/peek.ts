@@ -14,6 +14,7 @@ import { greetAsChooser } from '../transfer/greeting.ts';
 import { exchangeIntros } from './meet.ts';
 import { dialTarget, targetOf } from './reach.ts';
 import type { Self } from './self.ts';
+import { within } from './signals.ts';
 
 /**
  * Learns what a device that we know shares: the beginning of a transfer, and no more of it. Throws
@@ -21,14 +22,11 @@ import type { Self } from './self.ts';
  */
 export async function peek(self: Self, peer: Peer, signal: AbortSignal): Promise<Offered> {
   const { identity, name } = self;
-  const limit = new AbortController();
-  const timer = setTimeout(() => limit.abort(), PEEK_LIMIT);
-  const either = AbortSignal.any([signal, limit.signal]);
-  try {
+  return within(signal, PEEK_LIMIT, async (soon) => {
     // A line that waits is for whoever chooses the device.
-    const { connection, channel } = await dialTarget(self, targetOf(peer), 'get', either);
-    const stop = (): void => connection.destroy();
-    either.addEventListener('abort', stop, { once: true });
+    const { connection, channel } = await dialTarget(self, targetOf(peer), 'get', soon);
+    soon.addEventListener('abort', () => connection.destroy());
+    if (soon.aborted) connection.destroy();
     try {
       const ends = { me: identity.id, peer: connection.peer, binding: connection.binding };
       const greeted = await greetAsChooser(channel, ends, { intent: 'peek', knows: true });
@@ -37,13 +35,10 @@ export async function peek(self: Self, peer: Peer, signal: AbortSignal): Promise
       connection.greeted();
       return await hearOffer(channel);
     } finally {
-      either.removeEventListener('abort', stop);
       channel.fail(new DropError('cancelled'));
       await connection.end();
     }
-  } finally {
-    clearTimeout(timer);
-  }
+  });
 }
 
 /** What is offered, as far as it may be without an answer. */

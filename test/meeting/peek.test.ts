@@ -1,13 +1,20 @@
-import { expect, test } from 'vitest';
-import type { Offered } from '../../src/events.ts';
+import { expect, test, vi } from 'vitest';
+import type { Offered, PeerId } from '../../src/events.ts';
 import { MAX_OPEN_UNITS, MAX_PATH, MAX_PEEKS } from '../../src/limits.ts';
 import { peek } from '../../src/meeting/peek.ts';
+import { dialTarget } from '../../src/meeting/reach.ts';
 import { openSelf } from '../../src/meeting/self.ts';
-import { listen } from '../../src/net/tls.ts';
+import { type Connection, listen } from '../../src/net/tls.ts';
 import { type Entry, hasData, rootOf, sizeOf } from '../../src/protocol/manifest.ts';
 import { Channel } from '../../src/transfer/channel.ts';
 import { greetAsAnnouncer, introduce } from '../../src/transfer/greeting.ts';
 import { TempFolder } from '../support/home.ts';
+import { cable } from '../support/memory.ts';
+
+vi.mock(import('../../src/meeting/reach.ts'), async (original) => {
+  const reach = await original();
+  return { ...reach, dialTarget: vi.fn(reach.dialTarget) };
+});
 
 const RUN = '1234567890abcdef';
 const file: Entry = { kind: 'file', path: 'a', size: 7, mtime: 0 };
@@ -36,6 +43,37 @@ test('what is shared is told in part where its names are endless', async () => {
   const { files, final } = await peekAt(entries);
   expect(final).toBe(false);
   expect(files * folder.length).toBeLessThan(most + MAX_PATH);
+});
+
+test('a look that is called off just as it gets through leaves no connection', async () => {
+  await using bobs = new TempFolder();
+  const bob = await openSelf({ home: bobs.path, name: 'Bob' });
+  const stop = new AbortController();
+  const { left } = cable();
+  const destroy = vi.fn(() => void left.end());
+  const id = 'aa'.repeat(32) as PeerId;
+  const connection = {
+    ...left,
+    peer: id,
+    binding: new Uint8Array(32),
+    destroy,
+  } as Partial<Connection>;
+  vi.mocked(dialTarget).mockImplementationOnce(async () => {
+    stop.abort();
+    const address = { host: '127.0.0.1', port: 1 };
+    const reached = connection as Connection;
+    return { connection: reached, channel: new Channel('chooser', reached), address };
+  });
+  const peer = {
+    id,
+    run: RUN,
+    name: 'Ana',
+    addresses: [],
+    standing: 'paired',
+    shares: true,
+  } as const;
+  await expect(peek(bob, peer, stop.signal)).rejects.toThrow();
+  expect(destroy).toHaveBeenCalled();
 });
 
 /** What Bob learns of a device that he knows, which offers these. */
