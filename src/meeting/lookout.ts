@@ -68,8 +68,6 @@ class Lookout {
   readonly #offers = new Map<string, Offered>();
   /** Those who are just being asked. */
   readonly #peeking = new Set<string>();
-  /** The runs of those who were knocked at. */
-  readonly #knocked = new Set<string>();
   /** Since when there is nobody. */
   #nobodySince = performance.now();
   #told = '';
@@ -107,7 +105,7 @@ class Lookout {
       this.news.end({ error });
     } finally {
       clearInterval(ticks);
-      for (const run of this.#knocked) this.#porch.stopKnocking(run);
+      this.#porch.stopLooking();
     }
   }
 
@@ -161,7 +159,6 @@ class Lookout {
   }
 
   #knock(run: string): void {
-    this.#knocked.add(run);
     void this.#porch.knock(run, 'look');
   }
 
@@ -175,7 +172,6 @@ class Lookout {
 
   /** The silence of one that answered after all, or of which nothing is heard any more. */
   #break(run: string): void {
-    this.#knocked.delete(run);
     this.#porch.stopKnocking(run);
     const silent = this.#silent.get(run);
     if (silent === undefined) return;

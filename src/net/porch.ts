@@ -94,11 +94,12 @@ export class Porch {
 
   /** It was reached in another way, or is gone. */
   stopKnocking(to: string): void {
-    for (const [key, stop] of this.#knocks)
-      if (key.startsWith(`${to} `)) {
-        stop();
-        this.#knocks.delete(key);
-      }
+    this.#callOff((key) => key.startsWith(`${to} `));
+  }
+
+  /** Nobody looks around any more; who was chosen is knocked at still. */
+  stopLooking(): void {
+    this.#callOff((key) => key.endsWith(' look'));
   }
 
   /** Tells of each line that waits, and that comes, until it is called off. */
@@ -155,10 +156,16 @@ export class Porch {
   }
 
   #giveUpOne(): void {
-    const [oldest] = [...this.#knocks.keys()].filter((key) => key.endsWith(' look'));
-    if (oldest === undefined) return;
-    this.#knocks.get(oldest)?.();
-    this.#knocks.delete(oldest);
+    const oldest = [...this.#knocks.keys()].find((key) => key.endsWith(' look'));
+    this.#callOff((key) => key === oldest);
+  }
+
+  #callOff(isMeant: (key: string) => boolean): void {
+    for (const [key, stop] of this.#knocks) {
+      if (!isMeant(key)) continue;
+      stop();
+      this.#knocks.delete(key);
+    }
   }
 
   async #startKnocking(port: number, opening: Promise<Listener | undefined>): Promise<void> {

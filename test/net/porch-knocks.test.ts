@@ -18,21 +18,55 @@ vi.mock(import('../../src/net/mdns.ts'), async (original) => ({
 }));
 
 test('what is called off before it is begun, and asked for again, is one knock', async () => {
-  await using folder = new TempFolder();
-  const { identity } = await openSelf({ home: folder.path });
-  const porch = new Porch(identity, {
-    card: { run: 'b0b0b0b0b0b0b0b0', name: 'Bob', part: 'chooser', way: 'send' },
-    welcomes: async () => false,
-    interfaces: ['lo'],
-    ports: [0],
-  });
-  await porch.open();
-  const run = '1'.repeat(16);
-  const first = porch.knock(run, 'look');
-  porch.stopKnocking(run);
-  await Promise.all([first, porch.knock(run, 'look')]);
+  await using there = await Knocking.begin();
+  const { porch } = there;
+  const first = porch.knock(RUN, 'look');
+  porch.stopKnocking(RUN);
+  await Promise.all([first, porch.knock(RUN, 'look')]);
   expect(knocking.size).toBe(1);
-  porch.stopKnocking(run);
+  porch.stopKnocking(RUN);
   expect(knocking.size).toBe(0);
-  await porch.close();
 });
+
+test('who looks no more knocks no more, but at who was chosen', async () => {
+  await using there = await Knocking.begin();
+  const { porch } = there;
+  await porch.knock(RUN, 'send');
+  const [chosen] = knocking;
+  for (const run of [RUN, '2'.repeat(16)]) await porch.knock(run, 'look');
+  expect(knocking.size).toBe(3);
+  porch.stopLooking();
+  expect([...knocking]).toEqual([chosen]);
+});
+
+const RUN = '1'.repeat(16);
+
+/** A porch that is open. */
+class Knocking implements AsyncDisposable {
+  readonly #folder: TempFolder;
+  readonly porch: Porch;
+
+  private constructor(folder: TempFolder, porch: Porch) {
+    this.#folder = folder;
+    this.porch = porch;
+  }
+
+  static async begin(): Promise<Knocking> {
+    const folder = new TempFolder();
+    const { identity } = await openSelf({ home: folder.path });
+    const porch = new Porch(identity, {
+      card: { run: 'b0b0b0b0b0b0b0b0', name: 'Bob', part: 'chooser', way: 'send' },
+      welcomes: async () => false,
+      interfaces: ['lo'],
+      ports: [0],
+    });
+    await porch.open();
+    return new Knocking(folder, porch);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    knocking.clear();
+    await this.porch.close();
+    await this.#folder[Symbol.asyncDispose]();
+  }
+}
