@@ -122,21 +122,23 @@ export async function bePresent(
     onConnection: (connection) => void receiveVisit(connection),
     admits: (local) => isAmong(local, shared.interfaces),
   });
-  const shut = hatch?.open({
-    self,
-    receive: (connection) =>
-      receiveVisit(connection, undefined, {
-        ...front,
-        ...{ guard: undefined, open: true, showGuard: () => {}, serve: hatch.serve },
-      }),
-  });
   const survey = new Survey();
   let outreach: Outreach | undefined;
   const onKnock = (knock: HeardKnock): void => outreach?.knocked(knock);
   const tidying = setInterval(() => void tidy?.(), TIDY_EVERY);
-  const visibility = new Visibility({ ...shared, survey, port: listener.port, tell: emit });
+  let shut: (() => void) | undefined;
+  let visibility: Visibility | undefined;
   let announcer: Announcer | undefined;
   try {
+    shut = hatch?.open({
+      self,
+      receive: (connection) =>
+        receiveVisit(connection, undefined, {
+          ...front,
+          ...{ guard: undefined, open: true, showGuard: () => {}, serve: hatch.serve },
+        }),
+    });
+    visibility = new Visibility({ ...shared, survey, port: listener.port, tell: emit });
     announcer = announce(
       { name: self.name, run: card.run, port: listener.port, way },
       { ...shared, survey, onKnock },
@@ -163,7 +165,7 @@ export async function bePresent(
   } finally {
     shut?.();
     clearInterval(tidying);
-    visibility.close();
+    visibility?.close();
     over.abort();
     listener.close();
     await Promise.all([announcer?.close(), outreach?.closed(), ...visits]);

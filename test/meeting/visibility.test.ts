@@ -1,6 +1,11 @@
-import { expect, test, vi } from 'vitest';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { Visibility } from '../../src/meeting/visibility.ts';
 import { Survey } from '../../src/net/survey.ts';
+import { receive } from '../../src/receive.ts';
+import { Home } from '../support/home.ts';
+import { freePort } from '../support/ports.ts';
 
 vi.mock('node:os', async (original) => {
   const os = await original<typeof import('node:os')>();
@@ -29,4 +34,20 @@ test('a system that has no files left for a look is no reason to end', async () 
   expect(told).toEqual([{ event: 'reachable', addresses: [] }]);
   visibility.close();
   vi.useRealTimers();
+});
+
+test('a system that has none left at the start is told of, and nobody listens any more', async () => {
+  await using home = new Home();
+  const { networkInterfaces } = await import('node:os');
+  const full = Object.assign(new Error('EMFILE'), { code: 'EMFILE', syscall: 'getifaddrs' });
+  vi.mocked(networkInterfaces).mockImplementation(() => {
+    throw full;
+  });
+  onTestFinished(() => void vi.mocked(networkInterfaces).mockReset());
+  const port = await freePort();
+  const receiving = receive({ home: home.state, into: home.downloads, port });
+  await expect(receiving.next()).rejects.toBe(full);
+  const other = createServer().listen(port);
+  await once(other, 'listening');
+  other.close();
 });
