@@ -70,8 +70,7 @@ export class LentOutbox implements Outbox {
   }
 
   get digests(): readonly DigestName[] {
-    const isTold = [...this.#files.values()].some(({ digest }) => digest !== undefined);
-    return isTold ? ['sha256'] : this.#hashers.names;
+    return [...this.#files.values()].some(isTold) ? ['sha256'] : this.#hashers.names;
   }
 
   connected(digest: DigestName): void {
@@ -88,7 +87,7 @@ export class LentOutbox implements Outbox {
     signal: AbortSignal,
   ): AsyncGenerator<Block, Uint8Array, undefined> {
     const file = this.#fileOf(entry);
-    if (kept !== undefined && file.digest !== undefined) {
+    if (kept !== undefined && isTold(file)) {
       const told = await unlessAborted(file.digest(kept.size, signal), signal);
       return yield* equal(told, kept.digest)
         ? this.#rest(file, kept.size, signal)
@@ -99,18 +98,18 @@ export class LentOutbox implements Outbox {
 
   /** What follows what is there already, as whoever lends it has told. */
   async *#rest(
-    file: LentFile,
+    file: ToldFile,
     from: number,
     signal: AbortSignal,
   ): AsyncGenerator<Block, Uint8Array, undefined> {
     const left = new AbortController();
     // The start was never here, so whoever has it tells the whole, too; meanwhile the rest comes.
-    const whole = file.digest?.(file.size, AbortSignal.any([signal, left.signal]));
-    whole?.catch(() => {});
+    const whole = file.digest(file.size, AbortSignal.any([signal, left.signal]));
+    whole.catch(() => {});
     const pieces = new Pieces(file, from, signal);
     try {
       yield* blocksOf(file, from, pieces, new Uint8Array(0));
-      return whole === undefined ? new Uint8Array(0) : await unlessAborted(whole, signal);
+      return await unlessAborted(whole, signal);
     } finally {
       pieces.leave();
       left.abort();
@@ -163,7 +162,7 @@ export class LentOutbox implements Outbox {
 
   async digest(entry: FileEntry, signal: AbortSignal): Promise<Uint8Array> {
     const file = this.#fileOf(entry);
-    if (file.digest !== undefined) return unlessAborted(file.digest(file.size, signal), signal);
+    if (isTold(file)) return unlessAborted(file.digest(file.size, signal), signal);
     if (file.once) throw new DropError('unreadable', { path: file.path });
     const hash = this.#hashers.begin(this.#digest);
     const pieces = new Pieces(file, 0, signal);
@@ -204,6 +203,13 @@ export class LentOutbox implements Outbox {
     if (file === undefined) throw new DropError('missing', { path });
     return file;
   }
+}
+
+/** One of which whoever lends it tells what is in it. */
+type ToldFile = LentFile & Required<Pick<LentFile, 'digest'>>;
+
+function isTold(file: LentFile): file is ToldFile {
+  return file.digest !== undefined;
 }
 
 /** A file from there on, up to its end, in blocks; `first` is of its bytes what was taken already. */
