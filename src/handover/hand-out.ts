@@ -1,9 +1,8 @@
 import { DropError, type ErrorCode } from '../errors.ts';
 import type { Device, PeerId, ShareEvent } from '../events.ts';
 import { COMPARING_PACE, FETCH_IDLE } from '../limits.ts';
-import { Idle, type Patience } from '../meeting/guests.ts';
+import { answerOf, Idle, type Patience } from '../meeting/guests.ts';
 import type { Self } from '../meeting/self.ts';
-import { ended } from '../meeting/signals.ts';
 import { type Caller, deviceOf, type Guest, now } from '../meeting/visit.ts';
 import type { Channel } from '../transfer/channel.ts';
 import { Delivery } from '../transfer/delivery.ts';
@@ -190,13 +189,4 @@ function answerFor(
       emit({ event: 'declined', transfer: '', peer, reason: answer });
     return answer;
   });
-}
-
-async function answerOf(
-  said: Promise<boolean | 'no-answer'>,
-  gone: AbortSignal,
-): Promise<'yes' | 'declined' | 'no-answer'> {
-  const answer = await Promise.race([said, ended(gone).then(() => 'no-answer' as const)]);
-  if (answer === 'no-answer') return answer;
-  return answer ? 'yes' : 'declined';
 }

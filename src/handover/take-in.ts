@@ -3,9 +3,14 @@ import { platformHere } from '../disk/platform.ts';
 import { DropError, type ErrorCode } from '../errors.ts';
 import type { Device, Extent, PeerId, ReceiveEvent } from '../events.ts';
 import { COMPARING_PACE, SHOWN_ROOTS } from '../limits.ts';
-import { type Allowance, Idle, type OpenOffers, type Patience } from '../meeting/guests.ts';
+import {
+  type Allowance,
+  answerOf,
+  Idle,
+  type OpenOffers,
+  type Patience,
+} from '../meeting/guests.ts';
 import type { Self } from '../meeting/self.ts';
-import { ended } from '../meeting/signals.ts';
 import { type Caller, deviceOf, type Guest, now } from '../meeting/visit.ts';
 import { dialForData } from '../net/data.ts';
 import type { Entry } from '../protocol/manifest.ts';
@@ -320,9 +325,5 @@ async function answerTo(
   gone: AbortSignal,
 ): Promise<'yes' | ErrorCode> {
   if (accept === undefined) return request.risks.length > 0 ? 'risky' : 'refused';
-  const said = accept(request, gone).then((answer): 'yes' | ErrorCode => {
-    if (answer === 'no-answer') return answer;
-    return answer ? 'yes' : 'declined';
-  });
-  return Promise.race([said, ended(gone).then(() => 'no-answer' as const)]);
+  return answerOf(accept(request, gone), gone);
 }

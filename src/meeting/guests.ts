@@ -12,6 +12,7 @@ import {
   OPEN_ENTRIES_IN_ALL,
   PATIENCE,
 } from '../limits.ts';
+import { ended } from './signals.ts';
 
 /** Counts the visits of devices that are greeted. `who` is a peer id, or an address of strangers. */
 export class Guests {
@@ -114,6 +115,16 @@ export class Patience {
   #recent(who: string, now: number): { at: number; how: 'declined' | 'unanswered' }[] {
     return (this.#asked.get(who) ?? []).filter(({ at }) => now - at < PATIENCE);
   }
+}
+
+/** What a person says, for as long as somebody waits for it. */
+export async function answerOf(
+  said: Promise<boolean | 'no-answer'>,
+  gone: AbortSignal,
+): Promise<'yes' | 'declined' | 'no-answer'> {
+  const answer = await Promise.race([said, ended(gone).then(() => 'no-answer' as const)]);
+  if (answer === 'no-answer') return answer;
+  return answer ? 'yes' : 'declined';
 }
 
 /** Calls `end` when nothing stirs for so many milliseconds, pauses not counted; one may lie in another. */
