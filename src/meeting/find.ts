@@ -77,11 +77,9 @@ async function waitFor(
   { self, porch, known, wait, signal }: Search,
   options: FindOptions & { readonly to: string },
 ): Promise<Target> {
-  const { to, way, around = lookAround } = options;
-  const there = new Map<string, Peer>();
-  const silent = new Map<string, SilentPeer>();
-  /** Why no other device is there, if that is so. */
-  let nothing: NothingEvent | undefined;
+  const { to, around = lookAround } = options;
+  const heard: Heard = { there: new Map(), silent: new Map(), nothing: undefined };
+  const { there, silent } = heard;
   const settle = settler();
   settle.start(wait);
   const stop = AbortSignal.any([signal, settle.signal]);
@@ -89,9 +87,9 @@ async function waitFor(
     if (event.event === 'silent') {
       if (event.state === 'lost') silent.delete(event.run);
       else if (sameName(event.name, to)) silent.set(event.run, event);
-    } else if (event.event === 'nothing') nothing = event;
+    } else if (event.event === 'nothing') heard.nothing = event;
     else {
-      if (event.state === 'found' && event.standing !== 'self') nothing = undefined;
+      if (event.state === 'found' && event.standing !== 'self') heard.nothing = undefined;
       const peer = peerOf(event);
       const key = `${peer.id} ${peer.run}`;
       if (event.state === 'lost') there.delete(key);
@@ -105,6 +103,23 @@ async function waitFor(
     else if (silent.size > 0) settle.start(SILENT_SETTLE);
   }
   if (signal.aborted) throw signal.reason;
+  return chosenOf(heard, options, known);
+}
+
+/** Who was heard of that may be meant. */
+interface Heard {
+  readonly there: Map<string, Peer>;
+  readonly silent: Map<string, SilentPeer>;
+  /** Why no other device is there, if that is so. */
+  nothing: NothingEvent | undefined;
+}
+
+/** The only one of these that can be meant. Throws if there is none, or another one, or several. */
+function chosenOf(
+  { there, silent, nothing }: Heard,
+  { to, way }: { readonly to: string; readonly way: Way },
+  known: PeerId | undefined,
+): Target {
   const proven = [...there.values()].filter(isProven);
   const choice = proven.length > 0 ? proven : [...there.values()];
   const devices = new Set(choice.map(({ id }) => id));
