@@ -2848,7 +2848,7 @@ const UPLOADS = [
   {
     name: 'a page sends one thing at a time',
     file: 'src/web/guests/guest-page.ts',
-    from: "if (this.#stop) throw new DropError('busy', { message: 'One after the other.' });",
+    from: "if (this.#brings) throw new DropError('busy', { message: 'One after the other.' });",
     to: '',
     test: taking('sends one thing at a time'),
   },

@@ -105,7 +105,7 @@ test('that is told of the end is not waited for, wherever it goes meanwhile', as
   const left = page.leave('ended');
   first.leave();
   await first.over;
-  page.cancel();
+  page.cancel(loan);
   await left;
   expect(vi.getTimerCount()).toBe(0);
   const crowded = begin();
@@ -134,10 +134,27 @@ test('that brings the same again, as it did not hear the answer, brings it once'
   const { loan } = page.lend(PART);
   await page.bring(loan, '192.0.2.7');
   await page.bring(loan, '192.0.2.7');
-  page.cancel();
+  page.cancel(loan);
   await vi.advanceTimersByTimeAsync(0);
   await page.bring(loan, '192.0.2.7');
   expect(ended).toHaveLength(1);
+});
+
+test('stops what it is told to, and not what it brings after that', async () => {
+  const { page, ended } = begin();
+  const first = page.lend(PART).loan;
+  await page.bring(first, '192.0.2.7');
+  page.cancel(first);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(ended).toHaveLength(1);
+  const { loan } = page.lend(PART);
+  await page.bring(loan, '192.0.2.7');
+  page.cancel(first);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(ended).toHaveLength(1);
+  page.cancel(loan);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(ended).toHaveLength(2);
 });
 
 test('whose loan is lost while the rest of it is waited for can send another one', async () => {
@@ -181,7 +198,7 @@ test('hears how it stands when it comes back', async () => {
   const { page } = begin();
   const { loan } = page.lend(PART);
   await page.bring(loan, '192.0.2.7');
-  page.cancel();
+  page.cancel(loan);
   await vi.advanceTimersByTimeAsync(0);
   const { events, leave, over } = listen(page);
   await vi.advanceTimersByTimeAsync(0);

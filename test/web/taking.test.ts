@@ -182,9 +182,9 @@ describe('a page for uploads', () => {
     const bytes = randomBytes(20 * MIB);
     const first = await GuestClient.open(url);
     first.faults.push({ after: 12 * MIB, hangs: true });
-    await first.bring([picked('a.bin', bytes)]);
+    const loan = await first.bring([picked('a.bin', bytes)]);
     while (bytesIn(into()) < 5 * MIB) await turn();
-    await first.post('cancel', { page: first.page });
+    await first.post('cancel', { page: first.page, loan });
     expect(await first.ended()).toMatchObject({ state: 'stopped' });
     await first[Symbol.asyncDispose]();
     await using second = await GuestClient.open(url, first.cookie);
@@ -343,7 +343,7 @@ describe('a page for uploads', () => {
     const want = guest.events.find((event) => event.event === 'want');
     const batch = want?.event === 'want' ? want.batch : '';
     const { page } = guest;
-    await expect(other.post('cancel', { page })).rejects.toThrow(/^400/);
+    await expect(other.post('cancel', { page, loan })).rejects.toThrow(/^400/);
     const put = await other.fetch(`lend/${loan}/${batch}`, { method: 'PUT', body: 'b' });
     expect(put.status).toBe(400);
     other.page = page;
@@ -383,9 +383,9 @@ describe('a page for uploads', () => {
         new Promise((answer) => signal.addEventListener('abort', () => answer('no-answer'))),
     );
     await using guest = await GuestClient.open(url);
-    await guest.bring([picked('a', 'a')]);
+    const loan = await guest.bring([picked('a', 'a')]);
     await expect(guest.bring([picked('b', 'b')])).rejects.toThrow('503');
-    await guest.post('cancel', { page: guest.page });
+    await guest.post('cancel', { page: guest.page, loan });
     expect(await guest.ended()).toMatchObject({ state: 'stopped' });
   });
 

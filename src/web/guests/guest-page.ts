@@ -24,7 +24,7 @@ export const GUEST_COMMANDS = {
   lend: v.looseObject({ page: v.string() }),
   'lend-failed': v.looseObject({ page: v.string() }),
   bring: v.strictObject({ page: v.string(), loan: v.string() }),
-  cancel: v.strictObject({ page: v.string() }),
+  cancel: v.strictObject({ page: v.string(), loan: v.string() }),
 } as const;
 
 /**
@@ -47,7 +47,8 @@ export class GuestPage {
   #loan: string | undefined;
   #losing: NodeJS.Timeout | undefined;
   #state: UploadState | undefined;
-  #stop: AbortController | undefined;
+  /** What is brought, and ends it. */
+  #brings: { readonly loan: string; readonly stop: AbortController } | undefined;
   /** Resolves when nothing is brought. */
   #bringing: Promise<void> = Promise.resolve();
 
@@ -64,7 +65,7 @@ export class GuestPage {
 
   /** Whether something would be lost with it. */
   get isBusy(): boolean {
-    return this.#stop !== undefined || this.#loan !== undefined;
+    return this.#brings !== undefined || this.#loan !== undefined;
   }
 
   /** Whether nobody listens there just now. */
@@ -102,10 +103,10 @@ export class GuestPage {
   async bring(loan: string, source: string): Promise<void> {
     // The answer to that may have been lost.
     if (this.#state?.upload.loan === loan) return;
-    if (this.#stop) throw new DropError('busy', { message: 'One after the other.' });
+    if (this.#brings) throw new DropError('busy', { message: 'One after the other.' });
     if (loan !== this.#loan) throw new DropError('usage', { message: 'That is not lent.' });
     const stop = new AbortController();
-    this.#stop = stop;
+    this.#brings = { loan, stop };
     try {
       const entries = await this.lending.take(loan);
       this.#loan = undefined;
@@ -127,9 +128,9 @@ export class GuestPage {
     this.#tell();
   }
 
-  /** Breaks off what is brought. */
-  cancel(): void {
-    this.#stop?.abort(new DropError('cancelled'));
+  /** Breaks that off, if it is what is brought. */
+  cancel(loan: string): void {
+    if (this.#brings?.loan === loan) this.#brings.stop.abort(new DropError('cancelled'));
   }
 
   /** It does not come back, or need not. Resolves when it has heard of that, and nothing of it is sent. */
@@ -138,7 +139,7 @@ export class GuestPage {
     // How it ended is known in a moment.
     if (reason === 'ended') await this.#bringing;
     clearTimeout(this.#leaving);
-    this.#stop?.abort(new DropError('disconnected'));
+    this.#brings?.stop.abort(new DropError('disconnected'));
     this.#drop();
     this.lending.close(new DropError('disconnected'));
     const line = this.#line;
@@ -151,7 +152,7 @@ export class GuestPage {
   }
 
   #brought(loan: string): void {
-    this.#stop = undefined;
+    this.#brings = undefined;
     this.lending.giveBack(loan);
   }
 
@@ -172,7 +173,7 @@ export class GuestPage {
   /** How it ended is told once nothing is left of it: whoever hears of that may bring the next. */
   #tell(): void {
     const upload = this.#state?.upload;
-    if (upload === undefined || (this.#stop && isOver(upload))) return;
+    if (upload === undefined || (this.#brings && isOver(upload))) return;
     this.#line?.say({ event: 'upload', ...upload });
   }
 }

@@ -38,6 +38,6 @@ export interface Upload extends Amounts {
 export interface GuestCommands extends LoanCommands {
   /** Sends what is lent. One at a time. */
   bring: { takes: { readonly page: string; readonly loan: string }; gives: object };
-  /** Breaks off what is brought. */
-  cancel: { takes: { readonly page: string }; gives: object };
+  /** Breaks that off; what is brought after it by then goes on. */
+  cancel: { takes: { readonly page: string; readonly loan: string }; gives: object };
 }

@@ -139,7 +139,7 @@ class Taking {
         await page.bring(parsed(GUEST_COMMANDS.bring, given).loan, call.remote);
         break;
       case 'cancel':
-        page.cancel();
+        page.cancel(parsed(GUEST_COMMANDS.cancel, given).loan);
     }
     return jsonAnswer({});
   }

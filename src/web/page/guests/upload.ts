@@ -191,7 +191,8 @@ class Uploads {
   readonly #lender: Lender;
   #picks: Pick[] = [];
   #page: string | undefined;
-  #isCancelling = false;
+  /** Loans that are just being broken off. */
+  readonly #cancelling = new Set<string>();
   #isClosed = false;
 
   constructor() {
@@ -276,17 +277,15 @@ class Uploads {
     }
     pick.isStopped = true;
     pick.row.say('Stopping…', 'stopping');
-    this.#cancel();
+    this.#cancel(pick.loan);
   }
 
-  #cancel(): void {
+  #cancel(loan: string): void {
     const { page } = this.#connection;
-    if (page === undefined || this.#isCancelling) return;
-    this.#isCancelling = true;
-    const cancelling = this.#connection.post('cancel', { page }).catch(() => {});
-    void cancelling.finally(() => {
-      this.#isCancelling = false;
-    });
+    if (page === undefined || this.#cancelling.has(loan)) return;
+    this.#cancelling.add(loan);
+    const cancelling = this.#connection.post('cancel', { page, loan }).catch(() => {});
+    void cancelling.finally(() => this.#cancelling.delete(loan));
   }
 
   #again(pick: Pick): void {
@@ -318,7 +317,7 @@ class Uploads {
         const pick = this.#picks.find(({ loan, stage }) => loan === event.loan && stage !== 'over');
         const isOn = event.state === 'waiting' || event.state === 'running';
         // It was stopped when that could not be told.
-        if (isOn && (pick === undefined || pick.isStopped)) this.#cancel();
+        if (isOn && (pick === undefined || pick.isStopped)) this.#cancel(event.loan);
         else pick?.row.update(event);
         if (!isOn && pick !== undefined) this.#end(pick);
       }
