@@ -194,7 +194,10 @@ export const CALL_QUESTION_LIMIT = 60_000;
 /** A person who said no so often is not asked again by the same device for a while. */
 export const MAX_DECLINED = 2;
 
-/** Questions that ended without an answer, as nobody was there or the device waited no longer. */
+/**
+ * Questions that ended without an answer, as nobody was there or the device waited no longer; and
+ * failures that are told of a device before a transfer of it begins.
+ */
 export const MAX_UNANSWERED = 5;
 
 /** The while, and how long a no counts. */

@@ -74,7 +74,7 @@ export class OpenOffers {
 
 /** How much asking a person has to bear. Times are milliseconds of a clock that never goes back. */
 export class Patience {
-  readonly #asked = new Map<string, { at: number; how: 'declined' | 'unanswered' }[]>();
+  readonly #asked = new Map<string, { at: number; how: Displeasure }[]>();
   /** The last question of each who asks just now. */
   readonly #asking = new Map<string, Promise<unknown>>();
 
@@ -90,8 +90,8 @@ export class Patience {
     }
   }
 
-  /** A question of `who` did not end with a yes. */
-  noted(who: string, how: 'declined' | 'unanswered', now: number): void {
+  /** Something of `who` did not end with a yes. */
+  noted(who: string, how: Displeasure, now: number): void {
     const all = this.#recent(who, now);
     all.push({ at: now, how });
     this.#asked.delete(who);
@@ -112,10 +112,13 @@ export class Patience {
     return declined >= MAX_DECLINED || all.length >= MAX_UNANSWERED;
   }
 
-  #recent(who: string, now: number): { at: number; how: 'declined' | 'unanswered' }[] {
+  #recent(who: string, now: number): { at: number; how: Displeasure }[] {
     return (this.#asked.get(who) ?? []).filter(({ at }) => now - at < PATIENCE);
   }
 }
+
+/** How a question ended; or it came to none. */
+type Displeasure = 'declined' | 'unanswered' | 'failed';
 
 /** What a person says, for as long as somebody waits for it. */
 export async function answerOf(

@@ -12,7 +12,7 @@ import { Survey } from '../net/survey.ts';
 import type { Connection } from '../net/tls.ts';
 import type { Card } from '../protocol/card.ts';
 import { CodeGuard, isPin } from '../protocol/code.ts';
-import { Guests } from './guests.ts';
+import { Guests, Patience } from './guests.ts';
 import type { Outreach, Stranger } from './outreach.ts';
 import type { CommonOptions, Self } from './self.ts';
 import { ended } from './signals.ts';
@@ -98,6 +98,7 @@ export async function bePresent(
     guardsApart: new Map(),
     guests: new Guests(),
     strangers: new Guests(),
+    failures: new Patience(),
     open,
     needsPin,
     emit,

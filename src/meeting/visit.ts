@@ -8,7 +8,7 @@ import type { Card, Way } from '../protocol/card.ts';
 import type { CodeGuard } from '../protocol/code.ts';
 import { Channel } from '../transfer/channel.ts';
 import { type Greeted, greetAsAnnouncer } from '../transfer/greeting.ts';
-import type { Guests } from './guests.ts';
+import type { Guests, Patience } from './guests.ts';
 import { exchangeIntros, keepAlive, remember } from './meet.ts';
 import type { Self } from './self.ts';
 
@@ -27,6 +27,8 @@ export interface House {
   readonly open: boolean;
   /** Whether a known device, where new ones need a PIN, has to give it, too. */
   readonly needsPin: (peer: PeerId, trust: 'ask' | 'auto') => boolean;
+  /** Bears to hear of devices that get no further than the door. */
+  readonly failures: Patience;
   /** Tells of what happens that is no part of a transfer. */
   readonly emit: (event: VisitEvent) => void;
   /** Tells the code or that it is locked, if that is another one than was last told. */
@@ -107,10 +109,11 @@ async function wait(channel: Channel, connection: Connection, card: Card): Promi
 }
 
 async function admit(
-  { self, guard, guardsApart, open, needsPin, emit }: House,
+  house: House,
   channel: Channel,
   connection: Connection,
 ): Promise<Greeted | null> {
+  const { self, guard, guardsApart, open, needsPin } = house;
   const { peer, binding, remote } = connection;
   const ours = peer === self.identity.id;
   if (ours && !isOwnAddress(remote)) throw new DropError('clone');
@@ -136,8 +139,7 @@ async function admit(
   );
   return greeted.catch((error) => {
     // Whoever is known, and not understood, is waited for in vain; a stranger makes nothing appear.
-    if (known && !blocked && isOfVersions(error))
-      emit({ ...failure(error), peer: deviceOf(known) });
+    if (known && !blocked && isOfVersions(error)) tellFailure(house, known, error);
     throw error;
   });
 }
@@ -153,7 +155,7 @@ async function visit(
   connection: Connection,
   greeted: Greeted,
 ): Promise<void> {
-  const { self, way, guests, strangers, enough, emit } = house;
+  const { self, way, guests, strangers, failures, enough } = house;
   const { peer: id, remote } = connection;
   // Until it offers something, nothing of it appears.
   const isStranger = greeted === 'open';
@@ -177,11 +179,12 @@ async function visit(
     if (guest.known) await remember(self, id, { host: remote, port: DEFAULT_PORT });
     await house.serve({ channel, connection, continues }, guest, () => {
       begun = true;
+      failures.pleased(id);
     });
   } catch (error) {
     const isNews = error instanceof DropError && error.exit !== 4 && !enough.aborted;
     if (isNews && !begun && !isStranger && channel.session.intent !== 'peek')
-      emit({ ...failure(error), peer: deviceOf(guest) });
+      tellFailure(house, guest, error);
     throw error;
   } finally {
     enough.removeEventListener('abort', dismiss);
@@ -212,6 +215,13 @@ async function welcome(
 
 export function deviceOf({ id, name }: Device): Device {
   return { id, name };
+}
+
+/** Tells that a device got no further; but not again and again, as it may mean to fill the screen. */
+function tellFailure({ failures, emit }: House, device: Device, error: DropError): void {
+  if (failures.isSpent(device.id, now())) return;
+  failures.noted(device.id, 'failed', now());
+  emit({ ...failure(error), peer: deviceOf(device) });
 }
 
 function failure(error: DropError): ErrorEvent {

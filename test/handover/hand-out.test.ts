@@ -75,6 +75,7 @@ async function open({ accept, freely = false, pin = false, pace }: Manner = {}):
     guardsApart: new Map(),
     guests: new Guests(),
     strangers: new Guests(),
+    failures: new Patience(),
     open: false,
     needsPin: (peer, trust) => trust !== 'auto' && !freely && !admitted.has(peer),
     emit,

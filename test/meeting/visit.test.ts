@@ -10,7 +10,12 @@ import { Awake } from '../../src/handover/awake.ts';
 import { Saving, type SavingOptions } from '../../src/handover/saving.ts';
 import { type Accept, type Received, takeIn } from '../../src/handover/take-in.ts';
 import { Transfers } from '../../src/handover/transfers.ts';
-import { COMPARING_PACE, MAX_VISITS_EACH, STRANGER_IDLE } from '../../src/limits.ts';
+import {
+  COMPARING_PACE,
+  MAX_UNANSWERED,
+  MAX_VISITS_EACH,
+  STRANGER_IDLE,
+} from '../../src/limits.ts';
 import { Allowance, Guests, OpenOffers, Patience } from '../../src/meeting/guests.ts';
 import { openSelf } from '../../src/meeting/self.ts';
 import { type House, host } from '../../src/meeting/visit.ts';
@@ -79,6 +84,7 @@ async function open({ accept, open: to, pin = false, saving, most }: Manner): Pr
     guardsApart: new Map(),
     guests: new Guests(),
     strangers: new Guests(),
+    failures: new Patience(),
     open: to !== undefined,
     needsPin: (_, trust) => accept === undefined && trust !== 'auto',
     emit,
@@ -564,6 +570,26 @@ describe('a visit', () => {
     // As long as nothing came of it, nothing is said of it.
     expect(events.filter(({ event }) => event === 'error')).toEqual([]);
     expect(await offer(await bob(), 'b.txt')).toBe('accept');
+  });
+
+  test('that comes to nothing again and again is told of a few times, until something comes of one', async () => {
+    house = await open({ accept: async () => true });
+    await house.self.trust.add({ id: BOB, name: 'Bob' });
+    const failures = (): unknown[] => events.filter(({ event }) => event === 'error');
+    const fail = async (): Promise<void> => {
+      const { channel, over } = come(BOB);
+      await greet(channel, BOB);
+      await introduce(channel, 'Bob');
+      channel.fail(new DropError('cancelled'));
+      await over;
+    };
+    for (let n = 0; n <= MAX_UNANSWERED; n++) await fail();
+    expect(failures()).toHaveLength(MAX_UNANSWERED);
+    expect(await offer(await bob(), 'a.txt')).toBe('accept');
+    await vi.waitFor(() => expect(events.at(-1)).toMatchObject({ event: 'summary' }), PATIENCE);
+    const before = failures().length;
+    await fail();
+    expect(failures()).toHaveLength(before + 1);
   });
 
   test('gets no files: what lies here is for nobody to fetch', async () => {

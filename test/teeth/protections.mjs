@@ -1156,6 +1156,13 @@ const GUESTS = [
     test: guests('and said no twice is not asked again'),
   },
   {
+    name: 'a device that comes to nothing fills no screen',
+    file: 'src/meeting/visit.ts',
+    from: 'if (failures.isSpent(device.id, now())) return;',
+    to: '',
+    test: visit('is told of a few times'),
+  },
+  {
     name: 'and one who does not answer',
     file: 'src/meeting/guests.ts',
     from: 'return declined >= MAX_DECLINED || all.length >= MAX_UNANSWERED;',
