@@ -148,9 +148,10 @@ class Lookout {
     try {
       const { peek } = await import('./peek.ts');
       const offer = await peek(this.#self, peerOf(event), signal);
+      // Of one that is gone by now nothing is kept.
+      if (!this.#found.has(key) && event.standing !== 'self') return;
       this.#offers.set(key, offer);
-      if (this.#found.has(key) || event.standing === 'self')
-        this.news.put(key, { ...event, offer });
+      this.news.put(key, { ...event, offer });
     } catch {
       // It is told when the device is chosen.
     } finally {
