@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events';
-import type { DiscoverEvent, Offered, Peer, PeerEvent, SilentEvent, Standing } from '../events.ts';
+import type { DiscoverEvent, Peer, PeerEvent, SilentEvent, Standing } from '../events.ts';
 import { MAX_PEEKS } from '../limits.ts';
 import { latest } from '../net/latest.ts';
 import { isOwnAddress, lookedUp } from '../net/links.ts';
@@ -61,11 +61,9 @@ class Lookout {
   readonly #options: LookoutOptions;
   readonly #porch: Porch;
   readonly #survey = new Survey();
-  /** Key and run of the other devices that are there. */
-  readonly #found = new Set<string>();
+  /** What was told last of those who are there, by key and run; also of what they share, if they told. */
+  readonly #there = new Map<string, PeerEvent>();
   readonly #silent = new Map<string, { event: SilentEvent; at: number }>();
-  /** What is shared, by key and run of those who have told. */
-  readonly #offers = new Map<string, Offered>();
   /** Those who are just being asked. */
   readonly #peeking = new Set<string>();
   /** Since when there is nobody. */
@@ -115,7 +113,7 @@ class Lookout {
     const known = standing === 'paired' || standing === 'self';
     const key = `${id} ${run}`;
     const shares = way === 'get';
-    const offer = this.#offers.get(key);
+    const { offer } = this.#there.get(key) ?? {};
     const event = {
       event: 'peer',
       state,
@@ -129,16 +127,16 @@ class Lookout {
       ...(offer && { offer }),
     } as const;
     this.#break(run);
-    if (standing === 'self') {
-      // It is no answer to why the others are not there.
-    } else if (state === 'found') this.#found.add(key);
-    else if (this.#found.delete(key) && this.#found.size === 0) {
+    const wasAlone = this.#isAlone;
+    if (state === 'found') this.#there.set(key, event);
+    else this.#there.delete(key);
+    if (!wasAlone && this.#isAlone) {
       this.#nobodySince = performance.now();
       this.#told = '';
     }
     this.news.put(key, event);
-    if (state === 'lost') this.#offers.delete(key);
-    else if (this.#options.peeks && shares && known && !offer) void this.#peek(key, event, signal);
+    const isUntold = state === 'found' && shares && known && !offer;
+    if (this.#options.peeks && isUntold) void this.#peek(key, event, signal);
   }
 
   /** Learns what a device shares, and tells. Where somebody would be asked there, nothing of it. */
@@ -148,10 +146,12 @@ class Lookout {
     try {
       const { peek } = await import('./peek.ts');
       const offer = await peek(this.#self, peerOf(event), signal);
-      // Of one that is gone by now nothing is kept.
-      if (!this.#found.has(key) && event.standing !== 'self') return;
-      this.#offers.set(key, offer);
-      this.news.put(key, { ...event, offer });
+      // Meanwhile it may have gone, or have been found elsewhere.
+      const there = this.#there.get(key);
+      if (there === undefined) return;
+      const told = { ...there, offer };
+      this.#there.set(key, told);
+      this.news.put(key, told);
     } catch {
       // It is told when the device is chosen.
     } finally {
@@ -183,10 +183,15 @@ class Lookout {
   #tick(): void {
     const now = performance.now();
     for (const [run, { at }] of this.#silent) if (now - at > SILENT_MEMORY) this.#break(run);
-    if (this.#found.size > 0) return;
+    if (!this.#isAlone) return;
     const alone = now - this.#nobodySince;
     if (alone > PATIENCE) void this.#openPorch();
     if (alone > SILENCE) this.#tellNothing();
+  }
+
+  /** Whether nobody else is there. Our own computer is no answer to why the others are not. */
+  get #isAlone(): boolean {
+    return [...this.#there.values()].every(({ standing }) => standing === 'self');
   }
 
   /** Opens it for those whom we know, if one of them may be near. */
