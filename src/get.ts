@@ -12,6 +12,7 @@ import { Contact, type OnRetry } from './meeting/contact.ts';
 import type { Meeting, Trusting } from './meeting/meet.ts';
 import type { Target } from './meeting/reach.ts';
 import { type LookOptions, openSelf, type Self } from './meeting/self.ts';
+import { unlessAborted } from './meeting/signals.ts';
 import { dialForData } from './net/data.ts';
 import type { Entry } from './protocol/manifest.ts';
 import { follow } from './transfer/follow.ts';
@@ -244,7 +245,8 @@ class Fetching {
     if (this.#accept === undefined) return 'yes';
     const wanted = entries.filter(this.#wants);
     const parts = extent.final && this.accepted === undefined ? partsOf(wanted) : [];
-    const answer = await this.#accept({ ...offer, from: peer, parts }, gone);
+    const asked = this.#accept({ ...offer, from: peer, parts }, gone);
+    const answer = await unlessAborted(asked, gone);
     if (answer === false) throw new DropError('declined', { message: 'You did not want it.' });
     if (answer !== true) this.#narrow(answer);
     return 'yes';
