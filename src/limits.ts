@@ -196,7 +196,7 @@ export const MAX_DECLINED = 2;
 
 /**
  * Questions that ended without an answer, as nobody was there or the device waited no longer; and
- * failures that are told of a device before a transfer of it begins.
+ * failures, or refusals by a rule, that are told of a device before a transfer of it begins.
  */
 export const MAX_UNANSWERED = 5;
 

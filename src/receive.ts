@@ -66,6 +66,7 @@ async function receiveAll(
     saving,
     transfers,
     patience: new Patience(),
+    refusals: new Patience(),
     allowance: new Allowance(),
     offers: new OpenOffers(),
     awake: new Awake(),

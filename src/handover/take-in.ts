@@ -44,6 +44,8 @@ export interface Intake {
   readonly saving: Saving;
   readonly transfers: Transfers<Received>;
   readonly patience: Patience;
+  /** Bears to hear what is refused of known devices without a question. */
+  readonly refusals: Patience;
   readonly allowance: Allowance;
   readonly offers: OpenOffers;
   readonly awake: Awake;
@@ -295,12 +297,12 @@ class TakingIn {
 
   /** What is refused by rule before it is accepted; afterwards the transfer tells why it failed. */
   #refuse(extent: Extent, reason: ErrorCode): void {
-    const { patience } = this.#intake;
     const { known } = this.#guest;
     if (this.#transfer.reception.roots !== undefined) return;
-    // Strangers write no more of that on the screen than they may ask.
-    if (!known && patience.isSpent(this.#who, now())) return;
-    if (!known) patience.noted(this.#who, 'declined', now());
+    // Nobody fills the screen with that; strangers write no more of it than they may ask.
+    const patience = known ? this.#intake.refusals : this.#intake.patience;
+    if (patience.isSpent(this.#who, now())) return;
+    patience.noted(this.#who, known ? 'failed' : 'declined', now());
     this.#announce(extent);
     this.#decline(reason);
   }

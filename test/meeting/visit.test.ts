@@ -69,6 +69,7 @@ async function open({ accept, open: to, pin = false, saving, most }: Manner): Pr
     saving: await Saving.prepare(self, saving ?? { into: home.downloads }, stop.signal),
     transfers,
     patience: new Patience(),
+    refusals: new Patience(),
     allowance: new Allowance(),
     offers: new OpenOffers(most),
     awake: new Awake(),
@@ -377,13 +378,13 @@ describe('a rule', () => {
   const told = (): unknown[] =>
     events.map((event) => ('reason' in event ? event.reason : event.event));
 
-  test('refuses what is too large without a question, and says so', async () => {
+  test('refuses what is too large without a question, and says so a few times', async () => {
     const accept = async (): Promise<boolean> => true;
     house = await open({ accept, saving: { into: home.downloads, maxSize: 10 } });
     await house.self.trust.add({ id: BOB, name: 'Bob' });
-    for (let n = 0; n < 3; n++)
+    for (let n = 0; n <= MAX_UNANSWERED; n++)
       expect(await offerAll(await bob(), [file('a', 6), file('b', 5)])).toBe('too-large');
-    expect(told()).toEqual(Array(3).fill(['request', 'too-large']).flat());
+    expect(told()).toEqual(Array(MAX_UNANSWERED).fill(['request', 'too-large']).flat());
     expect(await offerAll(await bob(), [file('a', 10)])).toBe('accept');
   });
 

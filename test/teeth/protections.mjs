@@ -2346,9 +2346,16 @@ const PIPES = [
   {
     name: 'strangers who are refused by a rule fill no screen',
     file: 'src/handover/take-in.ts',
-    from: "if (!known) patience.noted(this.#who, 'declined', now());",
+    from: "patience.noted(this.#who, known ? 'failed' : 'declined', now());",
     to: '',
     test: visit('who fill no screen by that'),
+  },
+  {
+    name: 'nor do known devices',
+    file: 'src/handover/take-in.ts',
+    from: "patience.noted(this.#who, known ? 'failed' : 'declined', now());",
+    to: "if (!known) patience.noted(this.#who, 'declined', now());",
+    test: visit('says so a few times'),
   },
   {
     name: 'a sink takes one file of one transfer',
