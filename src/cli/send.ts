@@ -1,8 +1,10 @@
 import { fstatSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Peer, SendOptions, SilentPeer, Summary } from '../index.ts';
 import { askCode, Calling, chooseDevices, confirmBy, whatOf } from './approach.ts';
 import type { Context } from './context.ts';
+import type { Input } from './io.ts';
 import { type SendOrder, UsageError } from './orders.ts';
 import { exitOfSummary } from './outcome.ts';
 
@@ -38,7 +40,7 @@ export async function send(order: SendOrder, context: Context): Promise<number> 
     compress,
     limit,
     scan,
-    stream: stdin === undefined ? undefined : { name: stdin, source: io.stdin },
+    stream: stdin === undefined ? undefined : { name: stdin, source: toItsEnd(io.stdin) },
     text,
     code,
     unverified: order.unverified,
@@ -71,6 +73,15 @@ export async function send(order: SendOrder, context: Context): Promise<number> 
   }
   if (summary === undefined) throw new Error('a transfer ended without a summary');
   return exitOfSummary(summary, library);
+}
+
+/**
+ * Ctrl-C ends all programs of a pipeline, and we may hear of the end of the one before us first. What
+ * it has written by then must not arrive as all of it, so an end counts if nothing stops us with it.
+ */
+async function* toItsEnd(stdin: Input): AsyncGenerator<Uint8Array> {
+  yield* stdin;
+  await sleep(END_IN_DOUBT);
 }
 
 /** The devices that are named, or all that are known, or those that the person chooses. */
@@ -106,3 +117,6 @@ async function findPath(path: string, { library: { DropError } }: Context): Prom
     throw new DropError(code === 'ENOENT' ? 'missing' : 'unreadable', { path, cause });
   }
 }
+
+/** Milliseconds in which a signal comes that was sent together with the end of standard input. */
+const END_IN_DOUBT = 100;

@@ -400,6 +400,25 @@ describe('standard input', () => {
     expect([paths, name, text]).toEqual([['a'], 'b.tar', 'one,two']);
   });
 
+  test('has not come to its end if that comes with what stops us', async () => {
+    let isWhole = false;
+    const { end } = await drop(
+      'send - --to bob',
+      sends(async function* ({ stream, signal }) {
+        yield* [];
+        for await (const _ of stream?.source ?? []);
+        isWhole = signal?.aborted !== true;
+        throw signal?.reason;
+      }),
+      (io) => {
+        given(io);
+        // Ctrl-C ends whoever writes into a pipe, too, and the end of that may be heard first.
+        io.stdin.once('end', () => setImmediate(() => io.signals.emit('SIGINT')));
+      },
+    );
+    expect({ end, isWhole }).toEqual({ end: 'SIGINT', isWhole: false });
+  });
+
   test('that nobody reads to its end keeps nobody from ending', async () => {
     let stdin: Readable | undefined;
     const { end } = await drop(
