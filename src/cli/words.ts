@@ -503,7 +503,8 @@ export class Words {
     const { ok, files, bytes, sent, resumed, failed, ms, peer, kept = 0 } = summary;
     const receives = this.#options.side === 'receiver';
     const what = `${this.#counted(files, told.texts)} (${formatBytes(bytes)})`;
-    const parts = resumed > 0 ? [`${formatBytes(resumed)} of it there already`] : [];
+    // Of what is not whole it says nothing: what is there now counts.
+    const parts = ok && resumed > 0 ? [`${formatBytes(resumed)} of it there already`] : [];
     const all = ok && told.there === files;
     const whole = all ? 'all of it there already' : `${told.there} there already`;
     const notes = [

@@ -248,6 +248,13 @@ describe('a receiver reads', () => {
     expect(told([summaryOf({ ...stopped, files: 2 })])).toEqual([
       'Incomplete: 2 files (2.1 MB) arrived from "Bob"; 12.3 MB more kept for next time.',
     ]);
+    // Where it began counts no more: it is in what is kept, or lost.
+    const begun = summaryOf({ ...stopped, files: 0, bytes: 0, resumed: 5_000_000 });
+    expect(told([begun])).toEqual([
+      'Incomplete: no whole file arrived from "Bob"; 12.3 MB kept for next time.',
+    ]);
+    expect(told([{ ...begun, kept: 0 }])).toEqual(['Incomplete: nothing arrived from "Bob".']);
+    expect(told([begun], { side: 'sender' }).at(-1)).not.toMatch(/there already/);
   });
 
   test('one line for one file', () => {
