@@ -87,13 +87,18 @@ function acceptBy(
       const both = AbortSignal.any([gone, stops.signal]);
       const answer = await face.standBack(() => asker.choose(question, labels, both));
       if (typeof answer === 'boolean') return answer;
-      words.takePart();
-      return answer.flatMap((place) => parts[place]?.path ?? []);
+      const chosen = answer.flatMap((place) => parts[place] ?? []);
+      words.takePart({ files: sumOf(chosen, 'files'), bytes: sumOf(chosen, 'bytes') });
+      return chosen.map(({ path }) => path);
     } catch (error) {
       if (gone.aborted) return false; // The connection is lost, and it is asked again.
       throw leftOr(error, context);
     }
   };
+}
+
+function sumOf(parts: Offer['parts'], what: 'files' | 'bytes'): number {
+  return parts.reduce((sum, part) => sum + part[what], 0);
 }
 
 function isSame(seen: Omit<Extent, 'risks'>, offer: Offer): boolean {

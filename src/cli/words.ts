@@ -67,7 +67,8 @@ export class Words {
   /** Those that are accepted and not over, and with which device each is. */
   readonly #open = new Map<string, string>();
   #toSeveral = false;
-  #isPart = false;
+  /** What was chosen, if that is not all that is offered. */
+  #part: PartSize | undefined;
   #stopping = false;
   /** Whether new devices need a PIN, and browsers with them. */
   #pin = false;
@@ -85,9 +86,9 @@ export class Words {
     return this.#toSeveral;
   }
 
-  /** Says that only a part of what is offered was chosen. */
-  takePart(): void {
-    this.#isPart = true;
+  /** Says that only a part of what is offered was chosen, and how much that is if the offer counts all. */
+  takePart(size: PartSize = {}): void {
+    this.#part = size;
   }
 
   /** Says that all of it is being stopped from here, so that nobody needs to be told so of each transfer. */
@@ -182,7 +183,7 @@ export class Words {
 
   /** What is offered, for a question: `report.pdf (2.1 MB)`, `photos and 2 more (31 files, 9 MB)`. */
   offer(offer: Offered): string {
-    if (!this.#isPart) return formatOffer(offer, this.#text);
+    if (this.#part === undefined) return formatOffer(offer, this.#text);
     // Its names are those of all of it, its sums those of what was chosen.
     return `${formatRoots(offer, this.#text)}, of which you chose ${formatExtent(offer, true)}`;
   }
@@ -307,6 +308,13 @@ export class Words {
     return this.several ? `${this.device(peer)}: ${text}` : text;
   }
 
+  /** What is taken of an offer, and how much that is: `a part of photos (3 files, 9 MB)`. */
+  #taken(offer: Extent): string {
+    if (this.#part === undefined) return this.offer(offer);
+    const extent = formatExtent({ ...offer, ...this.#part }, true);
+    return `a part of ${formatRoots(offer, this.#text)} (${extent})`;
+  }
+
   #code(what: string, code: string): readonly Line[] {
     return this.#options.codes ? [need(`${what}: ${formatCode(code)}`)] : [];
   }
@@ -331,11 +339,7 @@ export class Words {
           return [news(`${this.device(event.peer)} ${announced ? 'fetches it' : 'accepted'}.`)];
         // A message says itself that it came.
         if (isMessages(told.extent)) return [];
-        return [
-          news(
-            `Receiving ${this.#isPart ? 'a part of ' : ''}${formatOffer(told.extent, this.#text)} from ${this.device(event.peer)}`,
-          ),
-        ];
+        return [news(`Receiving ${this.#taken(told.extent)} from ${this.device(event.peer)}`)];
       case 'declined':
         this.#transfers.delete(event.transfer);
         // Whoever chose the other side is told why the command ends.
@@ -562,6 +566,9 @@ export function sharingOf(
   if (!shares) return [];
   return [`shares ${offer ? formatOffer(offer, (text) => clean(text, MAX_NAME)) : 'something'}`];
 }
+
+/** How much was chosen of an offer. */
+type PartSize = Partial<Pick<Extent, 'files' | 'bytes'>>;
 
 /** What was said of one transfer so far. */
 interface Told {

@@ -318,7 +318,9 @@ describeWith(LAB, 'a person who wants a part of it', () => {
       screen.type('s\r');
       await screen.waitFor(/Which of it\?[\s\S]*photos\/list\.txt \(3 B\)/);
       screen.type('\x1b[B \r');
-      await screen.waitFor(/Saved .*2024\/a\.jpg \(4 B\)/);
+      await screen.waitFor(
+        /Receiving a part of photos \(1 file, 4 B\) from "Ana"\s+Saved .*2024\/a\.jpg \(4 B\)/,
+      );
       expect((await screen.outcome()).code).toBe(0);
     }
     expect(await readdir(join(bob.home.downloads, 'photos'))).toEqual(['2024']);
