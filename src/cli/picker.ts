@@ -57,7 +57,8 @@ export const pickDevices = createPrompt<readonly (Peer | SilentPeer)[], PickerCo
     const theme = makeTheme(config.theme);
     const [choices, setChoices] = useState(devices.choices);
     const [filter, setFilter] = useState('');
-    const [note, setNote] = useState('');
+    /** Whether Enter found nothing to take. */
+    const [vain, setVain] = useState(false);
     const [finished, setFinished] = useState(false);
     const [, setRedraws] = useState(0);
     /**
@@ -94,14 +95,14 @@ export const pickDevices = createPrompt<readonly (Peer | SilentPeer)[], PickerCo
 
     useKeypress((key, rl) => {
       if (finished) return;
-      setNote('');
+      setVain(false);
       if (isEnterKey(key)) {
         rl.write(filter); // Enter has emptied the line.
         if (lost.length > 0) return; // That is said already.
         if (chosen.length > 0) {
           setFinished(true);
           done(chosen.map(({ peer }) => peer));
-        } else if (!gone) setNote(whyNothing(matches, devices));
+        } else if (!gone) setVain(true);
       } else if (isUpKey(key) || isDownKey(key)) {
         // They have put an older line in place of the filter.
         rl.clearLine(0);
@@ -150,6 +151,7 @@ export const pickDevices = createPrompt<readonly (Peer | SilentPeer)[], PickerCo
     const title = cut(message, Math.max(10, width - filter.length - 4));
     const question = `${theme.prefix} ${theme.style.message(title, 'idle')} `;
 
+    const note = vain && chosen.length === 0 ? whyNothing(matches, devices) : '';
     const how = marked.current.length > 0 ? `Enter sends to ${names}.` : undefined;
     const calls = note === '' ? (how ?? howToCall(matches, matches[at])) : undefined;
     const trouble = whoHasGone(lost, gone ? highlight.current : undefined) ?? note;

@@ -86,6 +86,9 @@ describe('the list of devices', () => {
     stage.screen.type(ENTER);
     await stage.screen.waitFor(/There is no device to send to/);
     expect(stage.reported('chosen')).toBe(false);
+    // It is so no more.
+    await stage.cue({ peer: peerEvent('Ana', '1') });
+    await stage.screen.waitFor(/^> Ana +known\n1 device.*\n.*device\?\s*$/);
   });
 
   test('is filtered by typing, and Esc shows all again', async () => {
