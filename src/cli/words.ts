@@ -14,6 +14,7 @@ import {
 } from '../figures.ts';
 import type {
   Device,
+  ErrorCode,
   Extent,
   Offered,
   Part,
@@ -402,12 +403,15 @@ export class Words {
 
   /** The transfer as a whole has failed. */
   #ended(told: Told, event: Extract<TransferEvent, { event: 'error' }>): readonly Line[] {
+    const { announced, clean } = this.#options;
     const { lost } = told;
     told.lost = false;
     // That it was lost was said, and whoever is chosen by others can do nothing about it.
-    if (lost && this.#options.announced && event.code === 'disconnected') return [];
+    if (lost && announced && event.code === 'disconnected') return [];
     const about = this.several ? this.device(event.peer) : undefined;
-    return failureLines(event, this.#options.clean, about);
+    const hint =
+      announced && AGAIN_THERE.has(event.code) ? AGAIN_THERE.get(event.code) : event.hint;
+    return failureLines({ ...event, hint }, clean, about);
   }
 
   /** Whoever receives or sends there may do so often; the picture shows it all the same. */
@@ -440,7 +444,7 @@ export class Words {
     return [
       news(
         next === undefined
-          ? `${lost}; what came is kept, and it goes on when the device is back.`
+          ? `${lost}; what arrived is kept, and it goes on when the device is back.`
           : `${lost}; trying again...`,
       ),
     ];
@@ -599,6 +603,13 @@ const GOES_ON: ReadonlySet<string> = new Set([
   'skipped',
   'text',
 ] satisfies TransferEvent['event'][]);
+
+/** What to try where it is the other side that has to do it again; we run on. */
+const AGAIN_THERE: ReadonlyMap<ErrorCode, string | undefined> = new Map([
+  ['disconnected', undefined],
+  ['corrupt', undefined],
+  ['disk-full', 'Make room, and have it sent again.'],
+]);
 
 /** Why something was refused without a question. */
 const REFUSED: Readonly<Record<string, string>> = {

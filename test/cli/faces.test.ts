@@ -577,9 +577,9 @@ describe('a connection that is lost', () => {
 
   test('tells a receiver that it can go on, and at last that it did not', () => {
     expect(told([lost(), resuming(2e9), lost(), failed, progress, incomplete])).toEqual([
-      'The connection to "Bob" was lost; what came is kept, and it goes on when the device is back.',
+      'The connection to "Bob" was lost; what arrived is kept, and it goes on when the device is back.',
       'Resuming at 62 %, verified',
-      'The connection to "Bob" was lost; what came is kept, and it goes on when the device is back.',
+      'The connection to "Bob" was lost; what arrived is kept, and it goes on when the device is back.',
       'Incomplete: nothing arrived from "Bob".',
     ]);
   });
@@ -591,9 +591,23 @@ describe('a connection that is lost', () => {
       'Run the same command again.',
       'Incomplete: nothing arrived from "Bob".',
     ]);
-    expect(told(events, { side: 'sender', announced: true }).slice(1)).toEqual([
+    expect(told([lost(), ...events], { side: 'sender', announced: true })).toEqual([
+      'The connection to "Bob" was lost; what arrived is kept, and it goes on when the device is back.',
       'Incomplete: no whole file arrived at "Bob".',
     ]);
+  });
+
+  test('is nothing that who runs on has to run again', () => {
+    const full = { ...failed, code: 'disk-full', hint: 'Run it again.' } as const;
+    const newer = { ...failed, code: 'peer-newer', hint: 'Install it.' } as const;
+    expect(told([failed, full, newer])).toEqual([
+      'Error: The connection was lost.',
+      'Error: The connection was lost.',
+      'Make room, and have it sent again.',
+      'Error: The connection was lost.',
+      'Install it.',
+    ]);
+    expect(told([full], { side: 'receiver', announced: false })[1]).toBe('Run it again.');
   });
 
   test('before anybody accepted, needs no word when it is back: it is accepted', () => {
