@@ -76,7 +76,11 @@ function acceptBy(
   const { face, asker, words, stops } = context;
   if (yes || asker === undefined) return undefined;
   const seen = typeof from === 'object' && 'offer' in from ? from.offer : undefined;
+  /** What the person has said yes to. */
+  let agreed: Offer | undefined;
   return async (offer, gone) => {
+    // Who shares it was started anew, and nobody need sit here for that.
+    if (agreed !== undefined && isSame(agreed, offer) && isNothingNew(agreed, offer)) return true;
     const parts = only.length > 0 ? [] : offer.parts;
     const isSeen = seen !== undefined && isSame(seen, offer) && parts.length < 2;
     if (isSeen && offer.risks.length === 0) return true;
@@ -86,9 +90,13 @@ function acceptBy(
     try {
       const both = AbortSignal.any([gone, stops.signal]);
       const answer = await face.standBack(() => asker.choose(question, labels, both));
+      if (answer !== false) agreed = offer;
       if (typeof answer === 'boolean') return answer;
       const chosen = answer.flatMap((place) => parts[place] ?? []);
-      words.takePart({ files: sumOf(chosen, 'files'), bytes: sumOf(chosen, 'bytes') });
+      const size = { files: sumOf(chosen, 'files'), bytes: sumOf(chosen, 'bytes') };
+      words.takePart(size);
+      // It is that part which is offered from now on.
+      agreed = { ...offer, ...size };
       return chosen.map(({ path }) => path);
     } catch (error) {
       if (gone.aborted) return false; // The connection is lost, and it is asked again.
@@ -103,4 +111,13 @@ function sumOf(parts: Offer['parts'], what: 'files' | 'bytes'): number {
 
 function isSame(seen: Omit<Extent, 'risks'>, offer: Offer): boolean {
   return seen.final && offer.final && seen.files === offer.files && seen.bytes === offer.bytes;
+}
+
+/** Whether an offer has the same names at the top, and nothing more to be warned of. */
+function isNothingNew(before: Offer, offer: Offer): boolean {
+  const known = new Set(before.risks.map(({ risk }) => risk));
+  return (
+    offer.roots.join('/') === before.roots.join('/') &&
+    offer.risks.every(({ risk }) => known.has(risk))
+  );
 }

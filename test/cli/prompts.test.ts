@@ -584,6 +584,36 @@ describe('the question what to take', () => {
     stage.screen.type(ENTER);
     expect(await stage.report('taken')).toEqual([OFFER.parts[0]?.path]);
   });
+
+  test.each([
+    ['all', [], true, OFFER],
+    [
+      'a part',
+      [
+        [DOWN, /> some of it/],
+        [ENTER, /what is marked\./],
+        [' ', /> \[x\]/],
+      ],
+      [OFFER.parts[0]?.path],
+      { ...OFFER, files: 3, bytes: 9 },
+    ],
+  ] as const)(
+    'is not asked again when who shares it was started anew: %s',
+    async (_, keys, taken, again) => {
+      await using stage = await Stage.open('get', '--from', 'Bob');
+      await stage.cue({ offer: OFFER });
+      await stage.screen.waitFor(/6 files[\s\S]*Enter takes\./);
+      for (const [key, shown] of keys) {
+        stage.screen.type(key);
+        await stage.screen.waitFor(shown);
+      }
+      stage.screen.type(ENTER);
+      expect(await stage.report('taken')).toEqual(taken);
+      await stage.cue({ offer: again }, { offer: { ...again, files: 7 } });
+      await stage.screen.waitFor(/7 files[\s\S]*Enter takes\./);
+      await stage.screen.shows((text) => expect(text.match(/Get it\?/g)).toHaveLength(2));
+    },
+  );
 });
 
 describe('the question whether to accept', () => {
