@@ -25,17 +25,18 @@ export class TypedLines implements Asker {
     several: boolean,
   ): Promise<readonly (Peer | SilentPeer)[]> {
     const numbers: string[] = [];
-    const shown = new Set<string>();
+    /** What was said of each that is there. */
+    const shown = new Map<string, string>();
     let explained: Explanation | undefined;
     const tell = (): void => {
       for (const { key, name, standing, apart } of devices.choices) {
-        if (shown.has(key)) continue;
-        if (!numbers.includes(key)) numbers.push(key);
-        shown.add(key);
         const about = [name, standing, apart].filter((part) => part !== '').join('  ');
+        if (shown.get(key) === about) continue;
+        if (!numbers.includes(key)) numbers.push(key);
+        shown.set(key, about);
         this.#say(`${numbers.indexOf(key) + 1}  ${about}`);
       }
-      for (const key of shown) {
+      for (const key of shown.keys()) {
         if (devices.choices.some((choice) => choice.key === key)) continue;
         shown.delete(key);
         this.#say(`${numbers.indexOf(key) + 1}  has gone`);

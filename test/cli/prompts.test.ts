@@ -260,6 +260,15 @@ describe('the list of devices', () => {
     expect(await stage.report('chosen')).toMatchObject({ name: 'Bob' });
   });
 
+  test('in plain mode says a line again that tells something else now', async () => {
+    await using stage = await picking('--plain');
+    const ana = peerEvent('Ana', '1');
+    await stage.cue({ peer: ana }, { peer: ana }, { peer: peerEvent('Ana', '2', 'new') });
+    await stage.screen.waitFor(
+      /\n1 {2}Ana {2}known\n1 {2}Ana {2}known {2}1{8} {2}\S+\n2 {2}Ana {2}new {2}2{8} {2}\S+$/,
+    );
+  });
+
   test('in plain mode says once why it is empty, and numbers what does not answer', async () => {
     await using stage = await picking('--plain');
     await stage.cue({ peer: NOTHING }, { peer: silentEvent('Eve', 'e') });
