@@ -54,6 +54,8 @@ export interface InboxOptions {
   readonly platform?: Platform | undefined;
   /** Permissions that nothing gets, whatever its sender says. */
   readonly umask?: number | undefined;
+  /** Whether files may be such that the system runs them; true by default. */
+  readonly programs?: boolean | undefined;
   /** The name for the first file that is not in a folder, instead of the offered one. */
   readonly as?: string | undefined;
   /** Marks each file as one of somebody else. */
@@ -79,6 +81,7 @@ export async function openInbox(
     onConflict = 'rename',
     platform = platformHere(),
     umask = process.umask(),
+    programs = true,
     as,
     mark,
     memory = INBOX_MEMORY,
@@ -97,7 +100,7 @@ export async function openInbox(
     const landing = new Landing(target, staging, syncs, { platform, umask, as, memory });
     const fresh = staging.isNew && !(await landing.isTaken(roots));
     return new DiskInbox(target, staging, landing, syncs, handles, {
-      umask,
+      modes: (programs ? 0o777 : 0o666) & ~umask,
       checksum,
       onConflict,
       mark,
@@ -121,7 +124,8 @@ export function checkFilename(as: string | undefined, platform = platformHere())
 
 /** The options, decided. */
 interface Settings {
-  readonly umask: number;
+  /** The permissions that a file may get. */
+  readonly modes: number;
   readonly checksum: boolean;
   readonly onConflict: OnConflict;
   readonly mark: Mark | undefined;
@@ -135,7 +139,7 @@ class DiskInbox implements Inbox {
   readonly #staging: Staging;
   readonly #landing: Landing;
   readonly #syncs: Syncs;
-  readonly #umask: number;
+  readonly #modes: number;
   readonly #checksum: boolean;
   readonly #onConflict: OnConflict;
   readonly #mark: Mark | undefined;
@@ -156,7 +160,7 @@ class DiskInbox implements Inbox {
     landing: Landing,
     syncs: Syncs,
     handles: Handles,
-    { umask, checksum, onConflict, mark, fresh, hashers }: Settings,
+    { modes, checksum, onConflict, mark, fresh, hashers }: Settings,
   ) {
     this.#target = target;
     this.#staging = staging;
@@ -164,7 +168,7 @@ class DiskInbox implements Inbox {
     this.#syncs = syncs;
     this.#digests = new Digests(handles, hashers);
     this.#pool = new PartPool(handles, syncs, hashers);
-    this.#umask = umask;
+    this.#modes = modes;
     this.#checksum = checksum;
     this.#onConflict = onConflict;
     this.#mark = mark;
@@ -451,7 +455,7 @@ class DiskInbox implements Inbox {
   }
 
   #attributesOf(entry: DataEntry): Attributes {
-    const mode = (entry.mode ?? 0o666) & 0o777 & ~this.#umask;
+    const mode = (entry.mode ?? 0o666) & this.#modes;
     const mtime = entry.kind === 'file' ? entry.mtime : Date.now();
     return { mode, mtime };
   }

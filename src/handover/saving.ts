@@ -156,7 +156,8 @@ export class Saving {
     const inside = byDevice ? deviceFolder(peer, proof, platformHere()) : '';
     // What comes from this very computer was here before.
     const mark = ours ? undefined : this.#mark;
-    const how = { as, checksum, onConflict, mark, hashers: this.hashers };
+    const programs = proof !== 'none';
+    const how = { as, checksum, onConflict, mark, programs, hashers: this.hashers };
     const inbox = await openInbox(disk.into, {
       peer: peer.id,
       stagings: disk.stagings,

@@ -174,6 +174,13 @@ describe('a file', () => {
     await inbox.close();
   });
 
+  test('can be run by nobody, where that is not wanted', async () => {
+    const inbox = await inboxIn(newFolder(), { umask: 0o022, programs: false });
+    const { path } = await put(inbox, file('x', 1, { mode: 0o755 }), 'x');
+    expect(statSync(path).mode & 0o7777).toBe(0o644);
+    await inbox.close();
+  });
+
   test.each([MTIME, 0, 1, -1500, 4_102_444_800_000])('keeps its time %d', async (mtime) => {
     const inbox = await inboxIn(newFolder());
     const { path } = await put(inbox, file('x', 1, { mtime }), 'x');

@@ -149,6 +149,16 @@ describe('a receiver that is open to everyone', () => {
     expect((await send(bob)).code).toBe(6);
   });
 
+  test('makes no program of what comes from anybody', async () => {
+    await using ana = new Home();
+    await using bob = new Home();
+    await using _ = await open(ana);
+    await writeFile(join(bob.path, 'run'), '#!/bin/sh', { mode: 0o755 });
+    await using sending = drop(['send', '--to', 'Ana', '--unverified', 'run'], { home: bob });
+    expect((await sending.outcome()).code).toBe(0);
+    expect((await stat(join(ana.downloads, 'run'))).mode & 0o111).toBe(0);
+  });
+
   test('takes so much where nobody is asked, and no more', async () => {
     await using ana = new Home();
     await using bob = new Home();

@@ -1780,9 +1780,16 @@ const DISK = [
   {
     name: 'a file gets no rights beyond the umask',
     file: 'src/disk/inbox.ts',
-    from: '(entry.mode ?? 0o666) & 0o777 & ~this.#umask',
+    from: '(entry.mode ?? 0o666) & this.#modes',
     to: '(entry.mode ?? 0o666) & 0o777',
     test: inbox('under umask'),
+  },
+  {
+    name: 'what nobody vouches for cannot be run',
+    file: 'src/handover/saving.ts',
+    from: "const programs = proof !== 'none';",
+    to: 'const programs = true;',
+    test: doors('makes no program of what comes from anybody'),
   },
   {
     name: 'space is left to others',
