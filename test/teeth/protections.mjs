@@ -502,6 +502,13 @@ const DOORS = [
     test: prompts('that was typed before does not count'),
   },
   {
+    name: 'what Ctrl-C left of a pipe is not all of it',
+    file: 'src/cli/send.ts',
+    from: 'source: toItsEnd(io.stdin)',
+    to: 'source: io.stdin',
+    test: main('has not come to its end if that comes with what stops us'),
+  },
+  {
     name: 'nobody gets the mark of a device that has gone',
     file: 'src/cli/picker.ts',
     from: 'if (lost.length > 0) return; // That is said already.',
