@@ -54,6 +54,7 @@ export async function openUi(
     codes: !!stderr.isTTY,
     home: homedir(),
     port: DEFAULT_PORT,
+    interfaces: order.interfaces,
     stdout: 'stdout' in order && order.stdout,
     columns: () => stderr.columns || 80,
   });

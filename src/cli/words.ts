@@ -41,6 +41,8 @@ export interface WordsOptions {
   readonly home: string;
   /** The port that an address need not name. */
   readonly port: number;
+  /** The networks that are used, if not all. */
+  readonly interfaces?: readonly string[] | undefined;
   /** Whether what comes goes to standard output. */
   readonly stdout?: boolean;
   /** Columns of the terminal at the moment; 80 by default. */
@@ -245,14 +247,14 @@ export class Words {
   }
 
   #reachable(addresses: readonly string[]): Line {
-    const { verbose, port, side } = this.#options;
+    const { verbose, port, side, interfaces } = this.#options;
     const [example, ...others] = addresses.map((address) => withoutPort(address, port));
-    const shown = [example, ...(verbose ? others : others.slice(0, 1))];
-    return example !== undefined
-      ? news(
-          `Reachable at ${shown.join(', ')}, as in: drop ${side === 'sender' ? 'get --from' : 'send FILE --to'} ${example}`,
-        )
-      : news('There is no network; it will be used as soon as there is one.');
+    const isAlone = interfaces === undefined && addresses.every(isLoopback);
+    if (example === undefined || isAlone)
+      return news('There is no network; it will be used as soon as there is one.');
+    const shown = [example, ...(verbose ? others : others.slice(0, 1))].join(', ');
+    const how = side === 'sender' ? 'get --from' : 'send FILE --to';
+    return news(`Reachable at ${shown}, as in: drop ${how} ${example}`);
   }
 
   /** The link for browsers, the first time with what it is and is not. A log gets none, like codes. */
@@ -636,6 +638,11 @@ export function failureLines(
   if (hint !== undefined) lines.push({ weight: 'trouble', text: clean(hint, 300) });
   if (more !== undefined) lines.push(...more.split('\n').map((text) => detail(clean(text, 300))));
   return lines;
+}
+
+/** An address at which nobody else reaches this computer. */
+function isLoopback(address: string): boolean {
+  return /^(127\.|\[::1\])/.test(address);
 }
 
 /** `host:port` as it is typed: of `192.168.1.20:23767` the host is enough. */

@@ -28,6 +28,7 @@ interface Manner {
   readonly quiet?: boolean;
   readonly verbose?: boolean;
   readonly codes?: boolean;
+  readonly interfaces?: readonly string[];
   readonly now?: () => number;
 }
 
@@ -37,6 +38,7 @@ function plainFace({
   quiet = false,
   verbose = false,
   codes = true,
+  interfaces,
   now,
 }: Manner) {
   const io = fakeIo();
@@ -48,6 +50,7 @@ function plainFace({
     codes,
     home: '/home/ana',
     port: DEFAULT_PORT,
+    interfaces,
   });
   const lines = new Lines(io.stderr, { quiet, verbose, paint: (_, text) => text });
   return { face: new PlainFace(lines, words, forTerminal, now), said: io.said.err };
@@ -238,6 +241,15 @@ describe('a receiver reads', () => {
     expect(last(['[fd07::1]:23767'])).toMatch(/--to fd07::1$/);
     expect(last(['[fd07::1]:23768'])).toMatch(/--to \[fd07::1\]:23768$/);
     expect(last([])).toMatch(/no network; it/);
+    // Nobody else gets there, and whoever types it there gets somewhere else.
+    expect(last(['127.0.0.1:23767'])).toMatch(/no network; it/);
+    expect(last(['[::1]:23767'])).toMatch(/no network; it/);
+  });
+
+  test('how it is reached where one interface was named', () => {
+    const { face, said } = plainFace({ interfaces: ['lo'] });
+    face.show({ ...READY, addresses: ['127.0.0.1:23767'] } as ShownEvent);
+    expect(said()).toContain('Reachable at 127.0.0.1, as in: drop send FILE --to 127.0.0.1\n');
   });
 
   test('what is kept of a transfer that was stopped', () => {
