@@ -23,6 +23,7 @@ export async function send(order: SendOrder, context: Context): Promise<number> 
     fstatSync(io.stdin.fd).isDirectory()
   )
     throw new UsageError('Standard input is a folder here.', 'Name it instead of the -.');
+  if (order.stdin === undefined && order.text === undefined) await ensureAnyFile(order.paths);
   library.checkPatterns(order.exclude ?? []);
   const code = askCode(context);
   const [to, ...more] = await targetsOf(order, context);
@@ -107,6 +108,19 @@ async function choose(
 
   const title = `Send ${whatOf(paths, context)} to which device?`;
   return chooseDevices(context, { way: 'send', title, several: stdin === undefined, scan });
+}
+
+/** Sockets and devices are left out, but whoever names nothing else would think that they were sent. */
+async function ensureAnyFile(paths: readonly string[]): Promise<void> {
+  for (const path of paths) {
+    const found = await stat(path).catch(() => undefined);
+    // One that is missing is told later.
+    if (found === undefined || found.isFile() || found.isDirectory()) return;
+  }
+  throw new UsageError(
+    `${paths[0]} is no file and no folder.`,
+    'What a program writes is sent by: PROGRAM | drop send - --name FILENAME',
+  );
 }
 
 async function findPath(path: string, { library: { DropError } }: Context): Promise<void> {

@@ -373,6 +373,32 @@ describe('--all', () => {
   });
 });
 
+describe('what is no file or folder', () => {
+  test.runIf(process.platform !== 'win32')(
+    'is an error where nothing else is to be sent',
+    async () => {
+      const sent: (readonly string[])[] = [];
+      const library: Partial<Library> = {
+        async *send(paths) {
+          sent.push(paths);
+          yield summaryOf();
+          return summaryOf();
+        },
+      };
+      const { end, err } = await drop('send /dev/null --to bob', library);
+      expect(end).toBe(2);
+      expect(err).toBe(
+        'Error: /dev/null is no file and no folder.\n' +
+          'What a program writes is sent by: PROGRAM | drop send - --name FILENAME\n',
+      );
+      // Among others it is left out, and what is missing is told by its name.
+      for (const others of ['package.json', 'nothing.txt', '--text hello'])
+        expect((await drop(`send /dev/null --to bob ${others}`, library)).end).toBe(0);
+      expect(sent).toHaveLength(3);
+    },
+  );
+});
+
 describe('standard input', () => {
   const given = (io: FakeIo): void => {
     io.stdin.push('one,');
