@@ -80,9 +80,13 @@ export async function send(order: SendOrder, context: Context): Promise<number> 
  * Ctrl-C ends all programs of a pipeline, and we may hear of the end of the one before us first. What
  * it has written by then must not arrive as all of it, so an end counts if nothing stops us with it.
  */
-async function* toItsEnd(stdin: Input): AsyncGenerator<Uint8Array> {
-  yield* stdin;
-  await sleep(END_IN_DOUBT);
+function toItsEnd(stdin: Input): AsyncIterable<Uint8Array> {
+  // Until it is read nobody else hears that it failed, which would end this process.
+  stdin.on('error', () => {});
+  return (async function* () {
+    yield* stdin;
+    await sleep(END_IN_DOUBT);
+  })();
 }
 
 /** The devices that are named, or all that are known, or those that the person chooses. */

@@ -458,6 +458,23 @@ describe('standard input', () => {
     expect(stdin?.destroyed).toBe(true);
   });
 
+  test('that fails before it is read is no failure of the program', async () => {
+    let stdin: Readable | undefined;
+    const { end } = await drop(
+      'send - --to bob',
+      sends(async function* () {
+        yield* [];
+        stdin?.destroy(new Error('EIO'));
+        await new Promise(setImmediate);
+        throw new DropError('declined');
+      }),
+      (io) => {
+        stdin = io.stdin;
+      },
+    );
+    expect(end).toBe(4);
+  });
+
   test('is not the keyboard', async () => {
     const { end, err } = await drop('send - --to bob', {}, (io) =>
       Object.assign(io.stdin, { isTTY: true }),
