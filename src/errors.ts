@@ -195,7 +195,7 @@ export const ERRORS = {
   'unsafe-name': {
     exit: 7,
     wire: 25,
-    message: 'A name was offered that cannot be a file in the chosen folder.',
+    message: 'No file can have this name where it is to be saved, or it cannot be sent under it.',
   },
 
   'disk-full': {
