@@ -276,6 +276,40 @@ describe('a file', () => {
     expect(without(head.headers)).toEqual(without(whole.headers));
   });
 
+  test('comes by its name right behind the link too, whole, in parts and as a head', async () => {
+    const { handed } = await handedFile();
+    const { date: _, ...headers } = (await handed.ask('get/tree/large', { method: 'HEAD' }))
+      .headers;
+    // A link ends with a slash, to which somebody may put another one.
+    for (const path of ['tree/large', '/tree/large'])
+      expect((await handed.ask(path)).body.equals(bytes)).toBe(true);
+    const { date: __, ...same } = (await handed.ask('tree/large', { method: 'HEAD' })).headers;
+    expect(same).toEqual(headers);
+    const part = await handed.ask('tree/large', { headers: { Range: 'bytes=-7' } });
+    expect(part.status).toBe(206);
+    expect(part.body.equals(bytes.subarray(-7))).toBe(true);
+    for (const none of ['tree', 'tree/', 'tree/large/', 'large', 'tree%2flarge', '../tree/large'])
+      expect((await handed.ask(none)).status).toBe(404);
+  });
+
+  test('that is called like something of the page comes below `get` alone', async () => {
+    const tree = treeOf({
+      'everything.zip': 'mine',
+      'in/x': '',
+      'zip/x': '',
+      'get/x': '',
+      '-/x': '',
+    });
+    const names = ['everything.zip', 'in', 'zip', 'get', '-'];
+    const handed = await Handed.open(names.map((name) => join(tree, name)));
+    expect((await handed.ask('everything.zip')).body.subarray(0, 2).toString()).toBe('PK');
+    expect((await handed.ask('get/everything.zip')).text).toBe('mine');
+    for (const name of ['in', 'zip', 'get', '-']) {
+      expect((await handed.ask(`${name}/x`)).status).toBe(404);
+      expect((await handed.ask(`get/${name}/x`)).status).toBe(200);
+    }
+  });
+
   test('comes in parts', async () => {
     const { handed } = await handedFile();
     for (const [range, from, to] of [

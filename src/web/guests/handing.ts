@@ -76,8 +76,9 @@ class Handing {
       return { status: 405, headers: { Allow: 'GET, HEAD' } };
     if (path === '/') return this.#page(call, undefined);
     if (path === '/everything.zip') return this.#download(call, () => this.#zip(call, undefined));
-    const [, kind, rest = ''] = /^\/(in|get|zip)\/(.+)$/.exec(path) ?? [];
-    const entry = await this.#find(rest.replace(ENDS[kind ?? ''] ?? '', ''));
+    // Right behind the link stands a file as well, for whoever types its name. What the page needs goes first.
+    const [, kind = 'get', rest = ''] = /^\/+(?:(in|get|zip|-)\/)?(.+)$/.exec(path) ?? [];
+    const entry = await this.#find(rest.replace(ENDS[kind] ?? '', ''));
     if (kind === 'get' && entry?.kind === 'file')
       return this.#download(call, async () => this.#file(entry));
     if (kind === 'in' && entry?.kind === 'folder') return this.#page(call, entry);
