@@ -153,6 +153,31 @@ describeWith([CHROMIUM], 'the page at which guests send', () => {
     },
   );
 
+  test('promises nothing more when the receiver has ended, and says what is saved', async () => {
+    await using visit = await Visit.begin(browser);
+    const { page, server } = visit;
+    const rows = page.locator('#uploads > li');
+    for (const [n, files] of [2, 0].entries()) {
+      await visit.pick(`stopped-${n}.bin`);
+      await visit.heard('bring', n + 1);
+      server.upload({ state: 'stopped', message: 'It was stopped.', files });
+      await rows.nth(n).getByText('What has come is kept').waitFor();
+    }
+    await visit.pick('begun.bin');
+    await visit.heard('bring', 3);
+    server.upload({ files: 1, ofFiles: 5 });
+    await page.getByText('1 of 5 files').waitFor();
+    server.tell({ event: 'bye', reason: 'ended' });
+    await page.locator('#link').getByText('This link is over').waitFor();
+    const ends = [
+      'It was stopped. 2 files are saved there; the rest is not.',
+      'It was stopped. Nothing of it is saved there.',
+      'It was not all sent. At least 1 file is saved there.',
+    ];
+    for (const [n, end] of ends.entries()) expect(await rows.nth(n).innerText()).toContain(end);
+    expect(await page.locator('body').textContent()).not.toContain('kept');
+  });
+
   test('says that there is no room for it, and that nothing was chosen', async () => {
     await using visit = await Visit.begin(browser);
     const { page, server } = visit;

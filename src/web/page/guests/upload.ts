@@ -68,7 +68,7 @@ class Row {
   }
 
   /** Something that is not from the server. */
-  say(text: string, state: 'queued' | 'preparing' | 'lost' | 'stopping' | 'failed'): void {
+  say(text: string, state: 'queued' | 'preparing' | 'lost' | 'stopping' | 'failed' | 'over'): void {
     // What was before it is sent again is of no interest.
     if (state === 'queued') this.#upload = undefined;
     setText(this.#text, text);
@@ -77,7 +77,10 @@ class Row {
     show(this.#bar, isTold);
     show(this.#numbers, isTold);
     show(this.#failures, false);
-    this.#offer(state !== 'failed' && state !== 'stopping', state === 'failed');
+    this.#offer(
+      state === 'queued' || state === 'preparing' || state === 'lost',
+      state === 'failed',
+    );
     this.#still();
     this.#announce(state, text);
   }
@@ -119,10 +122,26 @@ class Row {
     this.#announce(state, text);
   }
 
-  /** Nothing can be sent from this page any more. */
-  close(): void {
+  /** Nothing can be sent from this page any more; if the link `isOver`, nobody goes on with what has come. */
+  close(isOver: boolean): void {
     this.#isClosed = true;
     this.#offer(false, false);
+    if (isOver && this.#upload?.state === 'stopped') {
+      const { message, files } = this.#upload;
+      const saved =
+        files > 0 ? `${savedOf(files)}; the rest is not.` : 'Nothing of it is saved there.';
+      setText(this.#text, `${message} ${saved}`);
+      this.#announce('over', `${message} ${saved}`);
+    }
+  }
+
+  /** Says of what is not at its end that it does not come there. */
+  breakOff(): void {
+    const files = this.#upload?.files ?? 0;
+    // What came last may not have been heard of.
+    const saved =
+      files > 0 ? `It was not all sent. At least ${savedOf(files)}.` : 'It was not sent.';
+    this.say(saved, 'over');
   }
 
   /** What can be done with it. */
@@ -165,6 +184,10 @@ function textOf({ state, message, files, same, resumed, failed, total }: Upload)
     case 'failed':
       return failed > 0 ? `${message} ${formatCount(failed, 'file')} did not arrive:` : message;
   }
+}
+
+function savedOf(files: number): string {
+  return `${formatCount(files, 'file')} ${files === 1 ? 'is' : 'are'} saved there`;
 }
 
 function numbersOf({ bytes, total, files, ofFiles, rate, left, file }: Upload): string {
@@ -337,19 +360,22 @@ class Uploads {
 
   #linked(link: GuestLink): void {
     setText(byId('link'), LINKS[link]);
-    if (link === 'over' || link === 'shut') this.#close();
+    if (link === 'over' || link === 'shut') this.#close(link === 'over');
     if (link !== 'lost' && link !== 'crowded') return;
     for (const { stage, isStopped, row } of this.#picks)
       if (stage === 'begun' && !isStopped) row.say(LOST, 'lost');
   }
 
   /** Nothing is sent from here any more, and nothing says that it may be. */
-  #close(): void {
+  #close(isOver: boolean): void {
     this.#isClosed = true;
     passingFocus(byId('link'), () => show(byId('drop'), false));
     for (const pick of this.#picks) {
-      if (pick.stage !== 'over') this.#end(pick, 'It was not sent.');
-      pick.row.close();
+      if (pick.stage !== 'over') {
+        pick.row.breakOff();
+        this.#end(pick);
+      }
+      pick.row.close(isOver);
     }
   }
 }
