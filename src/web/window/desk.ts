@@ -87,6 +87,8 @@ export class Desk {
   #into = '';
   /** On which we listen, which tells us from other processes of ours in the list. */
   readonly #ports = new Set<number>();
+  /** What is fetched, by the device or address. */
+  readonly #fetches = new Map<string, Running>();
   #names = 0;
   readonly #tasks = new Set<Promise<unknown>>();
 
@@ -155,8 +157,10 @@ export class Desk {
     if (loan) void Promise.all(sendings).then(() => loan.giveBack());
   }
 
+  /** Fetches something; does nothing where it is just being begun, as somebody may press twice. */
   get(from: string): void {
     const target = this.#neighbours.targetOf(from);
+    if (this.#fetches.get(from)?.picture.isBeginning) return;
     const about = { direction: 'in', device: deviceNamed(target), what: [] } as const;
     const running = this.#transfers.begin(about);
     const fetch = (signal: AbortSignal): AsyncGenerator<GetEvent, unknown> =>
@@ -172,7 +176,11 @@ export class Desk {
           return (await this.#questions.ask('offer', about, { gone })).answer ?? false;
         },
       });
-    void this.#transfers.carry(running, fetch, (event) => this.#hearOurs(running, event));
+    this.#fetches.set(from, running);
+    const over = this.#transfers.carry(running, fetch, (event) => this.#hearOurs(running, event));
+    void over.then(() => {
+      if (this.#fetches.get(from) === running) this.#fetches.delete(from);
+    });
   }
 
   /** Lets others fetch a loan, until that is ended or its page is gone. */

@@ -47,6 +47,11 @@ export class TransferPicture {
     return OVER.has(this.#now.state);
   }
 
+  /** Whether nobody on the other side has agreed yet. */
+  get isBeginning(): boolean {
+    return this.#now.state === 'calling' || this.#now.state === 'waiting';
+  }
+
   get isPaused(): boolean {
     return this.#isPaused;
   }
