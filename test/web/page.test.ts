@@ -280,7 +280,7 @@ describeWith([CHROMIUM], 'the page', () => {
     await page
       .getByRole('button', { name: 'Send here: c.txt (1 file, 5 B), to Ana’s laptop' })
       .first()
-      .click();
+      .press('Enter');
     await visit.heard('send', { to: ['ana'], loan: 'loan-2' });
   });
 
@@ -320,7 +320,7 @@ describeWith([CHROMIUM], 'the page', () => {
 
     await page.getByLabel('Not in the list?').fill('10.0.0.7:5050');
     await page.keyboard.press('Enter');
-    await page.getByRole('button', { name: 'Get what 10.0.0.7:5050 shares' }).click();
+    await page.getByRole('button', { name: 'Get what 10.0.0.7:5050 shares' }).press('Enter');
     await visit.heard('get', { from: '10.0.0.7:5050' });
   });
 
@@ -542,7 +542,7 @@ describeWith([CHROMIUM], 'the page', () => {
     await page.keyboard.press('Enter');
     expect(server.said.filter(({ name }) => name === 'forget')).toEqual([]);
     await page.getByRole('button', { name: 'Forget Ana’s laptop' }).click();
-    await page.getByRole('button', { name: 'Forget', exact: true }).click();
+    await page.getByRole('button', { name: 'Forget', exact: true }).press('Enter');
     await visit.heard('forget', { id });
   });
 
@@ -720,7 +720,7 @@ describeWith([CHROMIUM], 'the page', () => {
     await page
       .getByRole('button', { name: 'Send here: a.txt (1 file, 10 B), to Ana’s' })
       .first()
-      .click();
+      .press('Enter');
     await visit.heard('send', { to: ['ana'], loan: 'loan-2' });
   });
 
@@ -755,7 +755,7 @@ describeWith([CHROMIUM], 'the page', () => {
     await paste('#address', 'picture-of-the-text.png');
     await paste('body', 'image.png');
     await page.getByText('image.png (1 file, 5 B) – choose a device').waitFor();
-    await page.getByRole('button', { name: 'Send here: image.png' }).first().click();
+    await page.getByRole('button', { name: 'Send here: image.png' }).first().press('Enter');
     await visit.heard('send', { to: ['ana'], loan: 'loan-1' });
   });
 
@@ -776,6 +776,71 @@ describeWith([CHROMIUM], 'the page', () => {
     await page.evaluate('release()');
     await visit.heard('send', { to: ['bob'], loan: 'loan-1' });
     await tray.waitFor({ state: 'hidden' });
+  });
+
+  test('takes no click that was meant for what stood there a moment before', async () => {
+    const alike = ['Ana', 'Bob'].map((name) => ({ ...NEARBY[0]!, key: name, name }));
+    await using visit = await Visit.begin(browser, { nearby: alike });
+    const { page, server } = visit;
+    await visit.stopTime();
+    const message = (name: string) =>
+      page.getByRole('button', { name: `Send a message to ${name}` });
+    const box = await message('Ana').boundingBox();
+    const at = [(box?.x ?? 0) + 10, (box?.y ?? 0) + 10] as const;
+    /** To whom a message can be written after that. */
+    const opened = async (press: () => Promise<void>): Promise<string | null> => {
+      await press();
+      const [title = null] = await page.locator('#dialog-title').allTextContents();
+      await page.keyboard.press('Escape');
+      return title;
+    };
+    const click = (): Promise<void> => page.mouse.click(...at);
+    expect(await opened(click)).toBe('Message to Ana');
+    server.change({ nearby: alike.slice(1) });
+    await message('Ana').waitFor({ state: 'detached' });
+    expect(await message('Bob').boundingBox()).toEqual(box);
+    expect(await opened(click)).toBeNull();
+    await page.clock.runFor(390);
+    expect(await opened(click)).toBeNull();
+    // Keys go where the focus is, whatever moves.
+    expect(await opened(() => message('Bob').press('Enter'))).toBe('Message to Bob');
+    await page.clock.runFor(400);
+    expect(await opened(click)).toBe('Message to Bob');
+    // What stays where it is can be pressed, whatever changes around it.
+    server.change({ transfers: running(1) });
+    await page.getByText('1.0 MB of').waitFor();
+    expect(await opened(click)).toBe('Message to Bob');
+  });
+
+  test('takes no click for what lay behind a question that is gone', async () => {
+    await using visit = await Visit.begin(browser, SCENES.devices);
+    const { page, server } = visit;
+    await visit.stopTime();
+    const message = page.getByText('Message', { exact: true }).first();
+    server.change({ questions: SCENES.stranger.questions });
+    const accept = page.getByRole('button', { name: 'Accept', exact: true });
+    await accept.waitFor();
+    const { x = 0, y = 0 } = (await accept.boundingBox()) ?? {};
+    const place = { position: 'fixed', left: `${x}px`, top: `${y}px` };
+    await message.evaluate((button, where) => void Object.assign(button.style, where), place);
+    server.change({ questions: [] });
+    await page.getByRole('dialog').waitFor({ state: 'detached' });
+    await page.mouse.click(x + 10, y + 10);
+    expect(await page.getByRole('dialog').count()).toBe(0);
+    await page.clock.runFor(400);
+    await page.mouse.click(x + 10, y + 10);
+    expect(await page.getByRole('dialog', { name: 'Message to Ana’s laptop' }).count()).toBe(1);
+  });
+
+  test('takes two clicks at once for one', async () => {
+    await using visit = await Visit.begin(browser, SCENES.devices);
+    const { page, server } = visit;
+    await page.getByRole('button', { name: 'Get what Studio Mac shares' }).dblclick();
+    await page.getByRole('checkbox', { name: 'Mark bob-desktop' }).dblclick();
+    await page.locator('#tray').getByText('To bob-desktop').waitFor();
+    await page.getByRole('heading', { name: 'Known devices' }).dblclick();
+    await page.getByRole('button', { name: 'Rename Ana’s laptop' }).waitFor();
+    expect(server.said.filter(({ name }) => name === 'get')).toHaveLength(1);
   });
 
   test('moves nothing while somebody aims at it', async () => {

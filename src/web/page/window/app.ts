@@ -2,6 +2,7 @@ import type { Commands, PageEvent, View } from '../../window/model.ts';
 import { byId, passingFocus, setAttribute, setText, show } from '../dom.ts';
 import { Failure } from '../hearing.ts';
 import { type Dropped, Lender } from '../lending.ts';
+import { Aim } from './aim.ts';
 import { Caller } from './calls.ts';
 import { Connection, type Link } from './connection.ts';
 import type { Complain, Doing } from './doing.ts';
@@ -61,6 +62,7 @@ class Page implements Doing {
     this.#known = new KnownList(this);
     this.#history = new HistoryList(this);
     new Doctor(this);
+    new Aim();
     window.addEventListener('beforeunload', (event) => {
       if (this.#isLending()) event.preventDefault();
     });
