@@ -288,6 +288,7 @@ describe('a window', () => {
     await ana.until(() => ana.view.transfers[0]?.state === 'done');
     // The connection was never given up.
     expect(ana.view.transfers[0]).toMatchObject({ direction: 'in', files: 1, resumed: 0 });
+    expect(ana.view.transfers[0]?.what).toEqual(['photos/b.jpg']);
     expect(ana.view.transfers).toHaveLength(1);
     expect(await readFile(join(into('Ana'), 'photos/b.jpg'), 'utf8')).toBe('b.jpg'.repeat(100_000));
     await expect(readFile(join(into('Ana'), 'photos/a.jpg'))).rejects.toThrow();

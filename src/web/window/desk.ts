@@ -173,7 +173,9 @@ export class Desk {
             device: deviceOf(by),
             ...{ offer: offerOf(offer), risks: offer.risks.map(riskOf), parts: offer.parts },
           };
-          return (await this.#questions.ask('offer', about, { gone })).answer ?? false;
+          const { answer = false } = await this.#questions.ask('offer', about, { gone });
+          if (typeof answer !== 'boolean') running.picture.describe({ what: firstOf(answer) });
+          return answer;
         },
       });
     this.#fetches.set(from, running);
