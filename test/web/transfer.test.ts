@@ -67,7 +67,6 @@ describe('the picture of a transfer', () => {
   });
 
   test.each([
-    ['declined', 'declined'],
     ['no-answer', 'declined'],
     ['disconnected', 'interrupted'],
     ['unreachable', 'failed'],
@@ -75,6 +74,12 @@ describe('the picture of a transfer', () => {
     const one = picture();
     one.end(new DropError(code));
     expect(one.now).toMatchObject({ state, failure: { code } });
+  });
+
+  test('that was declined says so once', () => {
+    const one = picture();
+    one.end(new DropError('declined'));
+    expect(one.now).toMatchObject({ state: 'declined', failure: null });
   });
 
   test('names what went wrong as it is fit to be shown', () => {

@@ -136,7 +136,8 @@ export class TransferPicture {
       return;
     }
     const failure = asDropError(error);
-    this.#blame(failure);
+    // That the other side does not want it is what the state says.
+    if (failure.code !== 'declined' || this.#now.direction === 'in') this.#blame(failure);
     this.#over(failure.exit === ERRORS.declined.exit ? 'declined' : failedAs(failure.code));
   }
 
