@@ -303,7 +303,7 @@ export const SENDING: View['transfers'][number] = {
   can: ['pause', 'cancel'],
   failure: null,
   failed: 0,
-  saved: [],
+  renamed: null,
 };
 
 const TRANSFERS: View['transfers'] = [
@@ -336,7 +336,7 @@ const TRANSFERS: View['transfers'] = [
     ofFiles: 1,
     file: '',
     can: ['open', 'dismiss'],
-    saved: ['~/Downloads/report.pdf'],
+    renamed: { count: 1, offered: 'report.pdf', name: 'report (1).pdf' },
   },
   {
     ...SENDING,

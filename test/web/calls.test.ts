@@ -121,7 +121,7 @@ test('transfers that are over are told together, and so are messages', () => {
 test('no name of a file, and nothing of a message, is in what is called', () => {
   const { calls, happens } = watched('calling');
   happens({
-    transfers: [over('a', { what: ['secret.pdf'], saved: ['secret.pdf'], file: 'secret.pdf' })],
+    transfers: [over('a', { what: ['secret.pdf'], file: 'secret.pdf' })],
     messages: [{ id: 'm', from: { name: 'Bob', id: '' }, text: 'secret', at: 0 }],
   });
   const scenes: readonly Partial<View>[] = Object.values(SCENES);

@@ -37,6 +37,16 @@ describe('the picture of a transfer', () => {
     expect(one.now).toMatchObject({ state: 'running', resumed: 30 });
   });
 
+  test('tells which file got another name here than it was offered under, and how many did', () => {
+    const saved = { ...OF, event: 'saved', bytes: 1, digest: 'sha256:' } as const;
+    const one = picture({ direction: 'in' });
+    one.hear({ ...saved, path: '/home/bob/a' });
+    expect(one.now.renamed).toBeNull();
+    one.hear({ ...saved, path: '/home/bob/a (1)', offered: 'sub/a\x1b' });
+    one.hear({ ...saved, path: '/home/bob/b (1)', offered: 'b' });
+    expect(one.now.renamed).toEqual({ count: 2, offered: 'a?', name: 'a (1)' });
+  });
+
   test('stays paused whatever happens meanwhile, until it is over', () => {
     const one = picture();
     one.hear(progress(1, 1));

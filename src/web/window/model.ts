@@ -156,8 +156,12 @@ export interface Transfer extends Amounts {
     | (Said & { readonly code: ErrorCode; readonly path?: string | undefined })
     | null;
   readonly failed: number;
-  /** What arrived, at most a few of the latest; `in` only. */
-  readonly saved: readonly string[];
+  /** Files that have another name here than they were offered under, and the first of them; `in` only. */
+  readonly renamed: {
+    readonly count: number;
+    readonly offered: string;
+    readonly name: string;
+  } | null;
 }
 
 /**

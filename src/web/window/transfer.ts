@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import {
   DropError,
   ERRORS,
@@ -34,7 +35,7 @@ export class TransferPicture {
     this.#now = {
       ...{ id, direction, begun, device, what, state: 'calling' },
       ...{ bytes: 0, total: null, files: 0, ofFiles: null, file: '', rate: 0, left: null },
-      ...{ resumed: 0, can: [], failure: null, failed: 0, saved: [] },
+      ...{ resumed: 0, can: [], failure: null, failed: 0, renamed: null },
       ...(page === undefined ? {} : { page }),
     };
   }
@@ -112,8 +113,12 @@ export class TransferPicture {
         break;
       }
       case 'saved': {
-        const saved = [...this.#now.saved, this.#clean(event.path)].slice(-SAVED);
-        this.#set(this.#now.direction === 'in' ? { saved } : {});
+        if (event.offered === undefined) break;
+        const { count, offered, name } = this.#now.renamed ?? {
+          ...{ count: 0, offered: this.#clean(nameOf(event.offered)) },
+          name: this.#clean(basename(event.path)),
+        };
+        this.#set({ renamed: { count: count + 1, offered, name } });
         break;
       }
       case 'error':
@@ -191,6 +196,11 @@ export class TransferPicture {
   }
 }
 
+/** The last part of a path as it is offered. */
+function nameOf(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1);
+}
+
 type Failing = Pick<DropError, 'code' | 'message'> & Partial<Pick<DropError, 'hint' | 'path'>>;
 
 /** How a transfer is over that was not whole. */
@@ -240,6 +250,3 @@ function hintHere(code: ErrorCode, hint: string | undefined): string | undefined
 /** What a browser says of a file that is not as it was chosen: only that it cannot be read. */
 const CHOOSE_AGAIN =
   'It may have been changed, moved or deleted since it was chosen. Choose it again.';
-
-/** How many of what arrived are named. */
-const SAVED = 5;

@@ -157,8 +157,9 @@ class TransferRow implements Row<Transfer> {
     this.#drawFigures(figuresOf(transfer));
     setText(this.#file, clean(file));
     show(this.#fileLine, isRunning && file !== '' && file !== what);
-    setText(this.#advice, adviceOf(transfer));
-    show(this.#advice, state === 'interrupted');
+    const advice = adviceOf(transfer);
+    setText(this.#advice, advice);
+    show(this.#advice, advice !== '');
     const where = failure?.path === undefined ? '' : `${clean(failure.path)}: `;
     setText(this.#failure, failure === null ? '' : `${where}${clean(failure.message)}`);
     setText(this.#hint, clean(failure?.hint ?? ''));

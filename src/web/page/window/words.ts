@@ -91,10 +91,10 @@ export function stateOf({ state, direction, device, failed }: Transfer): string 
   }
 }
 
-/** What to do about it, where there is something. */
-export function adviceOf({ state, direction, begun, device }: Transfer): string {
+/** What to do about it, or where to look for it, where there is something. */
+export function adviceOf({ state, direction, begun, device, renamed }: Transfer): string {
   const name = clean(device.name);
-  if (state !== 'interrupted') return '';
+  if (state !== 'interrupted') return renamed === null ? '' : otherNames(renamed);
   if (direction === 'out')
     return begun === 'here'
       ? `Drop the same files on ${name} again: it goes on where it was.`
@@ -102,6 +102,13 @@ export function adviceOf({ state, direction, begun, device }: Transfer): string 
   return begun === 'here'
     ? 'What came is kept: get it again, and it goes on.'
     : `What came is kept: it goes on when ${name} sends the same again.`;
+}
+
+function otherNames({ count, offered, name }: NonNullable<Transfer['renamed']>): string {
+  const [before, after] = [clean(offered), clean(name)];
+  return count === 1
+    ? `“${before}” is saved as “${after}”.`
+    : `${formatCount(count, 'file')} are saved under other names: “${before}” as “${after}”, for instance.`;
 }
 
 /** `45.2 MB of 100.0 MB`, the rate, the time left, and which file. */
