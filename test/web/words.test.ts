@@ -55,6 +55,20 @@ describe('a transfer', () => {
     expect(progressOf(of({ bytes: 1_899_999_999, left: null }))).toBe('Sending 99 %');
   });
 
+  test('says under which name a file is here, if that is another one', () => {
+    const renamed = { count: 1, offered: 'report.pdf', name: 'report (1).pdf' };
+    const done = of({ state: 'done', direction: 'in', renamed });
+    expect(adviceOf(done)).toBe('“report.pdf” is saved as “report (1).pdf”.');
+    expect(adviceOf({ ...done, renamed: { ...renamed, count: 3 } })).toBe(
+      '3 files are saved under other names: “report.pdf” as “report (1).pdf”, for instance.',
+    );
+    const view: View = { ...NOTHING, transfers: [done] };
+    const before = { ...NOTHING, transfers: [{ ...done, state: 'running' } as const] };
+    expect(newsBetween(before, view)).toEqual([
+      'holiday.mp4 and 2 more, from Ana’s laptop: Received. “report.pdf” is saved as “report (1).pdf”.',
+    ]);
+  });
+
   test('that was interrupted says what goes on with it', () => {
     expect(adviceOf(of({ state: 'interrupted' }))).toMatch(/^Drop the same files on Ana’s laptop/);
     for (const [direction, begun, said] of [
@@ -97,6 +111,18 @@ describe('what is said where nobody looks', () => {
     ]);
     expect(newsBetween(busy, { ...busy, nearby: [] })).toEqual([
       'Ana’s laptop and bob-desktop are not there any more.',
+    ]);
+    // Whoever shares something may be there besides.
+    const sharing = { ...busy, nearby: SCENES.devices.nearby?.slice(0, 3) ?? [] };
+    expect(newsBetween(busy, sharing)).toEqual(['Studio Mac shares something.']);
+    expect(newsBetween(sharing, busy)).toEqual(['Studio Mac shares nothing any more.']);
+    const failed = SCENES.transfers.transfers.filter(({ state }) => state === 'failed');
+    expect(newsBetween(busy, { ...busy, transfers: failed })).toEqual([
+      'movie.mkv, to bob-desktop: Failed. There is not enough room on the other device.',
+    ]);
+    const waiting = { ...busy, transfers: [of({ state: 'waiting' })] };
+    expect(newsBetween(busy, waiting)).toEqual([
+      'holiday.mp4 and 2 more, to Ana’s laptop: Waiting for Ana’s laptop to accept…',
     ]);
   });
 });

@@ -202,30 +202,37 @@ function sum(numbers: readonly number[]): number {
 
 /** What has come to pass between two views, for those who do not see it. */
 export function newsBetween(before: View, after: View): readonly string[] {
-  const names = (list: readonly Nearby[], other: readonly Nearby[]): string[] => {
+  const newIn = (list: readonly Nearby[], other: readonly Nearby[], shares: boolean): string[] => {
     const there = new Set(other.map(({ key }) => key));
-    return list.filter(({ key }) => !there.has(key)).map(({ name }) => clean(name));
+    const those = list.filter((one) => one.shares === shares && !there.has(one.key));
+    return those.map(({ name }) => clean(name));
   };
-  const come = names(after.nearby, before.nearby);
-  const gone = names(before.nearby, after.nearby);
+  const say = (names: readonly string[], one: string, several: string): readonly string[] =>
+    names.length === 0 ? [] : [`${formatNames(names)} ${names.length === 1 ? one : several}.`];
+  const [are, were] = [after.nearby, before.nearby];
   const states = new Map(before.transfers.map(({ id, state }) => [id, state]));
   const ids = new Set([...before.messages, ...before.troubles].map(({ id }) => id));
   return [
-    ...(come.length > 0 ? [`${formatNames(come)} can be reached.`] : []),
-    ...(gone.length > 0
-      ? [`${formatNames(gone)} ${gone.length === 1 ? 'is' : 'are'} not there any more.`]
-      : []),
-    ...after.transfers
-      .filter(({ id, state }) => states.get(id) !== state)
-      .map(
-        (one) =>
-          `${whatOf(one)}, ${one.direction === 'out' ? 'to' : 'from'} ${clean(one.device.name)}: ${stateOf(one)}.`,
-      ),
+    ...say(newIn(are, were, false), 'can be reached', 'can be reached'),
+    ...say(newIn(are, were, true), 'shares something', 'share something'),
+    ...say(newIn(were, are, false), 'is not there any more', 'are not there any more'),
+    ...say(newIn(were, are, true), 'shares nothing any more', 'share nothing any more'),
+    ...after.transfers.filter(({ id, state }) => states.get(id) !== state).map(newsOf),
     ...after.messages
       .filter(({ id }) => !ids.has(id))
       .map(({ from }) => `Message from ${clean(from.name)}.`),
     ...after.troubles.filter(({ id }) => !ids.has(id)).map(({ message }) => clean(message)),
   ];
+}
+
+/** How it stands with a transfer, and if it is over, why, and what to do. */
+function newsOf(transfer: Transfer): string {
+  const { direction, device, failure } = transfer;
+  const whom = `${direction === 'out' ? 'to' : 'from'} ${clean(device.name)}`;
+  const state = stateOf(transfer);
+  const begun = `${whatOf(transfer)}, ${whom}: ${state}${state.endsWith('…') ? '' : '.'}`;
+  if (isLive(transfer)) return begun;
+  return [begun, clean(failure?.message ?? ''), adviceOf(transfer)].filter(Boolean).join(' ');
 }
 
 /** Before the first view. */
