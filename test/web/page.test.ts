@@ -741,6 +741,18 @@ describeWith([CHROMIUM], 'the page', () => {
     await visit.heard('send', { to: ['ana'], loan: 'loan-1' });
   });
 
+  test('calls what has the name of a device that is known by more than that name', async () => {
+    await using visit = await Visit.begin(browser, SCENES.devices);
+    const { page } = visit;
+    const other = 'Ana’s laptop (not the one you know)';
+    const called = { name: `Send files to ${other}`, exact: true };
+    expect(await page.getByRole('button', called).count()).toBe(1);
+    await page.getByRole('checkbox', { name: `Mark ${other}` }).check();
+    await page.locator('#tray').getByText(`To ${other}`, { exact: true }).waitFor();
+    await page.getByRole('button', { name: 'Send a message', exact: true }).press('Enter');
+    await page.getByRole('dialog', { name: `Message to ${other}` }).waitFor();
+  });
+
   test('takes files that are pasted, but not what is pasted into a field', async () => {
     await using visit = await Visit.begin(browser, SCENES.devices);
     const { page } = visit;

@@ -23,6 +23,8 @@ import { isLive, isOpen, progressOf, shareOf, sharingOf, standingOf } from './wo
 interface Target {
   readonly key: string;
   readonly name: string;
+  /** What it is called where nothing beside its name is told of it. */
+  readonly called: string;
   /** Undefined where only an address is known. */
   readonly device: Nearby | undefined;
   /** What is on its way to it, or is fetched from it. */
@@ -149,7 +151,7 @@ export class NearbyList {
 
   message(to: readonly string[]): void {
     const names = this.#targets().filter(({ key }) => to.includes(key));
-    const shown = formatNames(names.map(({ name }) => name));
+    const shown = formatNames(names.map(({ called }) => called));
     openMessage(shown, to.join('\n'), async (text, complain) => {
       const isSent = await this.#doing.send(to, { text }, complain);
       if (isSent) this.clearMarks();
@@ -205,18 +207,21 @@ export class NearbyList {
     const typed = [...this.#typed].map((key) => ({
       key,
       name: clean(key),
+      called: clean(key),
       device: undefined,
       transfer: undefined,
     }));
-    const devices = this.#devices.map((device) => ({
-      key: device.key,
-      name: clean(device.name) || device.addresses[0] || 'A device without name',
-      device,
-      // A computer that shares something and can be sent to is there twice.
-      transfer: this.#transfers.find(
-        (one) => one.device.id === device.id && (one.direction === 'in') === device.shares,
-      ),
-    }));
+    const devices = this.#devices.map((device) => {
+      const name = clean(device.name) || device.addresses[0] || 'A device without name';
+      return {
+        ...{ key: device.key, name, device },
+        called: device.standing === 'namesake' ? `${name} (not the one you know)` : name,
+        // A computer that shares something and can be sent to is there twice.
+        transfer: this.#transfers.find(
+          (one) => one.device.id === device.id && (one.direction === 'in') === device.shares,
+        ),
+      };
+    });
     return [...devices, ...typed];
   }
 
@@ -396,7 +401,7 @@ class Card implements Row<Target> {
   }
 
   update(target: Target): void {
-    const { key, name, device, transfer } = target;
+    const { key, name, called, device, transfer } = target;
     const isSharer = device?.shares === true;
     const canSend = canBeSentTo(target);
     const canGet = (isSharer && isOpen(device)) || device === undefined;
@@ -428,14 +433,14 @@ class Card implements Row<Target> {
     this.node.classList.toggle('takes', canSend);
     this.#mark.checked = isMarked;
     show(this.#markLabel, canSend);
-    setAttribute(this.#mark, 'aria-label', `Mark ${name}`);
+    setAttribute(this.#mark, 'aria-label', `Mark ${called}`);
     for (const [element, isShown, label] of [
-      [this.#here, canSend && isReady, `Send here: ${this.#list.readyText}, to ${name}`],
-      [this.#send, canSend && !isReady, `Send files to ${name}`],
-      [this.#folder, canSend && !isReady, `Send a folder to ${name}`],
-      [this.#message, canSend && !isReady, `Send a message to ${name}`],
-      [this.#get, canGet && !(isReady && canSend), `Get what ${name} shares`],
-      [this.#remove, device === undefined, `Remove ${name}`],
+      [this.#here, canSend && isReady, `Send here: ${this.#list.readyText}, to ${called}`],
+      [this.#send, canSend && !isReady, `Send files to ${called}`],
+      [this.#folder, canSend && !isReady, `Send a folder to ${called}`],
+      [this.#message, canSend && !isReady, `Send a message to ${called}`],
+      [this.#get, canGet && !(isReady && canSend), `Get what ${called} shares`],
+      [this.#remove, device === undefined, `Remove ${called}`],
     ] as const) {
       show(element, isShown);
       setAttribute(element, 'aria-label', label);
@@ -486,7 +491,7 @@ class Tray {
     const { isReady, isLooking, readyText } = this.#list;
     this.#keys = marked.map(({ key }) => key);
     const isMarked = marked.length > 0;
-    const names = formatNames(marked.map(({ name }) => name));
+    const names = formatNames(marked.map(({ called }) => called));
     const to = isMarked ? `to ${names}` : '';
     const chosen = isReady ? `${readyText} ${isMarked ? to : '– choose a device'}` : `To ${names}`;
     setText(this.#text, isLooking ? LOOKING : chosen);
