@@ -131,10 +131,10 @@ export function likelyCause(
   links: readonly LinkReport[],
   silent: readonly SilentEvent[],
   around: Surroundings = surroundings(),
-  way: Way = 'send',
+  way?: Way,
 ): LikelyCause {
-  const command = way === 'get' ? 'drop share' : 'drop receive';
-  const seeDoctor = `See: drop doctor. Or name the address: ${way === 'get' ? '--from' : '--to'} ADDRESS`;
+  const { command, named } = way === undefined ? ANY : LOOKED_FOR[way];
+  const seeDoctor = `See: drop doctor${named}`;
   const outside = outsideOf(links, around);
   const states = new Set(outside.map(stateOf));
   const names = namesOf(outside);
@@ -205,6 +205,14 @@ export function likelyCause(
     hint: seeDoctor,
   };
 }
+
+/** Who looks for both, as a window does, has no option for an address. */
+const ANY = { command: 'drop', named: '' };
+
+const LOOKED_FOR = {
+  send: { command: 'drop receive', named: '. Or name the address: --to ADDRESS' },
+  get: { command: 'drop share', named: '. Or name the address: --from ADDRESS' },
+} as const satisfies Readonly<Record<Way, typeof ANY>>;
 
 /** The interfaces of these links, or of those of them that are in one state. */
 function namesOf(links: readonly LinkReport[], state?: LinkState): string {

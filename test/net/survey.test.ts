@@ -88,6 +88,17 @@ describe('why nobody is found', () => {
     expect(likelyCause(links, [], LINUX).hint).not.toContain('Local Network');
   });
 
+  test('names the command that is looked for and its options, and neither where any is looked for', () => {
+    const hintOf = (link: Partial<LinkReport>, way?: 'send' | 'get') =>
+      likelyCause([{ ...ALONE, ...link }], [], LINUX, way).hint;
+    expect(hintOf({}, 'send')).toContain('Is `drop receive` running there');
+    expect(hintOf({}, 'get')).toContain('Is `drop share` running there');
+    expect(hintOf({})).toContain('Is `drop` running there');
+    expect(hintOf(TAKEN, 'send')).toContain('--to ADDRESS');
+    expect(hintOf(TAKEN, 'get')).toContain('--from ADDRESS');
+    expect(hintOf(TAKEN)).toBe('See: drop doctor');
+  });
+
   test('shows no text of a stranger as it is', () => {
     const { message } = likelyCause([], [{ ...SILENT, name: 'a\x1b[2J' }], LINUX);
     expect(message).not.toContain('\x1b');
