@@ -169,6 +169,9 @@ describe('the picture of a transfer', () => {
     ['disk-full', 'Make room and try again.'],
     ['peer-full', 'Make room there and try again.'],
     ['disconnected', undefined],
+    ['refused', 'Somebody there can change that among the known devices.'],
+    ['unreachable', 'A firewall, most likely. “Is all well here?” says more, on both computers.'],
+    ['no-network', 'Connect to a network.'],
     ['peer-disk', new DropError('peer-disk').hint],
   ] as const)('says what to do about %s where nobody types commands', (code, hint) => {
     const one = picture({ direction: 'in' });

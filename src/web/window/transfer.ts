@@ -236,6 +236,9 @@ const OVER: ReadonlySet<TransferState> = new Set([
 const HINTS: { readonly [Code in ErrorCode]?: string | undefined } = {
   internal: 'This is a bug in drop; please report it with what you did.',
   disconnected: undefined,
+  unreachable: 'A firewall, most likely. “Is all well here?” says more, on both computers.',
+  'no-network': 'Connect to a network.',
+  refused: 'Somebody there can change that among the known devices.',
   'peer-full': 'Make room there and try again.',
   'disk-full': 'Make room and try again.',
   corrupt: 'Try again.',
