@@ -190,6 +190,17 @@ describe('a window', () => {
     await ana.until(() => ana.view.transfers[0]?.state === 'done');
   });
 
+  test('says who has taken back what was asked about', async () => {
+    const { ana, bob, to } = await friends();
+    await bob.command('trust', { id: bob.view.known[0]?.id ?? '', trust: 'ask' });
+    await ana.command('send', { to, loan: await ana.lend({ a: randomBytes(5) }) });
+    await bob.question('accept');
+    await ana.command('cancel', { transfer: ana.view.transfers[0]?.id ?? '' });
+    await bob.until(() => bob.view.troubles.length === 1);
+    expect(bob.view.questions).toEqual([]);
+    expect(bob.view.troubles[0]?.message).toBe('Ana: The other side stopped the transfer.');
+  });
+
   test('pauses, goes on, and stops, on either side', async () => {
     const { ana, bob, to } = await friends();
     const bytes = randomBytes(4_000_000);

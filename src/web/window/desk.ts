@@ -30,7 +30,17 @@ import { Neighbours, type Target } from './neighbours.ts';
 import { show } from './opener.ts';
 import { Questions } from './questions.ts';
 import { Sharings } from './sharings.ts';
-import { clean, cleanName, deviceOf, firstOf, offerOf, riskOf, rootsOf, shortId } from './shown.ts';
+import {
+  clean,
+  cleanName,
+  deviceOf,
+  firstOf,
+  offerOf,
+  riskOf,
+  rootsOf,
+  shortId,
+  troubleWith,
+} from './shown.ts';
 import { saidOf } from './transfer.ts';
 import { type Running, Transfers } from './transfers.ts';
 
@@ -334,7 +344,7 @@ export class Desk {
       }
       case 'error':
         if ('transfer' in event) this.#transfers.hear(event);
-        else this.#trouble(event);
+        else this.#trouble(troubleWith(event));
         break;
       case 'text':
         this.#message(event.peer, event.text);

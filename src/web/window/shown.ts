@@ -1,6 +1,6 @@
 import { forTerminal, type LentEntry, type Offered, type Risk } from '../../index.ts';
 import { MAX_NAME, MAX_PATH } from '../../limits.ts';
-import type { Transfer } from './model.ts';
+import type { Said, Transfer } from './model.ts';
 
 /* What others have written, made fit to be shown; and as much of it as a page needs. */
 
@@ -43,6 +43,15 @@ export function offerOf({ files, texts, bytes, sized, final, roots }: Offered): 
 
 export function riskOf({ example, ...risk }: Risk): Risk {
   return { ...risk, ...(example === undefined ? {} : { example: clean(example) }) };
+}
+
+/** What went wrong, and with whom, if it is known whom. */
+export function troubleWith({
+  peer,
+  message,
+  hint,
+}: Said & { readonly peer?: { readonly name: string } }): Said {
+  return { message: peer === undefined ? message : `${cleanName(peer.name)}: ${message}`, hint };
 }
 
 /** Names of what goes over that are shown. */
