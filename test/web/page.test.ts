@@ -896,6 +896,12 @@ describeWith([CHROMIUM], 'the page', () => {
       expect(await page.evaluate('getComputedStyle(document.body).fontSize')).toBe('24px');
       const [content, window] = await widthsOf(page);
       expect(content).toBeLessThanOrEqual(window);
+      // What is typed is seen above the answers, also if they would hide no more than a part of it.
+      await page.setViewportSize({ width: 360, height: 740 });
+      await visit.shows(SCENES.code);
+      const field = await page.getByLabel('Code', { exact: true }).boundingBox();
+      const answer = await page.getByRole('button', { name: 'Cancel' }).boundingBox();
+      expect((field?.y ?? 999) + (field?.height ?? 0)).toBeLessThanOrEqual(answer?.y ?? 0);
     } finally {
       await large.close();
     }
