@@ -26,8 +26,10 @@ export class Aim {
     addEventListener(
       'click',
       (event) => {
+        const isMeant = this.#isMeant;
+        this.#isMeant = true;
         // A key and a program click 0 times: they press what has the focus, wherever it stands.
-        if (event.detail === 0 || (this.#isMeant && event.detail !== 2)) return;
+        if (event.detail === 0 || (isMeant && event.detail !== 2)) return;
         event.preventDefault();
         event.stopImmediatePropagation();
       },
