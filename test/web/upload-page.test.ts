@@ -48,6 +48,24 @@ describeWith([CHROMIUM], 'the page at which guests send', () => {
     expect(await accessibilityErrors(page)).toEqual([]);
   });
 
+  test('sends again what somebody presses twice for, and does not stop it', async () => {
+    await using visit = await Visit.begin(browser);
+    const { page, server } = visit;
+    await page.clock.install();
+    await visit.pick('a.bin');
+    await visit.heard('bring');
+    server.upload({ state: 'stopped', message: 'It was stopped.' });
+    const again = page.getByRole('button', { name: 'Send again' });
+    await again.waitFor();
+    // So long a person needs to see it.
+    await page.clock.runFor(400);
+    await again.dblclick();
+    await visit.heard('bring', 2);
+    server.upload({ bytes: 300_000 });
+    await page.getByText('300.0 kB of 1.0 MB').waitFor();
+    expect(server.said.filter(({ name }) => name === 'cancel')).toEqual([]);
+  });
+
   test('shows how much has come while the connection is lost only if that was heard', async () => {
     await using visit = await Visit.begin(browser);
     const { page, server } = visit;

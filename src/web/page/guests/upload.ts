@@ -1,5 +1,6 @@
 import { formatBytes, formatClock, formatCount, formatFirst } from '../../../figures.ts';
 import type { GuestEvent, Upload } from '../../guests/model.ts';
+import { Aim } from '../aim.ts';
 import { clean } from '../clean.ts';
 import { byId, make, passingFocus, setText, show } from '../dom.ts';
 import { Failure } from '../hearing.ts';
@@ -460,4 +461,5 @@ addEventListener('beforeunload', (event) => {
   if (uploads.isBusy) event.preventDefault();
 });
 
+new Aim();
 void uploads.run();

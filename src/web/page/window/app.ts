@@ -1,8 +1,8 @@
 import type { Commands, PageEvent, View } from '../../window/model.ts';
+import { Aim } from '../aim.ts';
 import { byId, passingFocus, setAttribute, setText, show } from '../dom.ts';
 import { Failure } from '../hearing.ts';
 import { type Dropped, Lender } from '../lending.ts';
-import { Aim } from './aim.ts';
 import { Caller } from './calls.ts';
 import { Connection, type Link } from './connection.ts';
 import type { Complain, Doing } from './doing.ts';
