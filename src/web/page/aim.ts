@@ -68,16 +68,23 @@ const TOO_LATE = 400;
 
 const PRESSABLE = 'a, button, input, label, summary';
 
+/** What stands above the rest of the page. */
+const FLOATING = `:is(.top, .tray) :is(${PRESSABLE})`;
+
 /** Where each stands in the window, those above others last. */
 type Places = ReadonlyMap<Element, DOMRect>;
 
 function placesNow(): Places {
   // Behind a dialog nothing can be pressed.
   const within = Array.from(document.querySelectorAll('dialog[open]')).at(-1) ?? document;
-  const all = Array.from(within.querySelectorAll(PRESSABLE));
-  const floats = (element: Element): boolean => element.closest('.top, .tray') !== null;
-  const inOrder = [...all.filter((one) => !floats(one)), ...all.filter(floats)];
-  return new Map(inOrder.map((element) => [element, element.getBoundingClientRect()]));
+  const places = new Map<Element, DOMRect>();
+  for (const which of [PRESSABLE, FLOATING])
+    for (const element of within.querySelectorAll(which)) {
+      const place = element.getBoundingClientRect();
+      places.delete(element);
+      if (place.width > 0) places.set(element, place);
+    }
+  return places;
 }
 
 function topAt(places: Places, x: number, y: number): Element | undefined {
