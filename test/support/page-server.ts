@@ -304,6 +304,7 @@ export const SENDING: View['transfers'][number] = {
   failure: null,
   failed: 0,
   renamed: null,
+  leftOut: 0,
 };
 
 const TRANSFERS: View['transfers'] = [

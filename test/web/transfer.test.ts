@@ -47,6 +47,14 @@ describe('the picture of a transfer', () => {
     expect(one.now.renamed).toEqual({ count: 2, offered: 'a?', name: 'a (1)' });
   });
 
+  test('counts what is left out because of its name, and not what is there already', () => {
+    const one = picture();
+    one.hear({ ...OF, event: 'skipped', path: 'a', reason: 'conflict' });
+    one.hear({ ...OF, event: 'skipped', path: 'b', reason: 'identical' });
+    one.hear({ ...SUMMARY, ok: true });
+    expect(one.now).toMatchObject({ state: 'done', leftOut: 1 });
+  });
+
   test('stays paused whatever happens meanwhile, until it is over', () => {
     const one = picture();
     one.hear(progress(1, 1));

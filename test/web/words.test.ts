@@ -51,6 +51,12 @@ describe('a transfer', () => {
       '96.4 MB/s',
     ]);
     expect(figuresOf(of({ state: 'failed', bytes: 0, ofFiles: 1 }))).toEqual([]);
+    expect(figuresOf(of({ state: 'done', bytes: 0, ofFiles: 1, leftOut: 1 }))).toEqual([
+      '1 file left out: its name is taken',
+    ]);
+    expect(figuresOf(of({ state: 'done', bytes: 0, ofFiles: 1, leftOut: 2 }))).toEqual([
+      '2 files left out: their names are taken',
+    ]);
     expect(progressOf(SENDING)).toBe('Sending 38 %, 0:12 left');
     expect(progressOf(of({ bytes: 1_899_999_999, left: null }))).toBe('Sending 99 %');
   });

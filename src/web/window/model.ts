@@ -156,6 +156,8 @@ export interface Transfer extends Amounts {
     | (Said & { readonly code: ErrorCode; readonly path?: string | undefined })
     | null;
   readonly failed: number;
+  /** Files that were not taken, as something else has their name there. */
+  readonly leftOut: number;
   /** Files that have another name here than they were offered under, and the first of them; `in` only. */
   readonly renamed: {
     readonly count: number;

@@ -35,7 +35,7 @@ export class TransferPicture {
     this.#now = {
       ...{ id, direction, begun, device, what, state: 'calling' },
       ...{ bytes: 0, total: null, files: 0, ofFiles: null, file: '', rate: 0, left: null },
-      ...{ resumed: 0, can: [], failure: null, failed: 0, renamed: null },
+      ...{ resumed: 0, can: [], failure: null, failed: 0, leftOut: 0, renamed: null },
       ...(page === undefined ? {} : { page }),
     };
   }
@@ -121,6 +121,9 @@ export class TransferPicture {
         this.#set({ renamed: { count: count + 1, offered, name } });
         break;
       }
+      case 'skipped':
+        if (event.reason === 'conflict') this.#set({ leftOut: this.#now.leftOut + 1 });
+        break;
       case 'error':
         if (event.path !== undefined) this.#set({ failed: this.#now.failed + 1 });
         this.#blame(event);

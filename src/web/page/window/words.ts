@@ -113,7 +113,8 @@ function otherNames({ count, offered, name }: NonNullable<Transfer['renamed']>):
 
 /** `45.2 MB of 100.0 MB`, the rate, the time left, and which file. */
 export function figuresOf(transfer: Transfer): readonly string[] {
-  const { bytes, total, rate, left, files, ofFiles, resumed, state } = transfer;
+  const { bytes, total, rate, left, files, ofFiles, resumed, leftOut, state } = transfer;
+  const taken = leftOut === 1 ? 'its name is taken' : 'their names are taken';
   const isRunning = state === 'running';
   const amount =
     total === null || !isLive(transfer)
@@ -125,6 +126,7 @@ export function figuresOf(transfer: Transfer): readonly string[] {
     ...(isRunning && left !== null ? [`${formatClock(left / 1000)} left`] : []),
     ...(ofFiles !== null && ofFiles > 1 ? [`${files} of ${formatCount(ofFiles, 'file')}`] : []),
     ...(resumed > 0 ? [`${formatBytes(resumed)} were there already`] : []),
+    ...(leftOut > 0 ? [`${formatCount(leftOut, 'file')} left out: ${taken}`] : []),
   ];
 }
 
