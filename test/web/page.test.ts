@@ -434,6 +434,27 @@ describeWith([CHROMIUM], 'the page', () => {
     expect(await cards.count()).toBe(40);
   });
 
+  test('shows what has the focus above what is chosen, however narrow the window', async () => {
+    const viewport = { width: 320, height: 700 };
+    await using visit = await Visit.begin(browser, SCENES.devices, { viewport });
+    const { page } = visit;
+    await page.getByRole('checkbox', { name: 'Mark bob-desktop' }).press(' ');
+    await page.locator('#tray').waitFor();
+    const hidden = async (): Promise<string | undefined> =>
+      (await page.evaluate<boolean>(`(() => {
+        const { activeElement: focused } = document;
+        const { left, right, top, bottom } = focused.getBoundingClientRect();
+        const seen = document.elementFromPoint((left + right) / 2, (top + bottom) / 2);
+        return !focused.contains(seen);
+      })()`))
+        ? await visit.focused()
+        : undefined;
+    for (let n = 0; n < 20; n++) {
+      await page.keyboard.press('Tab');
+      expect(await hidden()).toBeUndefined();
+    }
+  });
+
   test('keeps the answers in sight, however long it is what others wrote', async () => {
     const viewport = { width: 320, height: 450 };
     await using visit = await Visit.begin(browser, hostile(LONG), { viewport });
