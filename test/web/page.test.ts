@@ -845,6 +845,27 @@ describeWith([CHROMIUM], 'the page', () => {
     expect(await opened(click)).toBe('Message to Bob');
   });
 
+  test('takes a click for what somebody has just scrolled there', async () => {
+    const alike = ['Ana', 'Bob', 'Carl'].map((name) => ({ ...NEARBY[0]!, key: name, name }));
+    const viewport = { width: 320, height: 450 };
+    await using visit = await Visit.begin(browser, { nearby: alike.slice(0, 2) }, { viewport });
+    const { page, server } = visit;
+    await visit.stopTime();
+    server.change({ nearby: alike });
+    await page.getByRole('heading', { name: 'Carl' }).waitFor();
+    // Before the browser tells of it.
+    await page.evaluate(`{
+      const [ana, bob] = ['Ana', 'Bob'].map((name) =>
+        document.querySelector('[aria-label="Send a message to ' + name + '"]'));
+      const { x: clientX, y: clientY, top } = ana.getBoundingClientRect();
+      scrollBy(0, bob.getBoundingClientRect().top - top);
+      const at = { clientX, clientY, bubbles: true, cancelable: true, detail: 1 };
+      bob.dispatchEvent(new PointerEvent('pointerdown', at));
+      bob.dispatchEvent(new MouseEvent('click', at));
+    }`);
+    expect(await page.locator('#dialog-title').allTextContents()).toEqual(['Message to Bob']);
+  });
+
   test('takes no click for what lay behind a question that is gone', async () => {
     await using visit = await Visit.begin(browser, SCENES.devices);
     const { page, server } = visit;

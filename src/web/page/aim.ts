@@ -19,6 +19,8 @@ export class Aim {
     addEventListener(
       'pointerdown',
       (event) => {
+        // The browser may not have told of it yet.
+        this.#moved();
         this.#isMeant = this.#isAimedAt(event);
       },
       { capture: true },
