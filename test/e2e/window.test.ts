@@ -113,17 +113,17 @@ describeWith([...LAB, CHROMIUM], NAME, () => {
       join(ana.home.path, 'slides.pdf'),
     ]);
     const { code } = await shared.event('ready');
-    await (await bob.device('Eve')).getByRole('button', { name: /^Get/ }).click();
+    await (await bob.device('Eve')).getByRole('button', { name: /^Get/ }).press('Enter');
     await bob.type(code ?? '');
     await bob.page
       .getByRole('dialog')
       .getByRole('button', { name: /^Get|^Save|^Fetch/ })
       .click({ timeout: 20_000 });
-    await bob.page.getByRole('button', { name: 'Pause' }).click({ timeout: 20_000 });
+    await bob.page.getByRole('button', { name: 'Pause' }).press('Enter', { timeout: 20_000 });
     await bob.transfer('slides.pdf', 'Paused');
     await shared.event('paused', ({ by }) => by === 'there');
     ana.host.limit('eth0', FAST);
-    await bob.page.getByRole('button', { name: 'Resume' }).click();
+    await bob.page.getByRole('button', { name: 'Resume' }).press('Enter');
     await bob.transfer('slides.pdf', 'Received');
     expect(await digestOf(join(bob.home.downloads, 'slides.pdf'))).toBe(
       await digestOf(join(ana.home.path, 'slides.pdf')),
@@ -137,7 +137,7 @@ describeWith([...LAB, CHROMIUM], NAME, () => {
     await makeFile(file, 'rest', 40 * MiB);
     await dropOn(await ana.device('Bob'), [file]);
     await ana.typeCodeOf(bob);
-    await bob.page.getByRole('button', { name: 'Pause' }).click({ timeout: 20_000 });
+    await bob.page.getByRole('button', { name: 'Pause' }).press('Enter', { timeout: 20_000 });
     await bob.transfer('long.bin', 'Paused');
     await ana.transfer('long.bin', 'Paused by Bob');
     expect(await ana.page.getByText('/s', { exact: false }).count()).toBe(0);
@@ -148,7 +148,7 @@ describeWith([...LAB, CHROMIUM], NAME, () => {
     ana.host.replug('eth0');
     await ana.transfer('long.bin', 'Paused by Bob');
     await bob.transfer('long.bin', 'Paused');
-    await bob.page.getByRole('button', { name: 'Resume' }).click();
+    await bob.page.getByRole('button', { name: 'Resume' }).press('Enter');
     await ana.transfer('long.bin', 'Sent');
     expect(await digestOf(join(bob.home.downloads, 'long.bin'))).toBe(await digestOf(file));
   });
