@@ -192,12 +192,14 @@ describe('a window', () => {
 
   test('says who has taken back what was asked about', async () => {
     const { ana, bob, to } = await friends();
+    await bob.until(() => bob.view.known.length === 1);
     await bob.command('trust', { id: bob.view.known[0]?.id ?? '', trust: 'ask' });
     await ana.command('send', { to, loan: await ana.lend({ a: randomBytes(5) }) });
     await bob.question('accept');
-    await ana.command('cancel', { transfer: ana.view.transfers[0]?.id ?? '' });
-    await bob.until(() => bob.view.troubles.length === 1);
-    expect(bob.view.questions).toEqual([]);
+    const ours = () => ana.view.transfers[0];
+    await ana.until(() => ours()?.what[0] === 'a' && ours()?.state === 'waiting');
+    await ana.command('cancel', { transfer: ours()?.id ?? '' });
+    await bob.until(() => bob.view.troubles.length === 1 && bob.view.questions.length === 0);
     expect(bob.view.troubles[0]?.message).toBe('Ana: The other side stopped the transfer.');
   });
 
