@@ -9,7 +9,7 @@ const report = process.env.TEST_REPORT;
 /** Devices that these files announce on the loopback interface would appear in each other's lists. */
 const ON_LOOPBACK = [
   'test/e2e/{again,command,crash,doors,hostile*,mitm,names,part,pipes,terminal,ui,uploads,web-share}.test.ts',
-  'test/{handover/hatch,web/ui,web/taking}.test.ts',
+  'test/{get,handover/hatch,web/ui,web/taking}.test.ts',
   'test/long/fuzz.test.ts',
 ];
 
