@@ -894,7 +894,7 @@ describeWith([CHROMIUM], 'the page', () => {
     await page.locator('#tray').getByText('To bob-desktop').waitFor();
     await page.getByRole('heading', { name: 'Known devices' }).dblclick();
     await page.getByRole('button', { name: 'Rename Ana’s laptop' }).waitFor();
-    expect(server.said.filter(({ name }) => name === 'get')).toHaveLength(1);
+    await soon(() => server.said.filter(({ name }) => name === 'get')).toHaveLength(1);
   });
 
   test('moves nothing while somebody aims at it', async () => {
