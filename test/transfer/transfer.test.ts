@@ -233,6 +233,7 @@ describe('a part that was chosen', () => {
     tree: Tree,
     wants: (entry: Entry) => boolean,
     inbox = new MemoryInbox(),
+    outbox = new MemoryOutbox(tree),
   ): Promise<Outcome & { asked: Extent[]; inbox: MemoryInbox }> {
     const wire = cable();
     const asked: Extent[] = [];
@@ -248,7 +249,7 @@ describe('a part that was chosen', () => {
     };
     const [sender, receiver] = await Promise.allSettled([
       withGreeting(new Channel('announcer', wire.left), (channel) =>
-        runSender(channel, new Delivery(new MemoryOutbox(tree)), (report) => sent.push(report)),
+        runSender(channel, new Delivery(outbox), (report) => sent.push(report)),
       ),
       withGreeting(
         new Channel('chooser', wire.right),
@@ -289,6 +290,21 @@ describe('a part that was chosen', () => {
       );
       expect(failures(reports)).toEqual([]);
     }
+  });
+
+  test('lacks nothing if what cannot be offered is no part of it', async () => {
+    const tree = { a: bytes(1), b: bytes(1) };
+    const also = [{ kind: 'unsendable', path: 'b/locked', reason: 'unreadable' }] as const;
+    const { sender, receiver } = await get(
+      tree,
+      ({ path }) => path === 'a',
+      new MemoryInbox(),
+      new MemoryOutbox(tree, { also }),
+    );
+    expect([sender.error, receiver.error]).toEqual([undefined, undefined]);
+    expect(failures(receiver.reports)).toEqual([]);
+    for (const { reports } of [sender, receiver])
+      expect(reports.findLast(({ type }) => type === 'offered')).toMatchObject({ files: 1 });
   });
 
   test('needs no more room than it takes', async () => {
