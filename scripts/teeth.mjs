@@ -16,7 +16,7 @@ const AT_ONCE = 6;
 const ALONE = 'test/e2e/';
 
 /** What runs the command as it is built; the others have to do with the sources alone. */
-const BUILT = /^test\/(?:cli\/(?:main|prompts)\.|e2e\/)/;
+const BUILT = /^test\/(?:cli\/(?:main|prompts)\.|disk\/note\.|e2e\/)/;
 
 /** What is said of a protection without which a test fails; or never ends, as it waits for it. */
 const MISSED = ['missed', 'missed (hangs)'];

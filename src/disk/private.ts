@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { constants, readFileSync, renameSync } from 'node:fs';
+import { constants, linkSync, lstatSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { link, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { isSystemError } from './failure.ts';
 import { NO_FOLLOW, NO_WAIT } from './platform.ts';
 import { syncFolder } from './sync.ts';
@@ -47,7 +48,7 @@ export async function writePrivate(
     }
     if (replace === true) await rename(draft, path);
     else if (replace === false) await link(draft, path);
-    else if (!exchange(draft, path, replace.text)) return false;
+    else if (!(await exchange(draft, path, replace.text))) return false;
   } catch (error) {
     if (!replace && isSystemError(error, 'EEXIST')) return false;
     throw error;
@@ -59,19 +60,51 @@ export async function writePrivate(
 }
 
 /**
- * Gives a draft the name of a file that still has this text. No other exchange of this process
- * comes between the two steps; one of another process could, but they are microseconds apart.
+ * Gives a draft the name of a file that still has this text. It is the next one meanwhile, which
+ * only one can be: nobody else, of this process or another, comes between looking and replacing.
+ *
+ * Whoever is the next one for too long has crashed, and loses the turn. If it was only stopped, it
+ * finds that it has no next one to give the name to.
  */
-function exchange(draft: string, path: string, text: string): boolean {
+async function exchange(draft: string, path: string, text: string): Promise<boolean> {
+  const next = `${path}.next`;
+  await becomeNext(draft, next);
   try {
-    if (readFileSync(path, 'utf8') !== text) return false;
+    if (readFileSync(path, 'utf8') === text) {
+      renameSync(next, path);
+      return true;
+    }
   } catch (error) {
-    if (isSystemError(error, 'ENOENT')) return false;
-    throw error;
+    if (!isSystemError(error, 'ENOENT')) throw error;
   }
-  renameSync(draft, path);
-  return true;
+  rmSync(next, { force: true });
+  return false;
 }
+
+async function becomeNext(draft: string, next: string): Promise<void> {
+  let before: string | undefined;
+  let since = 0;
+  for (;;) {
+    try {
+      return linkSync(draft, next);
+    } catch (error) {
+      if (!isSystemError(error, 'EEXIST')) throw error;
+    }
+    // Numbers of files are given anew at once; together with the time one is meant.
+    const stat = lstatSync(next, { bigint: true, throwIfNoEntry: false });
+    const now = stat && `${stat.ino} ${stat.ctimeNs}`;
+    if (now !== before) since = performance.now();
+    before = now;
+    if (performance.now() - since > MAX_TURN) rmSync(next, { force: true });
+    else await setTimeout(Math.random() * MAX_WAIT);
+  }
+}
+
+/** Milliseconds; what is done in a turn takes microseconds. */
+const MAX_TURN = 1_000;
+
+/** Milliseconds until it is looked again whose turn it is. */
+const MAX_WAIT = 10;
 
 async function openOurs(path: string) {
   try {

@@ -50,8 +50,7 @@ export async function openTrustStore(home: string): Promise<TrustStore> {
  * file's time. What a person changes goes one after the other, and is only written over what it
  * was made from. What remains: two stores of one folder, in two processes, that add or rename at
  * the same moment can give two peers one name, which then means neither of them (see `find`); and
- * a record that another process changes or removes in the very microseconds in which it is
- * replaced is as this one left it.
+ * a record that another process removes in the very microseconds in which it is replaced stays.
  */
 export class TrustStore {
   readonly #folder: PeerFolder;

@@ -32,6 +32,7 @@ const main = test('cli/main');
 const transfers = test('handover/transfers');
 const identity = test('disk/identity');
 const trust = test('disk/trust');
+const note = test('disk/note');
 const staging = test('disk/staging');
 const inbox = test('disk/inbox');
 const outbox = test('disk/outbox');
@@ -1452,6 +1453,27 @@ const PRIVATE = [
     from: "open(draft, 'wx', 0o600)",
     to: "open(draft, 'wx', 0o666)",
     test: identity('the first use makes a P-256 key'),
+  },
+  {
+    name: 'a text takes the place only of what it was made from',
+    file: 'src/disk/private.ts',
+    from: "if (readFileSync(path, 'utf8') === text) {",
+    to: 'if (path) {',
+    test: note('has read what the one before it wrote'),
+  },
+  {
+    name: 'of several that would replace a text one is the next',
+    file: 'src/disk/private.ts',
+    from: "if (!isSystemError(error, 'EEXIST')) throw error;\n    }\n    //",
+    to: 'rmSync(next, { force: true });\n      continue;\n    }\n    //',
+    test: note('has read what the one before it wrote'),
+  },
+  {
+    name: 'and not one that crashed',
+    file: 'src/disk/private.ts',
+    from: 'if (performance.now() - since > MAX_TURN) rmSync(next, { force: true });',
+    to: 'if (performance.now() - since > MAX_TURN) return;',
+    test: note('of one that crashed'),
   },
   {
     name: 'key and certificate belong together',

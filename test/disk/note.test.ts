@@ -1,0 +1,31 @@
+import { execFile } from 'node:child_process';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { expect, test } from 'vitest';
+import { openNote } from '../../src/index.ts';
+import { newFolder } from './support.ts';
+
+test('of processes that write at once, each has read what the one before it wrote', async () => {
+  const home = newFolder();
+  const [processes, times] = [4, 100];
+  const counter = fileURLToPath(new URL('counter.mjs', import.meta.url));
+  await Promise.all(
+    Array.from({ length: processes }, () =>
+      promisify(execFile)(process.execPath, [counter, home, `${times}`]),
+    ),
+  );
+  expect(readFileSync(join(home, 'count.json'), 'utf8')).toBe(`${processes * times}`);
+  expect(readdirSync(home)).toEqual(['count.json']);
+});
+
+test('nor is it for ever the turn of one that crashed', async () => {
+  const home = newFolder();
+  const note = await openNote('x', { home });
+  await note.write('one');
+  writeFileSync(join(home, 'x.json.next'), 'half');
+  expect(await note.write('two')).toBe(true);
+  expect(await note.read()).toBe('two');
+  expect(readdirSync(home)).toEqual(['x.json']);
+});
