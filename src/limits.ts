@@ -101,6 +101,12 @@ export const CODE_LIMITS: CodeLimits = {
   lock: 3_600_000,
 };
 
+/**
+ * How long a device may take from our share of CPace to its answer; nobody else is judged meanwhile.
+ * Several times what a slow one needs in a bad network, and half of what those who wait have.
+ */
+export const JUDGING_LIMIT = 5_000;
+
 /** What a PIN must have, in characters, as it lives longer than a code; and what it may have. */
 export const MIN_PIN = 8;
 export const MAX_PIN = 256;

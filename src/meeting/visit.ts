@@ -133,6 +133,10 @@ async function admit(
       guard: blocked ? undefined : ((known && guardsApart.get(peer)) ?? guard),
       open: open && !blocked,
       now,
+      endIn(ms) {
+        const limit = setTimeout(() => channel.fail(new DropError('not-yet')), ms);
+        return () => clearTimeout(limit);
+      },
       // On a line it may have taken long until here.
       onHello: () => connection.greeting(),
     },

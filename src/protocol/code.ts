@@ -20,6 +20,9 @@ export class CodeGuard {
   /** Nothing is judged before. */
   #notBefore = 0;
   #lockedUntil: number | undefined;
+  /** What is judged last, and how many wait for their turn. */
+  #last: Promise<unknown> = Promise.resolve();
+  #waiting = 0;
 
   constructor(draw: () => string, limits: CodeLimits = CODE_LIMITS, kind: 'code' | 'pin' = 'code') {
     this.kind = kind;
@@ -60,6 +63,25 @@ export class CodeGuard {
     if (this.#lockedUntil !== undefined) return 'locked';
     if (epoch !== this.#epoch) return 'code-changed';
     return now < this.#notBefore ? 'not-yet' : 'yes';
+  }
+
+  /**
+   * Judges one answer when those before it are judged: what another one is worth must not change
+   * the code, or begin a pause, between the two halves of this one.
+   */
+  inTurn<T>(judge: () => Promise<T>): Promise<T> {
+    this.#waiting += 1;
+    const mine = this.#last.then(() => {
+      this.#waiting -= 1;
+      return judge();
+    });
+    this.#last = mine.catch(() => {});
+    return mine;
+  }
+
+  /** Whether somebody waits until the one is judged whose turn it is. */
+  get isAwaited(): boolean {
+    return this.#waiting > 0;
   }
 
   /** A judged answer was right: its code is spent. */

@@ -1,8 +1,9 @@
 import { DropError } from '../errors.ts';
 import type { PeerId } from '../events.ts';
+import { JUDGING_LIMIT } from '../limits.ts';
 import { equal, fromHex, utf8 } from '../protocol/bytes.ts';
 import { type CodeGuard, normalizeCode } from '../protocol/code.ts';
-import { type Intent, NEWEST, OLDEST } from '../protocol/message.ts';
+import { type Intent, type MessageOf, NEWEST, OLDEST } from '../protocol/message.ts';
 import { agree } from '../protocol/session.ts';
 import type { Channel } from './channel.ts';
 
@@ -115,6 +116,8 @@ export interface Door {
   readonly open?: boolean | undefined;
   /** Milliseconds of a clock that never goes back. */
   readonly now: () => number;
+  /** Ends the channel in so many milliseconds, unless what it returns is called before. */
+  readonly endIn: (ms: number) => () => void;
   /** Hears that the chooser has begun. */
   readonly onHello?: (() => void) | undefined;
 }
@@ -123,8 +126,9 @@ export interface Door {
 export async function greetAsAnnouncer(
   channel: Channel,
   ends: Ends,
-  { knows, guard, open, now, onHello }: Door,
+  door: Door,
 ): Promise<Greeted | null> {
+  const { knows, guard, open, now, onHello } = door;
   const hello = await channel.hear('hello');
   onHello?.();
   agree({ newest: NEWEST, oldest: OLDEST }, hello);
@@ -140,27 +144,40 @@ export async function greetAsAnnouncer(
   if (guard === undefined) throw new DropError('refused');
 
   const share = await channel.hear('share');
-  const { code, kind } = guard;
-  ensureJudged(share.epoch);
-  const cpace = await pake(channel, ends, 'announcer', { kind, code });
-  await channel.say({ type: 'share', epoch: share.epoch, point: cpace.share });
-  // The chooser commits to its guess first: until here it has learned nothing.
+  await guard.inTurn(() => judge(channel, ends, share, guard, door));
+  return 'paired';
+}
+
+/** Judges one answer, from both shares to both tags. Throws unless it is right. */
+async function judge(
+  channel: Channel,
+  ends: Ends,
+  share: MessageOf<'share'>,
+  guard: CodeGuard,
+  { now, endIn }: Door,
+): Promise<void> {
+  const verdict = guard.judges(share.epoch, now());
+  if (verdict !== 'yes') throw new DropError(verdict);
+  const cpace = await pake(channel, ends, 'announcer', guard);
   const { initiatorTag, responderTag } = cpace.finish('responder', share.point);
-  const { tag } = await channel.hear('confirm');
-  // Another connection may have spent the code meanwhile: guesses in parallel are not judged.
-  ensureJudged(share.epoch);
-  if (!equal(tag, initiatorTag)) {
-    guard.wrong(now());
-    throw new DropError('wrong-code');
+  const done = endIn(JUDGING_LIMIT);
+  try {
+    await channel.say({ type: 'share', epoch: share.epoch, point: cpace.share });
+    // The chooser commits to its guess first: until here it has learned nothing.
+    const { tag } = await channel.hear('confirm').catch((error) => {
+      // Else whoever wants to could keep all others from being judged, for ever and unseen.
+      if (guard.isAwaited) guard.wrong(now());
+      throw error;
+    });
+    if (!equal(tag, initiatorTag)) {
+      guard.wrong(now());
+      throw new DropError('wrong-code');
+    }
+  } finally {
+    done();
   }
   guard.right();
   await channel.say({ type: 'confirm', tag: responderTag });
-  return 'paired';
-
-  function ensureJudged(answered: number): void {
-    const verdict = guard?.judges(answered, now());
-    if (verdict !== undefined && verdict !== 'yes') throw new DropError(verdict);
-  }
 }
 
 /**

@@ -131,7 +131,7 @@ async function guess(sender) {
     await greetAsAnnouncer(
       channel,
       { me: identity.id, peer: sender.peer, binding: sender.binding },
-      { knows: false, guard: new CodeGuard(() => '000000'), now: () => 0 },
+      { knows: false, guard: new CodeGuard(() => '000000'), now: () => 0, endIn: () => () => {} },
     );
     say({ got: (await channel.hear('intro')).type });
   } catch (error) {

@@ -51,6 +51,7 @@ async function receive(connection: Connection): Promise<void> {
         knows: false,
         guard: undefined,
         now: () => 0,
+        endIn: () => () => {},
         ...door,
         onHello: () => hellos.push(peer),
       },

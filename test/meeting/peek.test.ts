@@ -90,7 +90,7 @@ async function peekAt(entries: readonly Entry[]): Promise<Offered> {
       const { peer, binding } = connection;
       const channel = new Channel('announcer', connection);
       const share = async (): Promise<void> => {
-        const door = { knows: true, guard: undefined, now: () => 0 };
+        const door = { knows: true, guard: undefined, now: () => 0, endIn: () => () => {} };
         await greetAsAnnouncer(channel, { me: id, peer, binding }, door);
         await introduce(channel, 'Ana');
         const names = [...new Set(entries.map(({ path }) => rootOf(path)))];

@@ -12,6 +12,7 @@ import { type Accept, type Received, takeIn } from '../../src/handover/take-in.t
 import { Transfers } from '../../src/handover/transfers.ts';
 import {
   COMPARING_PACE,
+  JUDGING_LIMIT,
   MAX_UNANSWERED,
   MAX_VISITS_EACH,
   STRANGER_IDLE,
@@ -20,6 +21,7 @@ import { Allowance, Guests, OpenOffers, Patience } from '../../src/meeting/guest
 import { openSelf } from '../../src/meeting/self.ts';
 import { type House, host } from '../../src/meeting/visit.ts';
 import type { Connection } from '../../src/net/tls.ts';
+import { fromHex } from '../../src/protocol/bytes.ts';
 import { CodeGuard } from '../../src/protocol/code.ts';
 import type { FileEntry } from '../../src/protocol/manifest.ts';
 import { Channel } from '../../src/transfer/channel.ts';
@@ -34,6 +36,8 @@ const CODE = '493027';
 const PIN = 'correct horse';
 const FAR = '192.0.2.7';
 const HERE = new Uint8Array(32).fill(7);
+/** The generator of the group: a share as good as any. */
+const A_POINT = fromHex('e2f2ae0a6abc4e71a884a961c500515f58e30b6aa582dd8db6a65945e08d2d76');
 
 let home: Home;
 let house: House;
@@ -264,6 +268,25 @@ describe('where nobody can be asked', () => {
     expect(await greet(come(BOB).channel, BOB)).toMatchObject({ needs: 'pin' });
     await house.self.trust.setTrust(BOB, 'auto');
     expect(await greet(come(BOB).channel, BOB)).toBe('known');
+  });
+
+  test('who does not answer in time keeps nobody else from it', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const { channel, over } = come(EVE);
+    await channel.say({ type: 'hello', newest: 1, oldest: 1, intent: 'send', knows: false });
+    await channel.hear('welcome');
+    await channel.say({ type: 'share', epoch: 1, point: A_POINT });
+    await channel.hear('share');
+    const answer = { kind: 'code', code: CODE, epoch: 1 } as const;
+    const outcome = greet(come(BOB).channel, BOB, { knows: false, answer }).catch(
+      (error: DropError) => error.code,
+    );
+    while (!house.guard?.isAwaited) await new Promise((resolve) => setImmediate(resolve));
+    vi.advanceTimersByTime(JUDGING_LIMIT);
+    await over;
+    // He gives the same answer again in a moment, and so do programs that know of no turns.
+    expect(await outcome).toBe('not-yet');
   });
 
   test('a known device is not locked out by the wrong PINs of others', async () => {

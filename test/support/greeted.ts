@@ -16,6 +16,7 @@ export async function withGreeting(
       knows: true,
       guard: undefined,
       now: () => 0,
+      endIn: () => () => {},
     });
   await Promise.all([channel.say({ type: 'intro', name: 'x' }), channel.hear('intro')]);
   await then(channel);

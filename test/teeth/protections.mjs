@@ -178,8 +178,8 @@ const GREETING = [
   {
     name: 'a wrong answer is counted',
     file: 'src/transfer/greeting.ts',
-    from: '    guard.wrong(now());',
-    to: '',
+    from: "      guard.wrong(now());\n      throw new DropError('wrong-code');",
+    to: "      throw new DropError('wrong-code');",
     test: greeting('that is wrong is an error on both sides, and counted'),
   },
   {
@@ -206,9 +206,30 @@ const GREETING = [
   {
     name: 'guesses in parallel are judged one after the other',
     file: 'src/transfer/greeting.ts',
-    from: '  // Another connection may have spent the code meanwhile: guesses in parallel are not judged.\n  ensureJudged(share.epoch);',
-    to: '',
+    from: 'await guard.inTurn(() => judge(channel, ends, share, guard, door));',
+    to: 'await judge(channel, ends, share, guard, door);',
     test: greeting('guessed at in parallel is judged three times'),
+  },
+  {
+    name: 'a right answer is right, whoever is wrong meanwhile',
+    file: 'src/transfer/greeting.ts',
+    from: 'await guard.inTurn(() => judge(channel, ends, share, guard, door));',
+    to: 'await judge(channel, ends, share, guard, door);',
+    test: greeting('is worth what it was, though a wrong one would bring'),
+  },
+  {
+    name: 'who keeps others waiting for an answer has given a wrong one',
+    file: 'src/transfer/greeting.ts',
+    from: 'if (guard.isAwaited) guard.wrong(now());',
+    to: '',
+    test: greeting('is a wrong one if it kept others waiting'),
+  },
+  {
+    name: 'nobody keeps others waiting for long',
+    file: 'src/meeting/visit.ts',
+    from: "const limit = setTimeout(() => channel.fail(new DropError('not-yet')), ms);",
+    to: 'const limit = setTimeout(() => {}, ms);',
+    test: visit('who does not answer in time keeps nobody else from it'),
   },
   {
     name: 'nobody types a code while it is locked',

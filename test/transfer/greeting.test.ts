@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { DropError } from '../../src/errors.ts';
 import type { PeerId } from '../../src/events.ts';
+import { JUDGING_LIMIT } from '../../src/limits.ts';
+import { ended } from '../../src/meeting/signals.ts';
 import { concat, fromHex, utf8 } from '../../src/protocol/bytes.ts';
 import { CodeGuard } from '../../src/protocol/code.ts';
 import { CPace, lvCat } from '../../src/protocol/cpace.ts';
@@ -34,6 +36,9 @@ interface Case {
   readonly now?: () => number;
   /** What somebody in between makes of what the chooser says. */
   readonly edit?: (said: Uint8Array) => Uint8Array;
+  /** What the chooser waits for before it says its tag. */
+  readonly before?: () => Promise<void>;
+  readonly endIn?: Door['endIn'];
 }
 
 /** How a greeting ends on both sides: an outcome, or the code of an error. */
@@ -44,6 +49,7 @@ async function greet(situation: Case): Promise<[unknown, unknown]> {
     knows: situation.announcerKnows ?? false,
     guard,
     now: situation.now ?? (() => 0),
+    endIn: situation.endIn ?? (() => () => {}),
   };
   const end = async (channel: Channel, outcome: Promise<unknown>): Promise<unknown> => {
     try {
@@ -54,8 +60,15 @@ async function greet(situation: Case): Promise<[unknown, unknown]> {
       return error.code;
     }
   };
-  const { edit = (said) => said } = situation;
-  const edited = { ...left, write: (...parts: Uint8Array[]) => left.write(edit(concat(...parts))) };
+  const { edit = (said) => said, before } = situation;
+  const edited = {
+    ...left,
+    async write(...parts: Uint8Array[]) {
+      const said = edit(concat(...parts));
+      if (said[4] === CONFIRM) await before?.();
+      await left.write(said);
+    },
+  };
   const chooser = new Channel('chooser', edited);
   const announcer = new Channel('announcer', right);
   return Promise.all([
@@ -164,6 +177,90 @@ describe('a code', () => {
     expect(outcomes.filter((outcome) => outcome === 'code-changed')).toHaveLength(4);
   });
 });
+
+/** The kind of a frame. */
+const CONFIRM = 0x04;
+
+describe('an answer between its two halves', () => {
+  const right = { kind: 'code', code: '493027', epoch: 1 } as const;
+  const wrong = { ...right, code: '999999' } as const;
+  const now = (): number => DAY;
+
+  /** Comes with the right code, and says its tag when it is let go. */
+  async function pausing(guard: CodeGuard, endIn?: Door['endIn']) {
+    const [goOn, leave] = [new AbortController(), new AbortController()];
+    let outcome: Promise<[unknown, unknown]> | undefined;
+    await new Promise<void>((paused) => {
+      const before = async (): Promise<void> => {
+        paused();
+        await ended(goOn.signal, leave.signal);
+        if (leave.signal.aborted) throw new DropError('disconnected');
+      };
+      outcome = greet({ guard, answer: right, now, before, ...(endIn && { endIn }) });
+    });
+    return { outcome, goOn: () => goOn.abort(), leave: () => leave.abort() };
+  }
+
+  /** Somebody else answers; resolves when that is judged, or has to wait. */
+  async function another(guard: CodeGuard, answer: Answer) {
+    let isOver = false;
+    const outcome = greet({ guard, answer, now }).finally(() => {
+      isOver = true;
+    });
+    while (!guard.isAwaited && !isOver) await new Promise((resolve) => setImmediate(resolve));
+    return { outcome };
+  }
+
+  test.each([
+    ['a pause', 0],
+    ['another code', 2],
+  ])('is worth what it was, though a wrong one would bring %s', async (_, before) => {
+    const guard = newGuard();
+    for (let n = 0; n < before; n++) guard.wrong(0);
+    const bob = await pausing(guard);
+    const eve = await another(guard, wrong);
+    bob.goOn();
+    expect(await bob.outcome).toEqual(['paired', 'paired']);
+    expect(await eve.outcome).toEqual(['code-changed', 'code-changed']);
+  });
+
+  test('that never comes is a wrong one if it kept others waiting, and else is none', async () => {
+    const guard = newGuard();
+    const alone = await pausing(guard);
+    alone.leave();
+    await alone.outcome;
+    expect(guard.judges(1, now())).toBe('yes');
+    const eve = await pausing(guard);
+    const bob = await another(guard, right);
+    eve.leave();
+    await eve.outcome;
+    // So he comes again, and nothing that he said was a guess.
+    expect(await bob.outcome).toEqual(['not-yet', 'not-yet']);
+    expect(guard.judges(1, now())).toBe('not-yet');
+  });
+
+  test('has a time limit, but not before it is its turn', async () => {
+    const guard = newGuard();
+    const limits: number[] = [];
+    let off = 0;
+    const endIn = (ms: number) => {
+      limits.push(ms);
+      return () => {
+        off += 1;
+      };
+    };
+    const bob = await pausing(guard, endIn);
+    expect([limits, off]).toEqual([[JUDGING_LIMIT], 0]);
+    const carl = greet({ guard, answer: right, now, endIn });
+    while (!guard.isAwaited) await new Promise((resolve) => setImmediate(resolve));
+    expect(limits).toEqual([JUDGING_LIMIT]);
+    bob.goOn();
+    await Promise.all([bob.outcome, carl]);
+    expect([limits, off]).toEqual([[JUDGING_LIMIT], 1]);
+  });
+});
+
+const DAY = 86_400_000;
 
 describe('a false announcer', () => {
   async function choose(...lines: Parameters<Channel['say']>[0][]): Promise<unknown> {

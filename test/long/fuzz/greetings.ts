@@ -112,7 +112,7 @@ const greeting = parser({
         greetAsAnnouncer(
           ana,
           { me: ANA, peer: BOB, binding },
-          { knows: false, guard, now: () => 0 },
+          { knows: false, guard, now: () => 0, endIn: () => () => {} },
         ),
         pull,
       ),
