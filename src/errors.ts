@@ -81,7 +81,7 @@ export const ERRORS = {
   'one-file': {
     exit: 4,
     wire: 16,
-    message: 'The receiver takes one single file, as that goes into a pipe there (--stdout).',
+    message: 'The receiver takes one single file, for a name (--as) or a pipe (--stdout).',
     hint: 'Send one file, or pack a folder: tar c FOLDER | drop send - --name FOLDER.tar',
   },
 

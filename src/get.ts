@@ -209,6 +209,8 @@ class Fetching {
         const roots = this.#all ? offered.roots : [];
         const refused = this.#saving.refuses({ ...offered, roots }, { opened });
         // Nobody declined it: it is what we were told to do.
+        if (refused === 'one-file' && this.#saving.into !== null)
+          throw new DropError('usage', MORE_THAN_A_NAME);
         if (refused !== undefined) throw new DropError(refused, OWN_WORDS[refused]);
         return 'yes';
       },
@@ -271,4 +273,9 @@ const OWN_WORDS: { readonly [Code in ErrorCode]?: DropErrorOptions } = {
     message: 'What is shared is larger than --max-size.',
     hint: 'Take a part of it by --only, or allow more.',
   },
+};
+
+const MORE_THAN_A_NAME: DropErrorOptions = {
+  message: 'What is to come is no single file, and --as is the name of one.',
+  hint: 'Take one file of it by --only, or leave out --as.',
 };

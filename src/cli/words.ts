@@ -617,7 +617,7 @@ const AGAIN_THERE: ReadonlyMap<ErrorCode, string | undefined> = new Map([
 const REFUSED: Readonly<Record<string, string>> = {
   refused: 'nobody can be asked here (see --yes, and drop trust)',
   'too-large': 'it is larger than --max-size',
-  'one-file': '--stdout takes one single file',
+  'one-file': '--as and --stdout take one single file',
   busy: '--stdout takes one transfer',
 };
 

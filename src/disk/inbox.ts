@@ -56,7 +56,7 @@ export interface InboxOptions {
   readonly umask?: number | undefined;
   /** Whether files may be such that the system runs them; true by default. */
   readonly programs?: boolean | undefined;
-  /** The name for the first file that is not in a folder, instead of the offered one. */
+  /** The name for the first file, instead of the offered one. */
   readonly as?: string | undefined;
   /** Marks each file as one of somebody else. */
   readonly mark?: Mark | undefined;

@@ -43,7 +43,7 @@ export interface LandingOptions {
   readonly platform: Platform;
   /** Permissions that nothing gets, whatever its sender says. */
   readonly umask: number;
-  /** The name for the first file that is not in a folder, instead of the offered one. */
+  /** The name for the first file, instead of the offered one. */
   readonly as: string | undefined;
   /** Memory for what is held until the end, in bytes: folders, links, and files that got another name. */
   readonly memory: number;
@@ -126,8 +126,8 @@ export class Landing {
 
   /** Settles which file gets the name that was said here. */
   placeFile(entry: DataEntry): void {
-    const isAtTop = this.#placeOf(entry).folder === this.#target;
-    if (isAtTop && this.#as !== undefined) this.#asPath ??= entry.path;
+    this.#placeOf(entry);
+    if (this.#as !== undefined) this.#asPath ??= entry.path;
   }
 
   /**
@@ -163,13 +163,13 @@ export class Landing {
     const { folder, twin } = this.#placeOf(entry);
     const found: Found[] = [];
     const upTo = numbered ? undefined : 1;
-    const offered = this.#safe(nameOf(entry.path), false);
+    const named = entry.path === this.#asPath ? this.#as : undefined;
+    const offered = named ?? this.#safe(nameOf(entry.path), false);
     if (folder !== undefined) {
       const name = this.#nameIn(folder, entry);
       found.push(...this.#look(folder, name).slice(0, upTo));
       // Only to compare it, it may be one that we would not make.
-      if (name !== offered && entry.path !== this.#asPath)
-        found.push(...this.#look(folder, offered).slice(0, upTo));
+      if (name !== offered) found.push(...this.#look(folder, offered).slice(0, upTo));
     }
     if (twin !== undefined) found.push(...survey(twin, offered).there.slice(0, upTo));
     return found;

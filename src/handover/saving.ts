@@ -21,7 +21,7 @@ import { TextInbox } from './text.ts';
 export interface SavingOptions {
   /** Where files land; by default the person's folder for downloads. */
   readonly into?: string | undefined;
-  /** The name under which a single incoming file is saved. */
+  /** The name under which a single file is saved; what is more than that is refused. */
   readonly as?: string | undefined;
   /** What happens to a file when another one of its name is there; by default both are kept. */
   readonly onConflict?: OnConflict | undefined;
@@ -126,10 +126,10 @@ export class Saving {
     { roots, entries, files, bytes }: SoFar,
     { opened }: { readonly opened: boolean },
   ): ErrorCode | undefined {
-    const { maxSize = Number.POSITIVE_INFINITY, sink } = this.#options;
+    const { maxSize = Number.POSITIVE_INFINITY, as, sink } = this.#options;
     if (bytes > maxSize) return 'too-large';
-    if (sink === undefined) return undefined;
-    if (this.#taken !== undefined && !opened) return this.#taken;
+    if (sink !== undefined && this.#taken !== undefined && !opened) return this.#taken;
+    if ((sink ?? as) === undefined) return undefined;
     return roots.length > 1 || entries > 1 || files < entries ? 'one-file' : undefined;
   }
 

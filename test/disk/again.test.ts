@@ -265,6 +265,14 @@ describe('a file that is sent again', () => {
     expect(await send(target, offered, { as: 'mine' })).toEqual(['identical x']);
     expect(await send(target, offered)).toEqual(['all x']);
   });
+
+  test('under another name in a folder, likewise', async () => {
+    const target = newFolder();
+    const offered = [{ entry: folder('f') }, fileOf('f/x', 'content')];
+    expect(await send(target, offered, { as: 'mine' })).toEqual(['all f/x']);
+    expect(await send(target, offered, { as: 'mine' })).toEqual(['identical f/x']);
+    expect(tree(target)).toEqual({ f: '/', 'f/mine': 'content' });
+  });
 });
 
 describe('just before a file gets its name', () => {

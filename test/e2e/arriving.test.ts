@@ -57,15 +57,15 @@ describe('what has arrived', () => {
     await using ana = new Home();
     await writeFile(join(ana.path, 'a.txt'), 'a');
     mkdirSync(join(ana.path, 'empty'));
-    const receive = async (...more: string[]): Promise<void> => {
+    const receive = async (files: string[], ...more: string[]): Promise<void> => {
       await using receiving = await waiting(ana, ...more);
-      await send(ana, receiving, ['a.txt', 'empty']);
+      await send(ana, receiving, files);
       await receiving.stop('SIGTERM');
     };
-    await receive('--no-history');
+    await receive(['a.txt', 'empty'], '--no-history');
     expect(await run(ana, 'history', '--json')).toBe('');
-    await receive();
-    await receive('--as', 'b.txt', '--into', '.');
+    await receive(['a.txt', 'empty']);
+    await receive(['a.txt'], '--as', 'b.txt', '--into', '.');
     const table = await run(ana, 'history');
     expect(table.split('\n')).toEqual([
       expect.stringMatching(/^WHEN +FROM +HOW MUCH +WHAT +WHERE$/),
@@ -96,6 +96,40 @@ describe('where it is to land', () => {
       });
     },
   );
+
+  test('has the name that was said only where it is a single file, wherever that lies', async () => {
+    await using ana = new Home();
+    await using bob = new Home();
+    mkdirSync(join(bob.path, 'all'));
+    for (const name of ['a', 'b']) await writeFile(join(bob.path, 'all', name), name);
+    await using sharing = drop(['share', '--json', '--yes', 'all'], { home: bob });
+    const { port, code } = await sharing.event('ready');
+    const get = async (...more: string[]) => {
+      const words = ['get', '--from', `127.0.0.1:${port}`, '--as', 'mine', ...more];
+      await using getting = drop(words, { home: ana, env: { DROP_CODE: code ?? '' } });
+      return await getting.outcome();
+    };
+    expect(await get()).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(
+        /^Error: What is to come is no single file, .*\nTake one file of it by --only, /m,
+      ),
+    });
+    expect(await readdir(ana.downloads)).toEqual([]);
+    expect(await get('--only', 'all/b')).toMatchObject({ code: 0 });
+    expect(await readdir(join(ana.downloads, 'all'))).toEqual(['mine']);
+
+    await using receiving = await waiting(ana, '--as', 'mine');
+    await using sending = drop(
+      ['send', '--to', `127.0.0.1:${(await receiving.event('ready')).port}`, 'all'],
+      { home: bob, env: { DROP_CODE: await codeOf(receiving) } },
+    );
+    expect(await sending.outcome()).toMatchObject({
+      code: 4,
+      stderr: expect.stringMatching(/takes one single file, .*--as/),
+    });
+    await receiving.event('declined', ({ reason }) => reason === 'one-file');
+  });
 
   test('is told as a whole path, from wherever it was named', async () => {
     await using ana = new Home();

@@ -421,6 +421,16 @@ describe('a rule', () => {
     expect(told()).toEqual(Array(2).fill(['request', 'too-large']).flat());
   });
 
+  test('gives a name to a single file, and takes nothing else where one was said', async () => {
+    const accept = async (): Promise<boolean> => true;
+    house = await open({ accept, saving: { into: home.downloads, as: 'mine' } });
+    await house.self.trust.add({ id: BOB, name: 'Bob' });
+    expect(await offer(await bob(), 'a', 'b')).toBe('one-file');
+    expect(told()).toEqual(['request', 'one-file']);
+    expect(await offer(await bob(), 'a')).toBe('accept');
+    expect(await offer(await bob(), 'b')).toBe('accept');
+  });
+
   test('gives a sink to one file of one transfer', async () => {
     const accept = async (): Promise<boolean> => true;
     house = await open({ accept, saving: { sink: { write: async () => {} } } });

@@ -2422,6 +2422,13 @@ const PIPES = [
     test: visit('gives a sink to one file'),
   },
   {
+    name: 'a name that was said is for a single file',
+    file: 'src/handover/saving.ts',
+    from: 'if ((sink ?? as) === undefined) return undefined;',
+    to: 'if (sink === undefined) return undefined;',
+    test: visit('gives a name to a single file'),
+  },
+  {
     name: 'what goes into a sink is verified',
     file: 'src/handover/sink.ts',
     from: 'if (!equal(hash.soFar(), digest)) {',
