@@ -154,7 +154,15 @@ interface OfTarget {
 export type TransferEvent = OfTransfer &
   (
     | { readonly event: 'accepted' }
-    | ({ readonly event: 'declined'; readonly reason?: ErrorCode } & OfTarget)
+    | ({
+        readonly event: 'declined';
+        readonly reason?: ErrorCode;
+        /**
+         * Where it was offered, or was to be fetched: for so many milliseconds the device is refused from
+         * here on, and nobody is asked, as that was too often a no.
+         */
+        readonly quiet?: number;
+      } & OfTarget)
     /** A part of it is there from before, verified; from here on the rest is sent. */
     | {
         readonly event: 'resuming';

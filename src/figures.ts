@@ -146,6 +146,12 @@ export function tildePath(path: string, home: string): string {
     : path;
 }
 
+/** That nobody is asked about a device for so many milliseconds, as that was too often a no. */
+export function formatQuiet(device: string, ms: number): string {
+  const minutes = formatCount(Math.ceil(ms / 60_000), 'minute');
+  return `You are not asked about ${device} for the next ${minutes}: it is refused.`;
+}
+
 /** Why a code, or a PIN, is asked for once more. */
 export const WHY_AGAIN = {
   code: {

@@ -7,6 +7,7 @@ import {
   formatFirst,
   formatOffer,
   formatPart,
+  formatQuiet,
   formatRisk,
   formatRoots,
   isMessages,
@@ -346,7 +347,11 @@ export class Words {
       case 'declined':
         this.#transfers.delete(event.transfer);
         // Whoever chose the other side is told why the command ends.
-        return announced ? [news(this.#declined(event.peer, told, event.reason))] : [];
+        if (!announced) return [];
+        return [
+          news(this.#declined(event.peer, told, event.reason)),
+          ...(event.quiet ? [news(formatQuiet(this.device(event.peer), event.quiet))] : []),
+        ];
       case 'saved': {
         const path = (): string => this.#text(tildePath(event.path, home));
         const size = (): string => formatBytes(event.bytes);

@@ -186,7 +186,10 @@ function answerFor(
     if (answer === 'yes') patience.pleased(id);
     else patience.noted(id, answer === 'no-answer' ? 'unanswered' : 'declined', now());
     if (answer !== 'yes' && !gone.aborted)
-      emit({ event: 'declined', transfer: '', peer, reason: answer });
+      emit({
+        ...{ event: 'declined', transfer: '', peer, reason: answer },
+        ...patience.quietFor(id, now()),
+      });
     return answer;
   });
 }

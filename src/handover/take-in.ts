@@ -227,7 +227,7 @@ class TakingIn {
       const answer = asks ? await answerTo(request, accept, gone) : 'yes';
       this.#idle?.resume();
       if (asks) this.#note(answer);
-      if (answer !== 'yes' && !gone.aborted) this.#decline(answer);
+      if (answer !== 'yes' && !gone.aborted) this.#decline(answer, true);
       if (answer === 'yes' && this.#transfer.reception.roots === undefined) {
         this.#intake.transfers.hold(this.#transfer, this.#current);
         this.#accept();
@@ -290,9 +290,11 @@ class TakingIn {
     return request;
   }
 
-  #decline(reason: ErrorCode): void {
+  /** `counts`: whether it is one of those after which nobody is asked. */
+  #decline(reason: ErrorCode, counts: boolean): void {
     const { id: transfer } = this.#transfer;
-    this.#intake.emit({ event: 'declined', transfer, peer: this.#peer, reason });
+    const quiet = counts ? this.#intake.patience.quietFor(this.#who, now()) : {};
+    this.#intake.emit({ event: 'declined', transfer, peer: this.#peer, reason, ...quiet });
   }
 
   /** What is refused by rule before it is accepted; afterwards the transfer tells why it failed. */
@@ -304,7 +306,7 @@ class TakingIn {
     if (patience.isSpent(this.#who, now())) return;
     patience.noted(this.#who, known ? 'failed' : 'declined', now());
     this.#announce(extent);
-    this.#decline(reason);
+    this.#decline(reason, !known && !this.#capped);
   }
 
   #note(answer: 'yes' | ErrorCode): void {

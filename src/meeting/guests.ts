@@ -107,9 +107,21 @@ export class Patience {
 
   /** Whether `who` has asked too often, and is refused without a question. */
   isSpent(who: string, now: number): boolean {
+    return this.#spentFor(who, now) > 0;
+  }
+
+  /** What the refusal tells that has come to that: for how many milliseconds it will be so. */
+  quietFor(who: string, now: number): { readonly quiet?: number } {
+    const quiet = Math.ceil(this.#spentFor(who, now));
+    return quiet > 0 ? { quiet } : {};
+  }
+
+  /** Until the first of those that are too many no longer counts. */
+  #spentFor(who: string, now: number): number {
     const all = this.#recent(who, now);
-    const declined = all.filter(({ how }) => how === 'declined').length;
-    return declined >= MAX_DECLINED || all.length >= MAX_UNANSWERED;
+    const declined = all.filter(({ how }) => how === 'declined');
+    const first = [declined.at(-MAX_DECLINED), all.at(-MAX_UNANSWERED)];
+    return Math.max(0, ...first.map((one) => (one ? one.at + PATIENCE - now : 0)));
   }
 
   #recent(who: string, now: number): { at: number; how: Displeasure }[] {

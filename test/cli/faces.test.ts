@@ -321,6 +321,14 @@ describe('a receiver reads', () => {
     expect(lines[0]).toMatch(/^Refused: report.pdf \(2.1 MB\) from "Bob".*--yes.*drop trust/);
   });
 
+  test('that nobody is asked again for a while, where that begins', () => {
+    const quiet = { ...of, event: 'declined', reason: 'declined', quiet: 540_001 } as const;
+    expect(told([request, quiet])).toEqual([
+      'Declined: report.pdf (2.1 MB) from "Bob"',
+      'You are not asked about "Bob" for the next 10 minutes: it is refused.',
+    ]);
+  });
+
   test('what is offered from standard input, and that its size is not known', () => {
     const stream = { ...request, sized: false, bytes: 0 } as ShownEvent;
     expect(told([stream], { verbose: true })).toEqual([
@@ -762,7 +770,7 @@ describe('a hostile peer', () => {
     { ...it, event: 'reconnecting', reason: 'disconnected' },
     { ...it, event: 'resuming', bytes: 1, total: null },
     { ...it, event: 'paused', by: 'there' },
-    { ...it, event: 'declined', reason: 'declined' },
+    { ...it, event: 'declined', reason: 'declined', quiet: 1 },
     { ...summaryOf({ ok: false, files: 0 }), ...it },
     { ...peerEvent(HOSTILE, 'e', 'namesake') },
     { ...READY, name: HOSTILE } as ShownEvent,

@@ -217,6 +217,8 @@ describe('a person', () => {
     for (let n = 0; n < 4; n++) expect(await gets()).toBe('declined');
     expect(asked).toBe(2);
     expect(events.filter(({ event }) => event === 'fetch')).toHaveLength(2);
+    const quiet = events.map((event) => event.event === 'declined' && 'quiet' in event);
+    expect(quiet).toEqual([false, false, false, true]);
   });
 
   test('is not asked because a list is open somewhere, which learns nothing', async () => {

@@ -78,7 +78,9 @@ describe('a person who is asked', () => {
     const patience = new Patience();
     patience.noted('eve', 'declined', 0);
     expect(patience.isSpent('eve', 1)).toBe(false);
+    expect(patience.quietFor('eve', 1)).toEqual({});
     patience.noted('eve', 'declined', 5 * MINUTE);
+    expect(patience.quietFor('eve', 6 * MINUTE)).toEqual({ quiet: 4 * MINUTE });
     expect(patience.isSpent('eve', 5 * MINUTE)).toBe(true);
     expect(patience.isSpent('bob', 5 * MINUTE)).toBe(false);
     expect(patience.isSpent('eve', 10 * MINUTE - 1)).toBe(true);

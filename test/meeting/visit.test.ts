@@ -348,6 +348,9 @@ describe('a person', () => {
     for (const name of ['a', 'b', 'c']) expect(await offer(await bob(), name)).toBe('declined');
     expect(asked).toEqual(['a', 'b']);
     expect(events.filter(({ event }) => event === 'request')).toHaveLength(2);
+    // That it is so is told once.
+    const quiet = events.map((event) => event.event === 'declined' && 'quiet' in event);
+    expect(quiet).toEqual([false, false, false, true]);
   });
 
   test('is asked about everyone where anybody may come, whatever key they bring', async () => {

@@ -170,6 +170,7 @@ const lines = {
     ...ofTransfer,
     transfer: transferIfAny,
     reason: v.exactOptional(errorCode),
+    quiet: v.exactOptional(amount),
     ...ofTarget,
   }),
   resuming: line('resuming', { ...ofTransfer, bytes: amount, total: v.nullable(amount) }),

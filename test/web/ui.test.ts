@@ -103,6 +103,15 @@ describe('a window', () => {
     await bob.until(() => bob.view.messages.length === 1);
     expect(bob.view.messages[0]).toMatchObject({ from: { name: 'Ana' } });
     expect(bob.view.messages[0]?.text).toBe('hello <b>\n\ufffdyou');
+
+    // The message was no yes, so that was the second no.
+    await ana.command('send', { to, loan: await ana.lend({ 'more.txt': randomBytes(5) }) });
+    const { id: question } = await bob.question('accept');
+    await bob.command('answer', { question, answer: false });
+    await bob.until(() => bob.view.troubles.length === 1);
+    expect(bob.view.troubles[0]?.message).toBe(
+      'You are not asked about “Ana” for the next 10 minutes: it is refused.',
+    );
   });
 
   /** Two windows whose devices know each other, and the key of the second in the list of the first. */

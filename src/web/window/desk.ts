@@ -36,6 +36,7 @@ import {
   deviceOf,
   firstOf,
   offerOf,
+  quietOf,
   riskOf,
   rootsOf,
   shortId,
@@ -348,6 +349,10 @@ export class Desk {
         break;
       case 'text':
         this.#message(event.peer, event.text);
+        break;
+      case 'declined':
+        this.#transfers.hear(event);
+        if (event.quiet) this.#trouble(quietOf(event.peer, event.quiet));
         break;
       case 'summary':
         this.#transfers.hear(event);

@@ -9,7 +9,7 @@ import { QUESTION_LIMIT } from '../../limits.ts';
 import type { Loan } from './desk.ts';
 import type { Said, Sharing } from './model.ts';
 import type { Questions } from './questions.ts';
-import { deviceOf, firstOf, rootsOf, troubleWith } from './shown.ts';
+import { deviceOf, firstOf, quietOf, rootsOf, troubleWith } from './shown.ts';
 import { saidOf } from './transfer.ts';
 import type { Transfers } from './transfers.ts';
 
@@ -144,6 +144,10 @@ export class Sharings {
       case 'error':
         if ('transfer' in event) hear(event);
         else trouble(troubleWith(event));
+        break;
+      case 'declined':
+        hear(event);
+        if (event.quiet) trouble(quietOf(event.peer, event.quiet));
         break;
       case 'summary':
         if (event.ok) set({ fetched: shared.now.fetched + 1 });

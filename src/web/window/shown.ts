@@ -1,3 +1,4 @@
+import { formatQuiet } from '../../figures.ts';
 import { forTerminal, type LentEntry, type Offered, type Risk } from '../../index.ts';
 import { MAX_NAME, MAX_PATH } from '../../limits.ts';
 import type { Said, Transfer } from './model.ts';
@@ -52,6 +53,11 @@ export function troubleWith({
   hint,
 }: Said & { readonly peer?: { readonly name: string } }): Said {
   return { message: peer === undefined ? message : `${cleanName(peer.name)}: ${message}`, hint };
+}
+
+/** That nobody is asked about a device for a while. */
+export function quietOf(device: { readonly name: string }, ms: number): Said {
+  return { message: formatQuiet(`“${cleanName(device.name)}”`, ms) };
 }
 
 /** Names of what goes over that are shown. */
