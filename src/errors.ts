@@ -220,6 +220,13 @@ export const ERRORS = {
     message: 'The system lets this program open no more files.',
     hint: 'Raise the limit (ulimit -n), or end what holds so many open.',
   },
+  'folder-gone': {
+    exit: 8,
+    wire: 37,
+    heard: 'peer-disk',
+    message: 'The folder to save into was moved, removed or replaced.',
+    hint: 'Put it back if you want it there, and run the same command again.',
+  },
   disk: { exit: 8, wire: 34, heard: 'peer-disk', message: 'The disk failed.' },
   unreadable: { exit: 8, wire: 35, heard: 'peer-source', message: 'It cannot be read.' },
   identity: {

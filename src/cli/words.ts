@@ -616,6 +616,7 @@ const AGAIN_THERE: ReadonlyMap<ErrorCode, string | undefined> = new Map([
   ['disconnected', undefined],
   ['corrupt', undefined],
   ['disk-full', 'Make room, and have it sent again.'],
+  ['folder-gone', 'Put it back if you want it there, and have the same sent again.'],
 ]);
 
 /** Why something was refused without a question. */

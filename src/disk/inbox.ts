@@ -21,6 +21,7 @@ import {
   type Folder,
   type Found,
   giveName,
+  idOf,
   isSpelled,
   MAX_TRIES,
   pathOf,
@@ -182,7 +183,9 @@ class DiskInbox implements Inbox {
   }
 
   async room(): Promise<number> {
-    return roomIn(this.#target.name);
+    return roomIn(this.#target.name).catch((error) => {
+      throw this.#isGone() ? this.#gone(error) : error;
+    });
   }
 
   place(
@@ -191,7 +194,7 @@ class DiskInbox implements Inbox {
     gone?: AbortSignal,
   ): Placement | Promise<Placement> {
     const explain = (error: unknown): never => {
-      throw diskFailure(error, entry.path, STORING);
+      throw this.#explained(error, entry.path);
     };
     try {
       switch (entry.kind) {
@@ -223,7 +226,7 @@ class DiskInbox implements Inbox {
     const part = from > 0 ? this.#goOn(entry, from) : this.#begin(entry);
     this.#parts.add(part);
     const explain = (error: unknown): never => {
-      throw diskFailure(error, entry.path, STORING);
+      throw this.#explained(error, entry.path);
     };
     return {
       get written() {
@@ -238,6 +241,7 @@ class DiskInbox implements Inbox {
 
   async finish(): Promise<{ path: string; code: ErrorCode }[]> {
     const missed = await this.#landing.finish();
+    if (missed.length > 0 && this.#isGone()) throw this.#gone();
     this.#staging.finish();
     return missed;
   }
@@ -371,6 +375,29 @@ class DiskInbox implements Inbox {
     this.#staging.end(part.path, false);
   }
 
+  /** What went wrong with one entry; or with all, if the folder that all goes into is gone. */
+  #explained(error: unknown, path: string): unknown {
+    const failure = diskFailure(error, path, STORING);
+    const mayBeGone = failure instanceof DropError && failure.code === 'disk';
+    return mayBeGone && this.#isGone() ? this.#gone(error) : failure;
+  }
+
+  /** What went wrong with one file; anything else is not for it. */
+  #failureOf(error: unknown, { path }: DataEntry): DropError {
+    const failure = this.#explained(error, path);
+    if (failure instanceof DropError) return failure;
+    throw failure;
+  }
+
+  #isGone(): boolean {
+    return idOf(this.#target.name) !== this.#target.id;
+  }
+
+  #gone(cause?: unknown): DropError {
+    const message = `The folder ${this.#target.name} was moved, removed or replaced.`;
+    return new DropError('folder-gone', { message, cause });
+  }
+
   /** Whatever ends this inbox waits until that is over. */
   #committing<T>(commit: Promise<T>): Promise<T> {
     const over = commit.finally(() => this.#commits.delete(over));
@@ -399,7 +426,7 @@ class DiskInbox implements Inbox {
     const stored = all.map(({ whole, landed, failure }) =>
       failure === undefined
         ? this.#storedAt(landed as Landed, whole.entry)
-        : explained(failure, whole.entry),
+        : this.#failureOf(failure, whole.entry),
     );
     return [...stored, ...(await this.#storeLater(rest))];
   }
@@ -449,7 +476,7 @@ class DiskInbox implements Inbox {
     const storing = part.write(bytes).then(() => this.#commit(entry, part, digest));
     const stored = await storing.catch(async (error: unknown) => {
       await this.#discard(part); // So little is sooner sent again.
-      return explained(error, entry);
+      return this.#failureOf(error, entry);
     });
     return [stored, ...(await this.#storeTogether(rest))];
   }
@@ -585,13 +612,6 @@ async function forEach(
 function fail(one: Storing, error: unknown): void {
   one.failure = error;
   one.whole.discard();
-}
-
-/** What went wrong with one file; anything else is not for it. */
-function explained(error: unknown, { path }: DataEntry): DropError {
-  const failure = diskFailure(error, path, STORING);
-  if (failure instanceof DropError) return failure;
-  throw failure;
 }
 
 function owned(file: WholeFile): WholeFile {

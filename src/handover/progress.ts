@@ -279,7 +279,8 @@ export class Progress {
 
   /** Bytes of files that are not whole. */
   #kept(): number {
-    if (!this.#keeps) return 0;
+    // It went with the folder.
+    if (!this.#keeps || this.#firstFailure?.code === 'folder-gone') return 0;
     let bytes = 0;
     for (const [path, at] of [...this.#leftOff, ...this.#begun])
       if (!this.#streams.has(path)) bytes += at;

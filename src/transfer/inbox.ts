@@ -20,7 +20,7 @@ export interface Inbox {
    * says it at once where nothing has to be waited for, as for each of a million new files.
    * `digest` asks the sender for the digest of the file, null if it cannot tell. Once `gone` is aborted,
    * nobody needs the answer, whatever it is. Throws a `DropError` if this entry cannot be placed; the
-   * others are not concerned.
+   * others are not concerned, unless it is `folder-gone`.
    */
   place(
     entry: Entry,

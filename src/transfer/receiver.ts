@@ -647,7 +647,12 @@ function isLoss(error: unknown): boolean {
   return error instanceof DropError && error.code === 'disconnected';
 }
 
-const OF_THE_WHOLE: ReadonlySet<ErrorCode> = new Set(['disconnected', 'protocol', 'cancelled']);
+const OF_THE_WHOLE: ReadonlySet<ErrorCode> = new Set([
+  'disconnected',
+  'protocol',
+  'cancelled',
+  'folder-gone',
+]);
 
 /** After these nothing that came is the start of anything. */
 const WORTHLESS: ReadonlySet<ErrorCode> = new Set(['changed', 'corrupt']);

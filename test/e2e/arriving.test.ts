@@ -3,6 +3,7 @@ import {
   existsSync,
   mkdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -129,6 +130,33 @@ describe('where it is to land', () => {
       stderr: expect.stringMatching(/takes one single file, .*--as/),
     });
     await receiving.event('declined', ({ reason }) => reason === 'one-file');
+  });
+
+  test('ends what comes if it is moved away, and is made anew for what comes next', async () => {
+    await using ana = new Home();
+    await using bob = new Home();
+    const into = join(ana.path, 'in');
+    await makeFile(join(bob.path, 'big'), 'big', 4 * MiB);
+    await using receiving = await waiting(ana, '--into', into);
+    const { port } = await receiving.event('ready');
+    const to = ['--to', `127.0.0.1:${port}`];
+    await using sending = drop(['send', ...to, '--limit', '2MB/s', 'big'], {
+      home: bob,
+      env: { DROP_CODE: await codeOf(receiving) },
+    });
+    await receiving.event('progress', ({ bytes }) => bytes > 0);
+    renameSync(into, join(ana.path, 'elsewhere'));
+    expect((await sending.outcome()).code).toBe(5);
+    expect(await receiving.event('error')).toMatchObject({
+      code: 'folder-gone',
+      message: `The folder ${into} was moved, removed or replaced.`,
+    });
+    const summary = await receiving.event('summary');
+    expect(summary).toMatchObject({ ok: false, files: 0, code: 'folder-gone' });
+    expect(summary).not.toHaveProperty('kept');
+    await using again = drop(['send', ...to, 'big'], { home: bob });
+    expect((await again.outcome()).code).toBe(0);
+    expect(await readdir(into)).toEqual(['big']);
   });
 
   test('is told as a whole path, from wherever it was named', async () => {
