@@ -367,6 +367,9 @@ export const PROOF_LIMIT = 3_000;
 /** What a person is called for at a time who does not look at the window. Protects them from being rung out of their work. */
 export const MAX_CALLS = 8;
 
+/** UTF-16 units of a message that are read out to who does not see it. Protects them from what would not end. */
+export const MAX_READ_OUT = 300;
+
 /** What a page commands at once. Bounds what is held and parsed. */
 export const MAX_COMMAND = 8 * 1024 * 1024;
 

@@ -2808,6 +2808,13 @@ const WINDOW = [
     test: opening('tells its token to nobody'),
   },
   {
+    name: 'a message that is read out comes to its end',
+    file: 'src/web/page/window/words.ts',
+    from: 'if (line.length <= MAX_READ_OUT) return line;',
+    to: 'return line;',
+    test: test('web/words')('only what is new is read aloud'),
+  },
+  {
     name: 'nobody is called for more than can be borne',
     file: 'src/web/window/calls.ts',
     from: ' && this.#hasRoom',

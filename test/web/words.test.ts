@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { MAX_READ_OUT } from '../../src/limits.ts';
 import { clean } from '../../src/web/page/clean.ts';
 import {
   adviceOf,
@@ -109,8 +110,15 @@ describe('what is said where nobody looks', () => {
     expect(newsBetween(calm, busy)).toEqual([
       'Ana’s laptop and bob-desktop can be reached.',
       'holiday.mp4 and 2 more, to Ana’s laptop: Sending.',
-      'Message from Ana’s laptop.',
+      'Message from Ana’s laptop: The meeting is at three. https://example.org/agenda',
     ]);
+    // In one go, without what steers, and not for ever.
+    const [message] = messages;
+    const told = (text: string): readonly string[] =>
+      newsBetween(calm, { ...calm, messages: message ? [{ ...message, text }] : [] });
+    expect(told('one\n\n\ttwo \u202e')).toEqual(['Message from Ana’s laptop: one two \ufffd']);
+    const [long = ''] = told(`${'x'.repeat(MAX_READ_OUT - 1)}😀${'y'.repeat(1e6)}`);
+    expect(long).toBe(`Message from Ana’s laptop: ${'x'.repeat(MAX_READ_OUT - 1)}…`);
     expect(newsBetween(busy, { ...busy, transfers: [of({ bytes: 999_000_000 })] })).toEqual([]);
     expect(newsBetween(busy, { ...busy, nearby: nearby.slice(1) })).toEqual([
       'Ana’s laptop is not there any more.',

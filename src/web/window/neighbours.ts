@@ -7,6 +7,7 @@ import {
   peerOf,
   type SilentPeer,
 } from '../../index.ts';
+import { hintHere } from './advice.ts';
 import type { Known, Nearby, Said } from './model.ts';
 import { cleanName, deviceOf, offerOf, shortId } from './shown.ts';
 
@@ -52,7 +53,8 @@ export class Neighbours {
   async look(options: DiscoverOptions): Promise<void> {
     this.#all.clear();
     for await (const event of discover({ ...options, who: 'all' })) {
-      if (event.event === 'nothing') this.#nobody = { message: event.message, hint: event.hint };
+      if (event.event === 'nothing')
+        this.#nobody = { message: event.message, hint: hintHere(event.hint) };
       else {
         const { key, peer, seen } = neighbourOf(event);
         if (event.state === 'lost') this.#all.delete(key);

@@ -1,6 +1,13 @@
 import { formatQuiet } from '../../figures.ts';
-import { forTerminal, type LentEntry, type Offered, type Risk } from '../../index.ts';
+import {
+  type ErrorCode,
+  forTerminal,
+  type LentEntry,
+  type Offered,
+  type Risk,
+} from '../../index.ts';
 import { MAX_NAME, MAX_PATH } from '../../limits.ts';
+import { hintHere, messageHere } from './advice.ts';
 import type { Said, Transfer } from './model.ts';
 
 /* What others have written, made fit to be shown; and as much of it as a page needs. */
@@ -49,10 +56,16 @@ export function riskOf({ example, ...risk }: Risk): Risk {
 /** What went wrong, and with whom, if it is known whom. */
 export function troubleWith({
   peer,
-  message,
-  hint,
-}: Said & { readonly peer?: { readonly name: string } }): Said {
-  return { message: peer === undefined ? message : `${cleanName(peer.name)}: ${message}`, hint };
+  ...error
+}: Said & {
+  readonly code: ErrorCode;
+  readonly peer?: { readonly name: string };
+}): Said {
+  const message = messageHere(error.message);
+  return {
+    message: peer === undefined ? message : `${cleanName(peer.name)}: ${message}`,
+    hint: hintHere(error.hint, error.code),
+  };
 }
 
 /** That nobody is asked about a device for a while. */

@@ -6,6 +6,7 @@ import {
   type Summary,
   type TransferEvent,
 } from '../../index.ts';
+import { hintHere, messageHere } from './advice.ts';
 import type { Said, Transfer, TransferState } from './model.ts';
 
 /** What a transfer begins with. */
@@ -158,7 +159,7 @@ export class TransferPicture {
   /** What went wrong first is shown. */
   #blame({ code, message, hint, path }: Failing): void {
     const failure = {
-      ...{ code, message: this.#clean(message), hint: this.#hintOf(code, hint) },
+      ...{ code, message: this.#clean(messageHere(message)), hint: this.#hintOf(code, hint) },
       path: path === undefined ? undefined : this.#clean(path),
     };
     this.#set({ failure: this.#now.failure ?? failure });
@@ -187,7 +188,7 @@ export class TransferPicture {
   /** What to do about it here, where nobody types commands. */
   #hintOf(code: ErrorCode, hint: string | undefined): string | undefined {
     const isLent = this.#now.direction === 'out' && (code === 'unreadable' || code === 'changed');
-    return isLent ? CHOOSE_AGAIN : hintHere(code, hint);
+    return isLent ? CHOOSE_AGAIN : hintHere(hint, code);
   }
 
   #can(): Transfer['can'] {
@@ -215,7 +216,7 @@ function failedAs(code: ErrorCode | undefined): TransferState {
 /** What went wrong, in words for a person. */
 export function saidOf(error: unknown): Said & Pick<DropError, 'code'> {
   const { code, message, hint } = asDropError(error);
-  return { code, message, hint: hintHere(code, hint) };
+  return { code, message: messageHere(message), hint: hintHere(hint, code) };
 }
 
 function asDropError(error: unknown): DropError {
@@ -234,24 +235,6 @@ const OVER: ReadonlySet<TransferState> = new Set([
   'cancelled',
   'failed',
 ] satisfies TransferState[]);
-
-/** In place of hints that speak of the command line. What was interrupted is advised about anyway. */
-const HINTS: { readonly [Code in ErrorCode]?: string | undefined } = {
-  internal: 'This is a bug in drop; please report it with what you did.',
-  disconnected: undefined,
-  unreachable: 'A firewall, most likely. “Is all well here?” says more, on both computers.',
-  'no-network': 'Connect to a network.',
-  refused: 'Somebody there can change that among the known devices.',
-  'peer-full': 'Make room there and try again.',
-  'disk-full': 'Make room and try again.',
-  corrupt: 'Try again.',
-  changed: 'Try again when nothing writes to it.',
-  'wrong-peer': 'If it was set up anew, forget the old one among the known devices.',
-};
-
-function hintHere(code: ErrorCode, hint: string | undefined): string | undefined {
-  return hint === new DropError(code).hint && code in HINTS ? HINTS[code] : hint;
-}
 
 /** What a browser says of a file that is not as it was chosen: only that it cannot be read. */
 const CHOOSE_AGAIN =

@@ -7,6 +7,7 @@ import {
   formatOffer,
   formatRoots,
 } from '../../../figures.ts';
+import { MAX_READ_OUT } from '../../../limits.ts';
 import type { Nearby, Transfer, Urgent, View } from '../../window/model.ts';
 import { clean } from '../clean.ts';
 
@@ -222,9 +223,18 @@ export function newsBetween(before: View, after: View): readonly string[] {
     ...after.transfers.filter(({ id, state }) => states.get(id) !== state).map(newsOf),
     ...after.messages
       .filter(({ id }) => !ids.has(id))
-      .map(({ from }) => `Message from ${clean(from.name)}.`),
+      .map(({ from, text }) => `Message from ${clean(from.name)}: ${readOut(text)}`),
     ...after.troubles.filter(({ id }) => !ids.has(id)).map(({ message }) => clean(message)),
   ];
+}
+
+/** As much of a message as is read out at once; all of it stands in the window. */
+function readOut(text: string): string {
+  const line = clean(text.replace(/\s+/g, ' ').trim());
+  if (line.length <= MAX_READ_OUT) return line;
+  // No half of a character.
+  const start = line.slice(0, MAX_READ_OUT).replace(/[\ud800-\udbff]$/, '');
+  return `${start}…`;
 }
 
 /** How it stands with a transfer, and if it is over, why, and what to do. */
