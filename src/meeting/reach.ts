@@ -97,9 +97,10 @@ export async function reach(
     knock();
     const isTriedAgain = error instanceof DropError && error.code === 'unreachable';
     const short = isTriedAgain ? LINE_WAIT : LAST_LINE_WAIT;
-    await sleep(id === undefined && run !== undefined ? patience : short, undefined, {
-      signal: either,
-    }).catch(() => {});
+    const wait = (ms: number) => sleep(ms, undefined, { signal: either }).catch(() => {});
+    await wait(id === undefined && run !== undefined ? patience : short);
+    // Of an address nobody knows whether anybody is there, until our knock is heard.
+    if (id === undefined && run === undefined && porch.wasHeardBy(ips)) await wait(patience);
     throw error;
   });
   const ways = [dialled, lineTo(caller, porch, either)];

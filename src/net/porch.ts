@@ -52,6 +52,8 @@ export class Porch {
   readonly #waiting = new Set<(line: Line) => boolean>();
   readonly #listeners = new Set<(line: Line) => void>();
   readonly #knocks = new Map<string, () => void>();
+  /** Hosts that looked who is here after we knocked at them: somebody may be asked there. */
+  readonly #lookedBy = new Set<string>();
   /** Key and run of those whose line was taken: they may come again, as one meeting can take two. */
   readonly #met = new Set<string>();
   #opening: Promise<Listener | undefined> | undefined;
@@ -70,7 +72,10 @@ export class Porch {
     this.#opening ??= listen(ports, this.#credentials, {
       card,
       onConnection: (connection) => void this.#admit(connection),
-      onAsked,
+      onAsked: (remote) => {
+        if (this.#knocksAt(canonical(remote))) this.#lookedBy.add(canonical(remote));
+        onAsked?.(remote);
+      },
       admits: (local) => isAmong(local, interfaces),
     }).catch(() => undefined);
     const opening = this.#opening;
@@ -114,6 +119,11 @@ export class Porch {
     return [...this.#lines].some((line) => isMeant(line, caller));
   }
 
+  /** Whether one of these hosts has heard that we knocked at it. */
+  wasHeardBy(hosts: readonly string[]): boolean {
+    return hosts.some((host) => this.#lookedBy.has(canonical(host)));
+  }
+
   /** Takes a line to it, as soon as one waits. Rejects when the signal is aborted. */
   line(caller: Caller, signal: AbortSignal): Promise<Line> {
     return new Promise((resolve, reject) => {
@@ -142,6 +152,7 @@ export class Porch {
     for (const { connection } of this.#lines) connection.destroy();
     this.#lines.clear();
     this.#knocks.clear();
+    this.#lookedBy.clear();
     const [opening, knocks] = [this.#opening, this.#knocker];
     this.#opening = undefined;
     this.#knocker = undefined;
@@ -186,7 +197,8 @@ export class Porch {
       const { card } = await channel.hear('here');
       const proven = { ...card, id: connection.peer };
       const known = await this.#options.welcomes(proven, connection.remote);
-      const called = this.#met.has(processOf(proven)) || this.#knockedAt(card, connection.remote);
+      const called =
+        this.#met.has(processOf(proven)) || this.#knocksAt(card.run, canonical(connection.remote));
       const expected = known || called;
       const isWanted = card.part === 'announcer' && card.way === this.#options.card.way;
       if (!isWanted || !expected) return connection.destroy();
@@ -196,10 +208,8 @@ export class Porch {
     }
   }
 
-  #knockedAt({ run }: Card, remote: string): boolean {
-    return [...this.#knocks.keys()].some((key) =>
-      [run, canonical(remote)].includes(key.split(' ')[0] ?? ''),
-    );
+  #knocksAt(...doors: readonly string[]): boolean {
+    return [...this.#knocks.keys()].some((key) => doors.includes(key.split(' ')[0] ?? ''));
   }
 
   #hold(line: Line): void {

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { LINE_SILENCE, MAX_STRANGE_LINES } from '../../src/limits.ts';
 import { openSelf, type Self } from '../../src/meeting/self.ts';
 import { Porch } from '../../src/net/porch.ts';
-import { type Connection, dial } from '../../src/net/tls.ts';
+import { type Connection, dial, probe } from '../../src/net/tls.ts';
 import type { Part, Way } from '../../src/protocol/card.ts';
 import { Channel } from '../../src/transfer/channel.ts';
 import { TempFolder } from '../support/home.ts';
@@ -58,6 +58,16 @@ async function endsAtOnce(line: Connection | undefined): Promise<void> {
   });
   await expect.poll(() => over, { timeout: LINE_SILENCE / 2 }).toBe(true);
 }
+
+test('whoever looks who is here has heard a knock, if there was one at that host', async () => {
+  const look = () => probe({ host: '127.0.0.1', port }, new AbortController().signal);
+  await look();
+  expect(porch.wasHeardBy(['127.0.0.1'])).toBe(false);
+  await porch.knock('127.0.0.1', 'send');
+  await look();
+  await soon(() => porch.wasHeardBy(['::ffff:127.0.0.1'])).toBe(true);
+  expect(porch.wasHeardBy(['127.0.0.2'])).toBe(false);
+});
 
 describe('who comes', () => {
   test('and was not knocked at is sent away, unless it is known', async () => {

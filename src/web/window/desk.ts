@@ -158,7 +158,7 @@ export class Desk {
         running,
         (signal) =>
           send([], {
-            ...this.#meeting(running, signal),
+            ...this.#meeting(running, signal, target),
             ...{ to: target, lent: loan?.entries ?? [], text },
           }),
         (event) => this.#hearOurs(running, event),
@@ -176,7 +176,7 @@ export class Desk {
     const running = this.#transfers.begin(about);
     const fetch = (signal: AbortSignal): AsyncGenerator<GetEvent, unknown> =>
       get({
-        ...this.#meeting(running, signal),
+        ...this.#meeting(running, signal, target),
         ...this.#saving(),
         from: target,
         accept: async ({ from: by, ...offer }, gone) => {
@@ -413,11 +413,12 @@ export class Desk {
   }
 
   /** What sending and fetching have in common: who is asked, and how long is waited. */
-  #meeting(running: Running, signal: AbortSignal): Meeting {
+  #meeting(running: Running, signal: AbortSignal, target: Target): Meeting {
     return {
       ...this.#common,
       ...{ signal, control: running.control },
-      wait: CALL_QUESTION_LIMIT,
+      // What is in the list is there, however slow; at an address need be nobody.
+      wait: typeof target === 'string' ? undefined : CALL_QUESTION_LIMIT,
       waitAgain: Number.POSITIVE_INFINITY,
       code: async ({ peer, kind: needs, why, signal: gone }) => {
         const about = { device: deviceOf(peer), needs, why };
