@@ -61,15 +61,20 @@ function noticeOf(callings: readonly Calling[]): Notice {
 /** Opens a browser, or has the person do so; and clears away what was needed for it. */
 async function show(
   url: string,
-  { elsewhere, visited }: OpenWindow,
+  { elsewhere, listen }: OpenWindow,
   order: UiOrder,
   context: Context,
 ): Promise<void> {
   const { face, common } = context;
   if (elsewhere && order.json) face.show({ event: 'running', url });
   const { openLink } = await import('../web/window/ui.ts');
-  const { opened, forget } = order.open ? await openLink(url) : NOT_OPENED;
+  const left = new AbortController();
+  const signal = AbortSignal.any([common.signal, left.signal]);
+  let { opened, forget } = NOT_OPENED;
   try {
+    // Before there is a browser: its page may open before we do anything else.
+    const listening = order.open ? await listen(signal) : undefined;
+    if (order.open) ({ opened, forget } = await openLink(url));
     ensureReader(order, context, opened);
     if (elsewhere && opened) face.say('Your window runs already, and opens in your browser.');
     else if (elsewhere)
@@ -78,19 +83,17 @@ async function show(
     else face.say('Open this in a browser on this computer:');
     if (context.io.stderr.isTTY && !(elsewhere && opened)) face.say(url, 'need');
     if (!elsewhere) face.busy('The window is there. Ctrl-C ends it.');
-    if (opened) await readBy(visited, common.signal);
+    if (opened) await readBy(listening?.page, signal);
   } finally {
+    left.abort();
     await forget();
   }
 }
 
-/** Resolves when a page has opened, or no browser needs longer. */
-async function readBy(visited: OpenWindow['visited'], end: AbortSignal): Promise<void> {
-  const enough = new AbortController();
-  const signal = AbortSignal.any([end, enough.signal]);
+/** Resolves when the page has opened, or no browser needs longer. */
+async function readBy(page: Promise<void> | undefined, signal: AbortSignal): Promise<void> {
   const late = sleep(READ_BY_THEN, undefined, { signal });
-  await Promise.any([visited(signal), late]).catch(() => {});
-  enough.abort();
+  await Promise.any([page, late]).catch(() => {});
 }
 
 /**

@@ -3059,8 +3059,8 @@ const UPLOADS = [
   {
     name: 'the file that leads to a window is removed',
     file: 'src/cli/ui.ts',
-    from: '  } finally {\n    await forget();\n  }',
-    to: '  } finally {\n    await Promise.resolve(forget);\n  }',
+    from: '    left.abort();\n    await forget();',
+    to: '    left.abort();\n    await Promise.resolve(forget);',
     test: opening('removes it at the end'),
   },
   {

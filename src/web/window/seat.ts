@@ -1,6 +1,6 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { type IncomingMessage, request } from 'node:http';
+import { type ClientRequest, type IncomingMessage, request } from 'node:http';
 import { resolve } from 'node:path';
 import * as v from 'valibot';
 import { DropError, type Note, openNote } from '../../index.ts';
@@ -105,10 +105,31 @@ export class Seat {
   }
 }
 
-/** Resolves when a page of a window opens that has proven to be there; throws if it ends. */
-export async function visited(place: Place, signal: AbortSignal): Promise<void> {
+/** What hears of a page. */
+export interface Listening {
+  /** Resolves when one opens; throws if the window ends, or nobody listens any more. */
+  readonly page: Promise<void>;
+}
+
+export function listeningTo(page: Promise<void>): Listening {
+  page.catch(() => {}); // Whoever waits for it hears of it.
+  return { page };
+}
+
+/**
+ * Hears of the next page that opens of a window that has proven to be there. It resolves when that
+ * one was asked: whatever opens from then on comes there later than we.
+ */
+export async function listen(place: Place, signal: AbortSignal): Promise<Listening> {
   const headers = { authorization: `Bearer ${place.token}` };
-  const answer = await ask(place.port, VISIT, { headers, signal });
+  const asked = ask(place.port, VISIT, { headers, signal });
+  const listening = listeningTo(visited(asked));
+  await Promise.race([once(asked, 'finish'), listening.page]).catch(() => {});
+  return listening;
+}
+
+async function visited(asked: ClientRequest): Promise<void> {
+  const answer = await answerTo(asked);
   if (answer.statusCode !== 200) throw new DropError('disconnected');
   answer.resume();
   await once(answer, 'end');
@@ -125,7 +146,7 @@ async function isThere(place: Place): Promise<boolean> {
   const over = new AbortController();
   const timer = setTimeout(() => over.abort(), PROOF_LIMIT);
   try {
-    const answer = await ask(place.port, `/proof/${nonce}`, { signal: over.signal });
+    const answer = await answerTo(ask(place.port, `/proof/${nonce}`, { signal: over.signal }));
     let said = '';
     for await (const piece of answer) {
       said += piece;
@@ -140,13 +161,16 @@ async function isThere(place: Place): Promise<boolean> {
   }
 }
 
-async function ask(
+function ask(
   port: number,
   path: string,
   options: { readonly headers?: Record<string, string>; readonly signal: AbortSignal },
-): Promise<IncomingMessage> {
+): ClientRequest {
   const asked = request({ host: LOOPBACK, port, path, agent: false, ...options }).end();
-  asked.on('error', () => {}); // Whoever waits for the answer hears of it.
+  return asked.on('error', () => {}); // Whoever waits for the answer hears of it.
+}
+
+async function answerTo(asked: ClientRequest): Promise<IncomingMessage> {
   const [answer] = await once(asked, 'response');
   return answer;
 }

@@ -13,7 +13,18 @@ import { type Calling, Calls } from './calls.ts';
 import { Desk, type DeskOptions, type Loan } from './desk.ts';
 import type { Commands, DeskView, PageEvent, Sight, View } from './model.ts';
 import { show } from './opener.ts';
-import { LOOPBACK, linkTo, NONCE, type Place, proofOf, Seat, VISIT, visited } from './seat.ts';
+import {
+  type Listening,
+  LOOPBACK,
+  linkTo,
+  listen,
+  listeningTo,
+  NONCE,
+  type Place,
+  proofOf,
+  Seat,
+  VISIT,
+} from './seat.ts';
 import { saidOf } from './transfer.ts';
 
 export interface UiOptions extends DeskOptions {
@@ -32,8 +43,8 @@ export interface UiOptions extends DeskOptions {
 export interface OpenWindow {
   /** Whether it is that of another process of this account, which goes on without us. */
   readonly elsewhere: boolean;
-  /** Resolves when a page of it opens; throws if it ends, or the signal is aborted. */
-  readonly visited: (signal: AbortSignal) => Promise<void>;
+  /** Hears of the next page that opens, once it resolves. */
+  readonly listen: (signal: AbortSignal) => Promise<Listening>;
 }
 
 /**
@@ -47,7 +58,7 @@ export async function runUi(options: UiOptions): Promise<void> {
   const pointTo = (place: Place): void =>
     options.onReady(linkTo(place), {
       elsewhere: true,
-      visited: (signal) => visited(place, signal),
+      listen: (signal) => listen(place, signal),
     });
   const there = await seat.taken();
   if (there !== undefined) return pointTo(there);
@@ -90,7 +101,7 @@ export async function runUi(options: UiOptions): Promise<void> {
     if (quicker !== undefined) return pointTo(quicker);
     options.onReady(linkTo(place), {
       elsewhere: false,
-      visited: (signal) => pages.visited(signal),
+      listen: async (signal) => listeningTo(pages.visited(signal)),
     });
     await desk.run();
   } finally {
