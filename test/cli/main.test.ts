@@ -808,7 +808,7 @@ describe('a signal', () => {
     const end = main(['receive', '--json'], { ...io, stdout: slow }).finally(() => {
       isOver = true;
     });
-    await vi.waitFor(() => expect(lines).toHaveLength(1));
+    await expect.poll(() => lines).toHaveLength(1);
     io.signals.emit('SIGTERM');
     await stopping;
     for (let turn = 0; turn < 10; turn++) await new Promise(setImmediate);
@@ -816,11 +816,11 @@ describe('a signal', () => {
     if (again) io.signals.emit('SIGTERM');
     else {
       read();
-      await vi.waitFor(() => expect(lines).toHaveLength(2));
+      await expect.poll(() => lines).toHaveLength(2);
       expect(jsonLines(lines[1] ?? '')).toMatchObject([{ event: 'summary' }]);
       read();
       // What is asked for at last is whether all is taken.
-      await vi.waitFor(() => expect(lines).toHaveLength(3));
+      await expect.poll(() => lines).toHaveLength(3);
       read();
     }
     expect(await end).toBe('SIGTERM');

@@ -208,7 +208,7 @@ describe('what is asked', () => {
     socket.write(asked.join(''));
     await new Promise((resolve) => setImmediate(resolve));
     socket.destroy();
-    await vi.waitFor(() => expect(left).toBe(2));
+    await expect.poll(() => left).toBe(2);
     expect(over.mock.calls).toEqual([[false], [false]]);
   });
 
@@ -287,10 +287,10 @@ describe('who asks', () => {
     const { socket } = await connectionOf(port);
     socket.pause();
     socket.write('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc');
-    await vi.waitFor(() => expect(silences).toHaveLength(4));
+    await expect.poll(() => silences).toHaveLength(4);
     expect(silences).toEqual([0, PAGE_SILENCE_LIMIT, 0, 0]);
     // Nothing is taken.
-    await vi.waitFor(() => expect(silence()).toBe(PAGE_SILENCE_LIMIT));
+    await expect.poll(silence).toBe(PAGE_SILENCE_LIMIT);
     let taken = 0;
     socket.on('data', ({ length }) => {
       taken += length;

@@ -546,9 +546,9 @@ describe('a file', () => {
       request(`${handed.url}get/tree/a`, { agent: false }).on('error', () => {}),
     );
     for (const one of asked) one.end();
-    await vi.waitFor(() => expect(looks).toBe(MAX_DOWNLOADS_EACH));
+    await expect.poll(() => looks).toBe(MAX_DOWNLOADS_EACH);
     for (const one of asked) one.destroy();
-    await vi.waitFor(() => expect(left.mock.calls.length).toBeGreaterThanOrEqual(asked.length));
+    await expect.poll(() => left.mock.calls.length).toBeGreaterThanOrEqual(asked.length);
     found();
     expect((await handed.ask('get/tree/a')).status).toBe(200);
   });

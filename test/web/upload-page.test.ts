@@ -306,5 +306,5 @@ class Visit implements AsyncDisposable {
 }
 
 function soon<Value>(look: () => Value | Promise<Value>) {
-  return expect.poll(look, { timeout: 10_000, interval: 20 });
+  return expect.poll(look, { interval: 20 });
 }
