@@ -10,6 +10,7 @@ import {
 } from '../../src/web/door.ts';
 import { NOTHING } from '../../src/web/page/window/words.ts';
 import type { PageEvent, View } from '../../src/web/window/model.ts';
+import { freePort } from './ports.ts';
 
 /** A command that the page has sent. */
 export interface Said {
@@ -46,6 +47,8 @@ export class PageServer implements AsyncDisposable {
 
   static async open(view: Partial<View> = {}): Promise<PageServer> {
     const server = new PageServer({ ...EMPTY, ...view });
+    // No client gets it, where it begins again.
+    server.#port = await freePort();
     await server.start();
     return server;
   }
@@ -72,7 +75,6 @@ export class PageServer implements AsyncDisposable {
       answer: (call) => this.#answer(call),
       onBug: (error) => console.error(error),
     });
-    this.#port = this.#door.port;
   }
 
   /** Changes what all pages show. */
