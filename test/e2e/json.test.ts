@@ -37,7 +37,10 @@ describeWith(LAB, 'what is printed', () => {
     const lines = printed.flatMap((text) => text.trimEnd().split('\n'));
     const events = lines.map((line) => JSON.parse(line));
     for (const event of events) expect(isLine(event), JSON.stringify(event)).toBe(true);
-    expect([...new Set(events.map(({ event }) => event))].sort()).toEqual([
+    const kinds = new Set(events.map(({ event }) => event));
+    // Who takes long to answer, on a slow machine, is asked to call back.
+    kinds.delete('knocking');
+    expect([...kinds].sort()).toEqual([
       'accepted',
       'code',
       'declined',

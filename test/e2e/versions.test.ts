@@ -232,7 +232,9 @@ describeWith(LAB, 'a version that speaks', () => {
     const send = async (): Promise<void> => {
       const sending = pair.send(['a.txt'], { build: here });
       await expectEnd(sending, ERRORS[heardHere].exit);
-      expect(sending.events).toEqual([lineOf(heardHere)]);
+      // Who takes long to answer, on a slow machine, is asked to call back.
+      const told = sending.events.filter(({ event }) => event !== 'knocking');
+      expect(told).toEqual([lineOf(heardHere)]);
     };
     await send();
     // A stranger makes nothing appear.
