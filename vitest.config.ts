@@ -19,9 +19,10 @@ const APART = canBeApart ? ['test/e2e/*.test.ts', ...ON_LOOPBACK] : ON_LOOPBACK;
 
 export default defineConfig({
   test: {
-    // ms. Some tests take ten steps, each of which may take long on a busy machine.
-    testTimeout: 60_000,
-    hookTimeout: 30_000,
+    // ms. Some tests take ten steps, each of which may take long on a busy machine: it is they that
+    // say what does not happen.
+    testTimeout: 180_000,
+    hookTimeout: 60_000,
     // Vitest would give up after a second.
     expect: { poll: { timeout: PATIENCE } },
     // Else one core would be left to the runner, which has nothing to do while tests run.

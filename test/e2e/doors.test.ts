@@ -199,7 +199,7 @@ describe('a receiver that is open to everyone', () => {
     await expect(channel.hear('begun')).rejects.toMatchObject({ code: 'refused' });
     await connection.over;
     expect(receiving.events.map(({ event }) => event)).toEqual(['ready']);
-  }, 60_000);
+  });
 
   test('asks a person about everyone, whatever they call themselves', async () => {
     await using ana = new Home();

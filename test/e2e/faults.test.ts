@@ -14,7 +14,7 @@ import {
 } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { ERRORS, type ErrorCode } from '../../src/errors.ts';
 import { Disk } from '../lab/disk.ts';
 import { Pair } from '../lab/pair.ts';
@@ -25,9 +25,6 @@ import { describeWith, LAB } from '../support/skip.ts';
 import { treeDifferences } from '../support/tree.ts';
 
 const MiB = 1024 * 1024;
-
-// They take as long as what they send takes over a slow network.
-vi.setConfig({ testTimeout: 60_000 });
 
 describeWith([...LAB, 'mount', 'umount'], 'a disk that is full', () => {
   test('before: both sides are told, nothing is there, and the next file arrives', async () => {

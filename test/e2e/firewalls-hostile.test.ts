@@ -2,15 +2,13 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import type { Host } from '../lab/hosts.ts';
 import { Network } from '../lab/network.ts';
 import { type Drop, dropOnScreen } from '../support/bin.ts';
 import { Changes, text } from '../support/process.ts';
 import type { Screen } from '../support/screen.ts';
 import { describeWith, LAB } from '../support/skip.ts';
-
-vi.setConfig({ testTimeout: 90_000 });
 
 const ENTER = '\r';
 const DOWN = '\x1b[B';

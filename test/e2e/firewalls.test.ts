@@ -1,12 +1,10 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { Pair } from '../lab/pair.ts';
 import { type Drop, drop } from '../support/bin.ts';
 import { digestOf, makeFile } from '../support/content.ts';
 import { describeWith, LAB } from '../support/skip.ts';
-
-vi.setConfig({ testTimeout: 90_000 });
 
 const MiB = 1024 * 1024;
 

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdir, readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Browser, BrowserContext, Download, Locator, Page } from 'playwright-core';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Host } from '../lab/hosts.ts';
 import { Network } from '../lab/network.ts';
 import { dropOnScreen } from '../support/bin.ts';
@@ -11,8 +11,6 @@ import { digestOf, makeFile } from '../support/content.ts';
 import type { Home } from '../support/home.ts';
 import { finished, type Outcome } from '../support/process.ts';
 import { CHROMIUM, describeWith, LAB } from '../support/skip.ts';
-
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 60_000 });
 
 const MiB = 1024 ** 2;
 

@@ -1,15 +1,13 @@
 import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { judge, row, table } from '../../bench/figures.ts';
 import type { Host } from '../lab/hosts.ts';
 import { Network } from '../lab/network.ts';
 import type { Drop } from '../support/bin.ts';
 import { Changes, text } from '../support/process.ts';
 import { describeWith, LAB } from '../support/skip.ts';
-
-vi.setConfig({ testTimeout: 120_000 });
 
 /** ms. The last of a crowd goes long after the first came. */
 const LONG = { patience: 60_000 };

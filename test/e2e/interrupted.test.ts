@@ -1,7 +1,7 @@
 import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { Pair } from '../lab/pair.ts';
 import { type Drop, drop, dropOnScreen } from '../support/bin.ts';
 import { content, digestOf, makeFile } from '../support/content.ts';
@@ -18,9 +18,7 @@ const LONG = 17_000;
 /** Ends all connections of a host at once, and new ones as soon as they are tried. */
 const EVERY_CONNECTION = 'meta l4proto tcp';
 
-// Each of them waits for an outage to pass. What is interrupted is so slow that most of it is left.
-vi.setConfig({ testTimeout: 90_000 });
-
+// What is interrupted is so slow that most of it is left.
 describeWith(LAB, 'whatever interrupts it', () => {
   test('both are killed and the link is down: 600 MiB arrive, and most of them only once', async () => {
     await using pair = new Pair('800mbit');

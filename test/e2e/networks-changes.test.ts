@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { knownPeers } from '../../src/index.ts';
 import { Network } from '../lab/network.ts';
 import { makeFile } from '../support/content.ts';
@@ -8,9 +8,6 @@ import { FakeTime } from '../support/faketime.ts';
 import { describeWith, LAB } from '../support/skip.ts';
 
 const LAN = { bridge: 'lan', name: 'eth0' };
-
-// Each of them waits for devices to be missed.
-vi.setConfig({ testTimeout: 90_000 });
 
 describeWith([...LAB, 'faketime'], 'a list that stays open is right again', () => {
   // The longest first, as only some run at once.

@@ -1,11 +1,8 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { Network } from '../lab/network.ts';
 import { describeWith, LAB } from '../support/skip.ts';
-
-// Each starts many processes, one after the other.
-vi.setConfig({ testTimeout: 60_000 });
 
 describeWith(LAB, 'in the list, and as what is sent to,', () => {
   test('two devices of one name are two, and the paired one is meant', async () => {

@@ -1,14 +1,11 @@
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { AVAHI, Avahi } from '../lab/avahi.ts';
 import type { Host } from '../lab/hosts.ts';
 import { Network } from '../lab/network.ts';
 import { Home } from '../support/home.ts';
 import { describeWith, LAB } from '../support/skip.ts';
-
-// Each starts many processes, one after the other.
-vi.setConfig({ testTimeout: 60_000 });
 
 describeWith([...LAB, ...AVAHI], 'the port of multicast DNS', () => {
   test('is shared with avahi on the same host and on others, which shows us', async () => {

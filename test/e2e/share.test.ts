@@ -1,6 +1,6 @@
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { MAX_VISITS_EACH } from '../../src/limits.ts';
 import { type Host, Lab } from '../lab/hosts.ts';
 import { type Drop, drop, dropOnScreen } from '../support/bin.ts';
@@ -8,8 +8,6 @@ import { digestOf, makeFile } from '../support/content.ts';
 import { Home } from '../support/home.ts';
 import { describeWith, LAB } from '../support/skip.ts';
 import { makeOddTree, treeDifferences } from '../support/tree.ts';
-
-vi.setConfig({ testTimeout: 90_000 });
 
 const MiB = 1024 * 1024;
 const NEW_TCP = 'meta l4proto tcp ct state new';

@@ -1,11 +1,9 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { Pair } from '../lab/pair.ts';
 import { drop, dropOnScreen } from '../support/bin.ts';
 import { describeWith, LAB } from '../support/skip.ts';
-
-vi.setConfig({ testTimeout: 90_000 });
 
 const ENTER = '\r';
 const DOWN = '\x1b[B';

@@ -2,7 +2,7 @@ import { readdirSync, statSync } from 'node:fs';
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ERRORS } from '../../src/errors.ts';
 import { Control, receive, send } from '../../src/index.ts';
 import { openSelf } from '../../src/meeting/self.ts';
@@ -16,9 +16,6 @@ import { describeWith, LAB } from '../support/skip.ts';
 import { makeOddTree, treeDifferences } from '../support/tree.ts';
 
 const MiB = 1024 * 1024;
-
-// All of them run at the same time.
-vi.setConfig({ testTimeout: 60_000 });
 
 test('a release is kept to be tested with', () => {
   expect(RELEASES).not.toEqual([]);

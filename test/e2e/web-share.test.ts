@@ -1,14 +1,12 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { type Host, Lab } from '../lab/hosts.ts';
 import { drop, dropOnScreen } from '../support/bin.ts';
 import { digestOf, makeFile } from '../support/content.ts';
 import { Home } from '../support/home.ts';
 import { finished, type Outcome } from '../support/process.ts';
 import { describeWith, LAB } from '../support/skip.ts';
-
-vi.setConfig({ testTimeout: 90_000 });
 
 const MiB = 1024 * 1024;
 

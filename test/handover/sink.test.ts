@@ -170,7 +170,7 @@ test('one that takes nothing keeps nobody who is stopped', async () => {
   stop.abort();
   expect(await writing).toBe('cancelled');
   expect(await storing).toBe('cancelled');
-}, 5_000);
+});
 
 test.each<[ErrorCode, object]>([
   ['disk-full', { code: 'ENOSPC', syscall: 'write' }],
