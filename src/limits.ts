@@ -222,7 +222,10 @@ export const MANY = 1_000;
 /** How often a person says no to strangers who knock, in one run, until there are no more questions. */
 export const MAX_REFUSALS = 3;
 
-/** Answers to that which are remembered; where all are agreed to, they are not needed. */
+/**
+ * Answers to that which are remembered, where all are agreed to they are not needed; and strangers
+ * who came by themselves, about whom nobody is asked.
+ */
 export const MAX_ANSWERS = 64;
 
 /** Devices that one command sends to at a time; the others wait for their turn. Bounds memory and handles. */

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { PeerId } from '../events.ts';
 import {
   LOOK_GAP,
   LOOK_LIMIT,
@@ -76,7 +77,9 @@ export class Outreach {
   /** Strangers about whom a person was asked, and what the answer was. */
   readonly #answers = new Map<string, boolean>();
   /** One question at a time; whoever knocks meanwhile may knock again. */
-  #isAsking = false;
+  #asking: { readonly id: PeerId; readonly needless: AbortController } | undefined;
+  /** Who has dialled us all the same, those last who did so last. */
+  readonly #came = new Set<PeerId>();
   readonly #polling: Promise<void>;
 
   constructor(self: Self, options: OutreachOptions) {
@@ -88,6 +91,15 @@ export class Outreach {
   /** Somebody knocked. Anybody can. */
   knocked({ from, port, intent }: HeardKnock): void {
     void this.#attend({ host: from, port }, intent === this.#options.way);
+  }
+
+  /** Somebody has dialled us: it was only slow, and nobody needs to be asked about it. */
+  came(id: PeerId): void {
+    this.#came.delete(id);
+    this.#came.add(id);
+    const [oldest] = this.#came;
+    if (this.#came.size > MAX_ANSWERS && oldest !== undefined) this.#came.delete(oldest);
+    if (this.#asking?.id === id) this.#asking.needless.abort();
   }
 
   /** Resolves when nothing is done any more; the signal must be aborted. */
@@ -186,18 +198,23 @@ export class Outreach {
     if (known) return known.trust !== 'blocked';
     const { agree, signal } = this.#options;
     if (!chosen || agree === undefined) return false;
+    if (this.#came.has(id)) return false;
     const before = this.#answers.get(id);
     const refusals = [...this.#answers.values()].filter((yes) => !yes).length;
-    if (before !== undefined || this.#isAsking || refusals >= MAX_REFUSALS) return before ?? false;
-    this.#isAsking = true;
+    if (before !== undefined || this.#asking || refusals >= MAX_REFUSALS) return before ?? false;
+    const needless = new AbortController();
+    const either = AbortSignal.any([signal, needless.signal]);
+    this.#asking = { id, needless };
     let yes = false;
     try {
-      yes = await agree({ address: canonical(host) }, signal);
+      yes = await agree({ address: canonical(host) }, either);
     } catch {
       // Who was not asked has not agreed.
     } finally {
-      this.#isAsking = false;
+      this.#asking = undefined;
     }
+    // That was no answer.
+    if (needless.signal.aborted) return false;
     if (this.#answers.size < MAX_ANSWERS) this.#answers.set(id, yes);
     return yes;
   }

@@ -118,13 +118,16 @@ export async function bePresent(
     visits.add(visit);
     return visit;
   };
+  let outreach: Outreach | undefined;
   const listener = await listen(port === undefined ? PORTS : [port], self.identity, {
     card,
-    onConnection: (connection) => void receiveVisit(connection),
+    onConnection(connection) {
+      outreach?.came(connection.peer);
+      void receiveVisit(connection);
+    },
     admits: (local) => isAmong(local, shared.interfaces),
   });
   const survey = new Survey();
-  let outreach: Outreach | undefined;
   const onKnock = (knock: HeardKnock): void => outreach?.knocked(knock);
   const tidying = setInterval(() => void tidy?.(), TIDY_EVERY);
   let shut: (() => void) | undefined;

@@ -4,7 +4,10 @@ import { describe, expect, test } from 'vitest';
 import { openHome } from '../../src/disk/home.ts';
 import { loadIdentity } from '../../src/disk/identity.ts';
 import { keepAlive } from '../../src/meeting/meet.ts';
-import { dial } from '../../src/net/tls.ts';
+import { knocker } from '../../src/net/mdns.ts';
+import { KNOCK_PORTS } from '../../src/net/ports.ts';
+import { newRun } from '../../src/net/run.ts';
+import { dial, listen } from '../../src/net/tls.ts';
 import { Channel } from '../../src/transfer/channel.ts';
 import { greetAsChooser, introduce } from '../../src/transfer/greeting.ts';
 import { type Drop, drop, dropOnScreen } from '../support/bin.ts';
@@ -251,4 +254,26 @@ test('a no that is said twice stands for all that the same device asks at once',
   }
   expect((await all).map(({ code }) => code)).toEqual([4, 4, 4, 4]);
   expect(receiving.history().match(/Accept\?/g)).toHaveLength(2);
+});
+
+test('nobody is asked any more whether to call back whoever comes by itself after all', async () => {
+  await using ana = new Home();
+  await using eve = new Home();
+  await using receiving = dropOnScreen(['receive', '--name', 'Ana'], { home: ana });
+  const [, shown = '23767'] = await receiving.waitFor(/--to 127\.0\.0\.1(?::(\d+))?\n/);
+  await openHome(eve.state);
+  const identity = await loadIdentity(eve.state);
+  const porch = await listen(KNOCK_PORTS, identity, {
+    card: { run: newRun(), name: 'Eve', part: 'chooser', way: 'send' },
+    onConnection: (line) => line.destroy(),
+  });
+  const knocking = knocker(porch.port, { interfaces: ['lo'] });
+  knocking.at('127.0.0.1', 'send');
+  await receiving.waitFor(/Call it\? \[y\/N\]\s*$/);
+  const { signal } = new AbortController();
+  const connection = await dial({ host: '127.0.0.1', port: Number(shown) }, identity, signal);
+  await receiving.waitForGone(/Call it\? \[y\/N\]\s*$/);
+  connection.destroy();
+  await knocking.close();
+  porch.close();
 });

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { LOOK_GAP, MAX_REFUSALS } from '../../src/limits.ts';
@@ -22,17 +23,19 @@ let folders: TempFolder[];
 let listeners: Listener[];
 let ana: Self;
 let asked: number;
+/** What a person says who is asked. */
+let answer: (signal: AbortSignal) => Promise<boolean>;
 let stopped: AbortController;
 let outreach: Outreach;
 
 beforeEach(async () => {
-  [folders, listeners, asked] = [[], [], 0];
+  [folders, listeners, asked, answer] = [[], [], 0, async () => false];
   stopped = new AbortController();
   ana = await person('Ana');
   outreach = new Outreach(ana, {
-    async agree() {
+    async agree(_, signal) {
       asked += 1;
-      return false;
+      return answer(signal);
     },
     async host(line) {
       await line.over;
@@ -131,6 +134,24 @@ describe('who knocks', () => {
     }
     await afterwards();
     expect(asked).toBe(MAX_REFUSALS);
+  });
+
+  test('and comes by itself after all is asked about no more, which is no no', async () => {
+    answer = (signal) => once(signal, 'abort').then(() => false);
+    for (let n = 0; n <= MAX_REFUSALS; n++) {
+      const eve = await knocker();
+      knock(eve, 'send');
+      await soon(() => asked).toBe(n + 1);
+      outreach.came(eve.self.identity.id);
+      expect(eve.lines).toBe(0);
+    }
+    // Nor before anybody is.
+    const other = await knocker();
+    outreach.came(other.self.identity.id);
+    knock(other, 'send');
+    await soon(() => other.looks).toBe(1);
+    await afterwards();
+    expect([other.lines, asked]).toEqual([0, MAX_REFUSALS + 1]);
   });
 
   test('again and again is looked at once a second', async () => {
