@@ -73,10 +73,15 @@ export class Network implements AsyncDisposable {
   }
 
   /** Sends a small file, and says where it arrived; undefined if it did not. */
-  async deliver(host: Host, to: string, receiving: Drop): Promise<string | undefined> {
+  async deliver(
+    host: Host,
+    to: string,
+    receiving: Drop,
+    options: Options = {},
+  ): Promise<string | undefined> {
     const name = `note-${++this.#notes}`;
     writeFileSync(join(this.home(host).path, name), `${name} for ${to}`);
-    const { code } = await this.send(host, to, receiving, [name]).outcome();
+    const { code } = await this.send(host, to, receiving, [name], options).outcome();
     if (code !== 0) return undefined;
     return (await receiving.event('saved', ({ path }) => path.endsWith(name))).path;
   }

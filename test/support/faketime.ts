@@ -21,6 +21,12 @@ export class FakeTime {
     this.set(`+${this.#passed}`);
   }
 
+  /** From now on all that takes its time takes so many times as long: others are quick for it. */
+  slow(times: number): this {
+    this.set(`+0 x${1 / times}`);
+    return this;
+  }
+
   /** It is what is so far from now, e.g. `-10y`. */
   set(offset: string): void {
     // In one step, as somebody may just be reading it.
