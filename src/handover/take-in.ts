@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import { platformHere } from '../disk/platform.ts';
 import { DropError, type ErrorCode } from '../errors.ts';
 import type { Device, Extent, PeerId, ReceiveEvent } from '../events.ts';
@@ -90,7 +90,8 @@ export class Received implements Transfer {
 
 /** A transfer of which nothing has come so far, and of which only what `wants` says shall. */
 export function newReception(wants?: (entry: Entry) => boolean): Reception {
-  return new Reception(randomBytes(16).toString('hex'), platformHere(), { wants });
+  const digestOf = (text: string): string => hash('sha256', text, 'base64');
+  return new Reception(randomBytes(16).toString('hex'), platformHere(), digestOf, { wants });
 }
 
 /** Receives over one connection; `begun` hears that it has become a transfer. */

@@ -44,6 +44,7 @@ export class Reception {
   /** What speaks against it. */
   readonly risks: Risks;
   readonly pause = new Pause();
+  readonly #digestOf: (text: string) => string;
   #wants: (entry: Entry) => boolean;
   /**
    * What was settled last. The sender has at most `MAX_OPEN_ENTRIES` open, and hears us in order, so
@@ -59,14 +60,16 @@ export class Reception {
   readonly #covered = new Set<string>();
 
   /**
-   * `platform`: whose rules names must obey here. `wants`: whether an entry is wanted, always
-   * alike; by default all are.
+   * `platform`: whose rules names must obey here. `digestOf`: SHA-256 of a text, in few characters.
+   * `wants`: whether an entry is wanted, always alike; by default all are.
    */
   constructor(
     transfer: string,
     platform: Platform,
+    digestOf: (text: string) => string,
     { wants = () => true }: { wants?: ((entry: Entry) => boolean) | undefined } = {},
   ) {
+    this.#digestOf = digestOf;
     this.#wants = wants;
     this.transfer = transfer;
     this.grant = new Grant(platform);
@@ -85,7 +88,7 @@ export class Reception {
     for (const { entry } of wanted) this.#count(entry, -1);
     // The yes was for these, and not for what may be offered in their place.
     const covered = wanted.filter((one) => one.covered || this.#takes(one.entry));
-    for (const { entry } of covered) this.#covered.add(keyOf(entry));
+    for (const { entry } of covered) this.#covered.add(this.#keyOf(entry));
     trim(this.#covered);
     this.#open = new Window();
     this.#offered = 0;
@@ -121,7 +124,7 @@ export class Reception {
   newIn(entries: readonly Entry[]): { entries: number; bytes: number } {
     const covered = new Set(this.#covered);
     const isNew = (key: string): boolean => !this.#before.has(key) && !covered.delete(key);
-    const news = entries.filter((entry) => this.#wants(entry) && isNew(keyOf(entry)));
+    const news = entries.filter((entry) => this.#wants(entry) && isNew(this.#keyOf(entry)));
     return { entries: news.length, bytes: news.reduce((sum, entry) => sum + sizeOf(entry), 0) };
   }
 
@@ -139,14 +142,14 @@ export class Reception {
 
   /** What became of an entry before the connection broke, if it was settled; it is told again. */
   outcomeOf(number: number, entry: Entry): Outcome | undefined {
-    const outcome = this.#before.size > 0 ? this.#before.get(keyOf(entry)) : undefined;
+    const outcome = this.#before.size > 0 ? this.#before.get(this.#keyOf(entry)) : undefined;
     if (outcome !== undefined) this.settle(number, entry, outcome);
     return outcome;
   }
 
   settle(number: number, entry: Entry, outcome: Outcome): void {
     this.#open.delete(number);
-    this.#settled.add(entry, outcome);
+    this.#settled.add(this.#keyOf(entry), outcome);
   }
 
   /** Why a folder that an entry lies in could not be made, if that is so. */
@@ -159,12 +162,20 @@ export class Reception {
 
   /** Whether it was settled before this connection; in the first nothing was. */
   #isBefore(entry: Entry): boolean {
-    return this.#before.size > 0 && this.#before.has(keyOf(entry));
+    return this.#before.size > 0 && this.#before.has(this.#keyOf(entry));
   }
 
   #takes(entry: Entry): boolean {
-    const again = this.#covered.size > 0 && this.#covered.delete(keyOf(entry));
+    const again = this.#covered.size > 0 && this.#covered.delete(this.#keyOf(entry));
     return again || this.grant.takes(entry);
+  }
+
+  /**
+   * What is remembered of an entry: a path may have 4 KB, and a target as many. Two of which a yes was
+   * said to one must not share it, so it is of a kind of which nobody can find two texts.
+   */
+  #keyOf(entry: Entry): string {
+    return this.#digestOf(identityOf(entry));
   }
 
   #count(entry: Entry, by: 1 | -1): void {
@@ -200,9 +211,9 @@ class Settled {
     this.#most = most;
   }
 
-  add(entry: Entry, outcome: Outcome): void {
+  add(key: string, outcome: Outcome): void {
     const what = typeof outcome === 'string' ? outcome : JSON.stringify(outcome);
-    this.#lines.push(`${what} ${keyOf(entry)}`);
+    this.#lines.push(`${what} ${key}`);
     if (this.#lines.length < IN_ONE_TEXT) return;
     this.#texts.push(this.#lines.join(BETWEEN));
     this.#lines = [];
@@ -226,8 +237,8 @@ class Settled {
 /** Entries of which one text is made. */
 const IN_ONE_TEXT = 256;
 
-/** No path and no target of a link can have it. */
-const BETWEEN = '\0';
+/** No key and no outcome has it. */
+const BETWEEN = '\n';
 
 /** Forgets what was added first. An honest sender does not come back for it. */
 function trim(keys: Set<string>): void {
@@ -238,12 +249,12 @@ function trim(keys: Set<string>): void {
 }
 
 /** Entries are the same if all is that a yes was said to. */
-function keyOf(entry: Entry): string {
+function identityOf(entry: Entry): string {
   switch (entry.kind) {
     case 'file':
       return `${entry.text ? 'text' : 'file'} ${entry.size} ${entry.mtime} ${entry.mode} ${entry.path}`;
     case 'link':
-      return `link ${JSON.stringify(entry.target)} ${entry.path}`;
+      return `link ${entry.target}\0${entry.path}`;
     default:
       return `${entry.kind} ${entry.path}`;
   }

@@ -23,7 +23,7 @@ import type { Report } from '../../src/transfer/report.ts';
 import { runSender } from '../../src/transfer/sender.ts';
 import { content } from '../support/content.ts';
 import { withGreeting } from '../support/greeted.ts';
-import { type Cable, cable } from '../support/memory.ts';
+import { type Cable, cable, textDigest } from '../support/memory.ts';
 import { failureOf, inboxIn, newFolder, UNSTOPPED } from './support.ts';
 
 const CONTENT = Buffer.concat([...content('stream', 40 * 1024 * 1024)]);
@@ -530,7 +530,7 @@ describe('from a pipe to the disk', () => {
   }
 
   function newReception(): Reception {
-    return new Reception(randomBytes(16).toString('hex'), 'posix');
+    return new Reception(randomBytes(16).toString('hex'), 'posix', textDigest);
   }
 
   function codeOf(error: unknown): string {

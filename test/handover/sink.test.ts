@@ -11,7 +11,7 @@ import { runReceiver } from '../../src/transfer/receiver.ts';
 import { Reception } from '../../src/transfer/reception.ts';
 import { runSender } from '../../src/transfer/sender.ts';
 import { withGreeting } from '../support/greeted.ts';
-import { cable, MemoryOutbox, sha256 } from '../support/memory.ts';
+import { cable, MemoryOutbox, sha256, textDigest } from '../support/memory.ts';
 
 const bytes = (length: number, seed = 1): Uint8Array =>
   Uint8Array.from({ length }, (_, i) => (i * 31 + seed * 17) % 251);
@@ -59,7 +59,7 @@ test('a file goes out as it came, wherever the cable is pulled, however often', 
         const content = bytes(length);
         const { inbox, told, all } = pouring();
         const delivery = new Delivery(new MemoryOutbox({ a: content }));
-        const reception = new Reception('0'.repeat(32), 'posix');
+        const reception = new Reception('0'.repeat(32), 'posix', textDigest);
         let accepted = false;
         for (const cutAfter of [...cuts, undefined]) {
           const wire = cable({ cutAfter });

@@ -13,7 +13,14 @@ import { Reception } from '../../src/transfer/reception.ts';
 import type { Report } from '../../src/transfer/report.ts';
 import { runSender } from '../../src/transfer/sender.ts';
 import { withGreeting } from '../support/greeted.ts';
-import { cable, MemoryInbox, MemoryOutbox, sha256, type Tree } from '../support/memory.ts';
+import {
+  cable,
+  MemoryInbox,
+  MemoryOutbox,
+  sha256,
+  type Tree,
+  textDigest,
+} from '../support/memory.ts';
 
 const hashers = new Hashers(() => undefined);
 const TEXT = 'Grüße\nfrom Bob';
@@ -38,7 +45,7 @@ async function send(
         {
           freely: false,
           digests: ['sha256'],
-          reception: async () => new Reception('0'.repeat(32), 'posix'),
+          reception: async () => new Reception('0'.repeat(32), 'posix', textDigest),
           ask,
           open: async (how) => open(how),
         },

@@ -21,6 +21,11 @@ import type {
 } from '../../src/transfer/inbox.ts';
 import type { Block, Outbox, Unsendable, Whole } from '../../src/transfer/outbox.ts';
 
+/** What a reception remembers things by. */
+export function textDigest(text: string): string {
+  return createHash('sha256').update(text).digest('base64');
+}
+
 export function sha256(bytes: Uint8Array): Uint8Array {
   return new Uint8Array(createHash('sha256').update(bytes).digest());
 }
@@ -225,6 +230,7 @@ export class MemoryInbox implements Inbox {
   /** Whether files of one size are taken for the same, or are compared. */
   compares = false;
   readonly fresh: boolean = true;
+  readonly memory = 0;
   /** Folders that are only made for something in them. */
   readonly #deferred = new Set<string>();
   /** What files are told by. */

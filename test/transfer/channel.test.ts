@@ -7,7 +7,7 @@ import { runReceiver } from '../../src/transfer/receiver.ts';
 import { Reception } from '../../src/transfer/reception.ts';
 import { runSender } from '../../src/transfer/sender.ts';
 import { withGreeting } from '../support/greeted.ts';
-import { cable, MemoryInbox, MemoryOutbox } from '../support/memory.ts';
+import { cable, MemoryInbox, MemoryOutbox, textDigest } from '../support/memory.ts';
 
 /** Both ends of a conversation in which a transfer may begin. */
 async function greeted(): Promise<{ chooser: Channel; announcer: Channel }> {
@@ -91,7 +91,7 @@ test('a transfer that is stopped ends so, whatever of it is being stored', async
   const host = {
     freely: false,
     digests: ['sha256'] as const,
-    reception: async () => new Reception('0'.repeat(32), 'posix'),
+    reception: async () => new Reception('0'.repeat(32), 'posix', textDigest),
     open: async () => new Slow(),
     ask: async () => 'yes' as const,
   };

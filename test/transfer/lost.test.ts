@@ -16,7 +16,7 @@ import { runSender } from '../../src/transfer/sender.ts';
 import { SLOW } from '../support/codecs.ts';
 import { Crossroads, type Move } from '../support/crossroads.ts';
 import { withGreeting } from '../support/greeted.ts';
-import { cable, MemoryInbox, MemoryOutbox, type Tree } from '../support/memory.ts';
+import { cable, MemoryInbox, MemoryOutbox, type Tree, textDigest } from '../support/memory.ts';
 
 /** A process that sends, until it is killed. */
 class SendingProcess {
@@ -109,7 +109,9 @@ class ReceivingProcess {
     const transfer = randomBytes(16).toString('hex');
     const emit = (event: TransferEvent): number => this.events.push(event);
     return {
-      reception: new Reception(transfer, 'posix', { wants: ({ path }) => this.wants(path) }),
+      reception: new Reception(transfer, 'posix', textDigest, {
+        wants: ({ path }) => this.wants(path),
+      }),
       progress: progress ?? new Progress(PEER, emit, this.#chooses ? {} : { transfer }),
     };
   }

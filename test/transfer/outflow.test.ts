@@ -12,7 +12,7 @@ import { Reception } from '../../src/transfer/reception.ts';
 import { runSender, type SenderOptions } from '../../src/transfer/sender.ts';
 import { SlowClock } from '../support/clock.ts';
 import { withGreeting } from '../support/greeted.ts';
-import { cable, MemoryInbox, MemoryOutbox, type Tree } from '../support/memory.ts';
+import { cable, MemoryInbox, MemoryOutbox, type Tree, textDigest } from '../support/memory.ts';
 
 const alive: Message = { type: 'alive' };
 
@@ -88,7 +88,7 @@ function transfer(tree: Tree, options: SenderOptions) {
   const host = {
     freely: false,
     digests: ['sha256'] as const,
-    reception: async () => new Reception('0'.repeat(32), 'posix'),
+    reception: async () => new Reception('0'.repeat(32), 'posix', textDigest),
     open: async () => inbox,
     ask: async () => 'yes' as const,
   };

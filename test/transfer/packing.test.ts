@@ -10,7 +10,7 @@ import type { Report } from '../../src/transfer/report.ts';
 import { runSender } from '../../src/transfer/sender.ts';
 import { CODECS, SLOW } from '../support/codecs.ts';
 import { withGreeting } from '../support/greeted.ts';
-import { cable, MemoryInbox, MemoryOutbox, type Tree } from '../support/memory.ts';
+import { cable, MemoryInbox, MemoryOutbox, type Tree, textDigest } from '../support/memory.ts';
 
 interface Outcome {
   readonly stored: Tree;
@@ -34,7 +34,7 @@ async function transfer(
     freely: false,
     digests: ['sha256'] as const,
     codecs: theirs,
-    reception: async () => new Reception('0'.repeat(32), 'posix'),
+    reception: async () => new Reception('0'.repeat(32), 'posix', textDigest),
     open: async () => inbox,
     ask: async () => 'yes' as const,
   };

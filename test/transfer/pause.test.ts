@@ -11,7 +11,14 @@ import type { Report } from '../../src/transfer/report.ts';
 import { runSender } from '../../src/transfer/sender.ts';
 import { Crossroads } from '../support/crossroads.ts';
 import { withGreeting } from '../support/greeted.ts';
-import { type Cable, cable, MemoryInbox, MemoryOutbox, type Tree } from '../support/memory.ts';
+import {
+  type Cable,
+  cable,
+  MemoryInbox,
+  MemoryOutbox,
+  type Tree,
+  textDigest,
+} from '../support/memory.ts';
 
 const TRANSFER = '00112233445566778899aabbccddeeff';
 
@@ -23,7 +30,7 @@ async function turns(count: number): Promise<void> {
 class Two {
   readonly inbox = new MemoryInbox();
   readonly delivery: Delivery;
-  readonly reception = new Reception(TRANSFER, 'posix');
+  readonly reception = new Reception(TRANSFER, 'posix', textDigest);
   readonly reports = { sender: [] as Report[], receiver: [] as Report[] };
   wire: Cable = cable();
 

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { DropError, type ErrorCode } from '../../src/errors.ts';
@@ -36,10 +38,12 @@ import {
   MemoryOutbox,
   sha256,
   type Tree,
+  textDigest,
 } from '../support/memory.ts';
 
 const TRANSFER = '00112233445566778899aabbccddeeff';
 const GIB = 1024 ** 3;
+const MIB = 1024 ** 2;
 const bytes = (length: number, seed = 1): Uint8Array =>
   Uint8Array.from({ length }, (_, i) => (i * 31 + seed * 17) % 251);
 const file = (path: string, size = 1, mtime = 1): DataEntry => ({
@@ -132,7 +136,7 @@ describe('a reception', () => {
     const visited = { again: 0, refused: 0, known: 0 };
     fc.assert(
       fc.property(steps, (all) => {
-        const reception = new Reception(TRANSFER, 'posix');
+        const reception = new Reception(TRANSFER, 'posix', textDigest);
         const accounts = new Accounts();
         /** The numbers that entries have in this connection. */
         const numbers = new Map<Entry, number>();
@@ -187,7 +191,7 @@ describe('a reception', () => {
 
   test('neither counts what is not wanted nor takes it from the yes', () => {
     const wants = ({ path }: Entry): boolean => path.endsWith('.jpg');
-    const reception = new Reception(TRANSFER, 'posix', { wants });
+    const reception = new Reception(TRANSFER, 'posix', textDigest, { wants });
     const offered = ['a.jpg', 'run.sh', 'b.jpg', 'c.exe'].map((path) => file(path, 10));
     accept(reception, offered);
     expect(reception).toMatchObject({ entries: 2, files: 2, bytes: 20 });
@@ -210,7 +214,7 @@ describe('a reception', () => {
   test('that is narrowed is as if no more had been wanted from the start', () => {
     const wants = ({ path }: Entry): boolean => path.endsWith('.jpg');
     const offered = ['a.jpg', 'run.sh', 'b.jpg', 'c.exe'].map((path) => file(path, 10));
-    const reception = new Reception(TRANSFER, 'posix');
+    const reception = new Reception(TRANSFER, 'posix', textDigest);
     reception.connected();
     reception.hearOffer(offered);
     reception.narrow(wants);
@@ -232,7 +236,7 @@ describe('a reception', () => {
 
   test('a yes reaches no further for what nobody wanted beside it', () => {
     const wants = ({ path }: Entry): boolean => !path.endsWith('.txt');
-    const reception = new Reception(TRANSFER, 'posix', { wants });
+    const reception = new Reception(TRANSFER, 'posix', textDigest, { wants });
     const offered = ['a.jpg', 'b.txt', 'c.txt'].map((path) => file(path));
     accept(reception, offered);
     for (const [i, entry] of offered.entries()) expect(reception.covers(i, entry)).toBe(true);
@@ -265,7 +269,7 @@ describe('a reception', () => {
   }
 
   test('takes an entry for another one when anything that matters has changed', () => {
-    const reception = new Reception(TRANSFER, 'posix');
+    const reception = new Reception(TRANSFER, 'posix', textDigest);
     const folder: Entry = { kind: 'folder', path: 'f', mtime: 1 };
     const link: Entry = { kind: 'link', path: 'l', target: 'a' };
     const all: Entry[] = [file('a', 1, 1), { kind: 'stream', path: 's' }, folder, link];
@@ -286,14 +290,14 @@ describe('a reception', () => {
   });
 
   test('asks nobody about a new thing as long as the yes reaches', () => {
-    const reception = new Reception(TRANSFER, 'posix');
+    const reception = new Reception(TRANSFER, 'posix', textDigest);
     accept(reception, [file('a')]);
     expect(coveredOf(reception, [file('b', GIB), file('c', 1)])).toHaveLength(1);
     expect(coveredOf(reception, programs('p', 1))).toEqual([]);
   });
 
   test('covers what was shown after any number of breaks, begun or not', () => {
-    const reception = new Reception(TRANSFER, 'posix');
+    const reception = new Reception(TRANSFER, 'posix', textDigest);
     const all = [...programs('p', 3), file('huge', 100 * GIB)];
     accept(reception, all);
     expect(reception.covers(0, all[0] as Entry)).toBe(true);
@@ -302,7 +306,7 @@ describe('a reception', () => {
   });
 
   test('remembers as many outcomes as a sender can have missed, those told last', () => {
-    const reception = new Reception(TRANSFER, 'posix');
+    const reception = new Reception(TRANSFER, 'posix', textDigest);
     const all = Array.from({ length: MAX_OPEN_ENTRIES }, (_, i) => file(`${i}`));
     const more = Array.from({ length: MAX_BATCH }, (_, i) => file(`more${i}`));
     accept(reception, all);
@@ -316,8 +320,33 @@ describe('a reception', () => {
     expect([...again, ...more].every((entry) => known.has(entry))).toBe(true);
   });
 
+  test('remembers of what passed as much as of short names, however long they are', () => {
+    const reception = new Reception(TRANSFER, 'posix', textDigest);
+    const folder = `${'n'.repeat(200)}/`.repeat(19);
+    const linkAt = (n: number): Entry => {
+      // As they come: each a text of its own. In JSON each character of the target would be six.
+      const target = Buffer.from(`${n}`.padEnd(4_000, '\u0001')).toString();
+      return { kind: 'link', path: Buffer.from(`${folder}${n}`).toString(), target };
+    };
+    accept(reception, []);
+    const before = memoryInUse();
+    // All that is told is remembered, and what is covered once more.
+    for (let n = 0; n < MAX_OPEN_ENTRIES; n++) {
+      reception.hearOffer([linkAt(n)]);
+      reception.settle(n, linkAt(n), 'placed');
+    }
+    expect(memoryInUse() - before).toBeLessThan(4 * MIB);
+    reception.broken();
+    accept(reception, []);
+    expect(reception.outcomeOf(0, linkAt(0))).toBe('placed');
+    for (let n = 0; n < MAX_OPEN_ENTRIES; n++) reception.hearOffer([linkAt(-1 - n)]);
+    reception.grant.renew({ entries: MAX_OPEN_ENTRIES, bytes: 0 });
+    reception.broken();
+    expect(memoryInUse() - before).toBeLessThan(8 * MIB);
+  });
+
   test('remembers no more of what was covered than a sender can have open', () => {
-    const reception = new Reception(TRANSFER, 'posix');
+    const reception = new Reception(TRANSFER, 'posix', textDigest);
     const all: Entry[][] = [];
     for (let i = 0; i < 3; i++) {
       const offered = programs(`${i}-`, MAX_OPEN_ENTRIES);
@@ -330,6 +359,12 @@ describe('a reception', () => {
   });
 });
 
+function memoryInUse(): number {
+  setFlagsFromString('--expose-gc');
+  runInNewContext('gc')();
+  return process.memoryUsage().heapUsed;
+}
+
 /** A program that receives: it keeps what it accepted for the next connection. */
 class Receiving {
   readonly inbox = new MemoryInbox();
@@ -339,14 +374,14 @@ class Receiving {
   readonly asked: Extent[] = [];
   digests: readonly DigestName[] = ['sha256'];
   admits: NonNullable<Host['admits']> = () => 'yes';
-  reception = new Reception(TRANSFER, 'posix');
+  reception = new Reception(TRANSFER, 'posix', textDigest);
 
   async run(pipe: Pipe): Promise<void> {
     const host: Host = {
       freely: false,
       digests: this.digests,
       reception: async (continues) => {
-        if (continues !== TRANSFER) this.reception = new Reception(TRANSFER, 'posix');
+        if (continues !== TRANSFER) this.reception = new Reception(TRANSFER, 'posix', textDigest);
         return this.reception;
       },
       open: async () => this.inbox,

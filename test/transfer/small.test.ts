@@ -12,7 +12,7 @@ import { Reception } from '../../src/transfer/reception.ts';
 import type { Report } from '../../src/transfer/report.ts';
 import { runSender } from '../../src/transfer/sender.ts';
 import { withGreeting } from '../support/greeted.ts';
-import { cable, MemoryInbox, MemoryOutbox, type Tree } from '../support/memory.ts';
+import { cable, MemoryInbox, MemoryOutbox, type Tree, textDigest } from '../support/memory.ts';
 
 interface Outcome {
   /** What is said of files, with their numbers. */
@@ -37,7 +37,7 @@ async function transfer(
   const host: Host = {
     freely: false,
     digests: ['sha256'],
-    reception: async () => new Reception('0'.repeat(32), 'posix'),
+    reception: async () => new Reception('0'.repeat(32), 'posix', textDigest),
     open: async () => inbox,
     ask: async () => 'yes',
   };

@@ -25,6 +25,7 @@ import {
   MemoryOutbox,
   sha256,
   type Tree,
+  textDigest,
 } from '../support/memory.ts';
 
 const TRANSFER = '00112233445566778899aabbccddeeff';
@@ -74,7 +75,7 @@ function newcomer(inbox: MemoryInbox): Omit<Host, 'ask'> {
   return {
     freely: false,
     digests: ['sha256'],
-    reception: async () => new Reception(TRANSFER, 'posix'),
+    reception: async () => new Reception(TRANSFER, 'posix', textDigest),
     open: async () => inbox,
   };
 }
@@ -241,7 +242,7 @@ describe('a part that was chosen', () => {
     const received: Report[] = [];
     const host: Host = {
       ...newcomer(inbox),
-      reception: async () => new Reception(TRANSFER, 'posix', { wants }),
+      reception: async () => new Reception(TRANSFER, 'posix', textDigest, { wants }),
       ask: async (extent) => {
         asked.push(extent);
         return 'yes';

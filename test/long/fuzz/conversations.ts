@@ -16,7 +16,14 @@ import { Reception } from '../../../src/transfer/reception.ts';
 import type { Report } from '../../../src/transfer/report.ts';
 import { runSender } from '../../../src/transfer/sender.ts';
 import { withGreeting } from '../../support/greeted.ts';
-import { cable, MemoryInbox, MemoryOutbox, sha256, type Tree } from '../../support/memory.ts';
+import {
+  cable,
+  MemoryInbox,
+  MemoryOutbox,
+  sha256,
+  type Tree,
+  textDigest,
+} from '../../support/memory.ts';
 import { anyMessage, anyPath } from '../../support/messages.ts';
 import { parser } from './target.ts';
 
@@ -281,7 +288,7 @@ const codecs = builtInCodecs().filter(({ name }) => name === 'deflate');
 /** A program that receives, and keeps what it accepted for the next connection. */
 class Receiving {
   readonly inbox = new MemoryInbox();
-  reception = new Reception(TRANSFER, 'posix');
+  reception = new Reception(TRANSFER, 'posix', textDigest);
   questions = 0;
 
   constructor() {
@@ -298,7 +305,7 @@ class Receiving {
       digests: ['sha256'],
       codecs,
       reception: async (continues) => {
-        if (continues !== TRANSFER) this.reception = new Reception(TRANSFER, 'posix');
+        if (continues !== TRANSFER) this.reception = new Reception(TRANSFER, 'posix', textDigest);
         return this.reception;
       },
       open: async () => this.inbox,
