@@ -139,10 +139,10 @@ export const MAX_VISITS_EACH = 4;
 export const MAX_VISITS = 32;
 
 /**
- * UTF-16 units of the names and targets that are offered and not settled in all of these together.
- * Bounds memory; a single one never comes so far.
+ * Bytes of memory that all transfers together hold: names and targets that are offered and not settled,
+ * and what is needed of them to the end. A single one never comes so far.
  */
-export const MAX_OPEN_UNITS = 64 * 1024 * 1024;
+export const MAX_HELD = 288 * 1024 * 1024;
 
 /** How long an accepted transfer may be without a connection: a yes is not for ever. */
 export const IDLE_LIMIT = 3_600_000;
@@ -258,10 +258,10 @@ export const MAX_STAGINGS = 1000;
 /** Staging folders that one transfer takes over; as many visits as a device has at a time, twice. */
 export const MAX_CLAIMED = 8;
 
-/** Parts that are remembered of one staging folder. */
+/** Parts that are remembered for one transfer. No more are kept. */
 export const MAX_PARTS = 10_000;
 
-/** Folders that are remembered as made. What lies in others of them may get more careful names. */
+/** Folders that are remembered for it as made. What lies in others of them may get more careful names. */
 export const MAX_MADE = 200_000;
 
 /** Devices that are remembered. More than anyone meets; bounds what is read to find one of them. */

@@ -182,6 +182,10 @@ class DiskInbox implements Inbox {
     this.#digest = digest;
   }
 
+  get memory(): number {
+    return this.#landing.memory + this.#staging.memory;
+  }
+
   async room(): Promise<number> {
     return roomIn(this.#target.name).catch((error) => {
       throw this.#isGone() ? this.#gone(error) : error;
@@ -363,6 +367,7 @@ class DiskInbox implements Inbox {
   }
 
   async #keep(part: Part): Promise<void> {
+    if (!this.#staging.mayKeep(part.path)) return this.#discard(part);
     if (!this.#parts.delete(part)) return;
     const start = await part.keep();
     if (start !== undefined) this.#starts.set(part.path, start);

@@ -75,8 +75,9 @@ export class Landing {
   readonly #claimed = new Map<string, string>();
   /** For each folder that we made, that it will be found after a power cut. */
   readonly #anchors = new Map<Folder, Promise<void>>();
-  /** What is left for what is held until the end, in bytes. */
+  /** What is left for what is held until the end, in bytes, and of how much. */
   #memory: number;
+  readonly #memoryInAll: number;
 
   constructor(target: Folder, staging: Staging, syncs: Syncs, options: LandingOptions) {
     this.#target = target;
@@ -86,7 +87,12 @@ export class Landing {
     this.#platform = options.platform;
     this.#umask = options.umask;
     this.#as = options.as;
-    this.#memory = options.memory;
+    this.#memory = this.#memoryInAll = options.memory;
+  }
+
+  /** What is taken of the memory, in bytes. */
+  get memory(): number {
+    return this.#memoryInAll - this.#memory;
   }
 
   /** Whether something is there under a name that one of these roots may get or may have had. */
@@ -101,9 +107,11 @@ export class Landing {
   /** Makes a folder, or takes the one that is there: folders of one name are merged. */
   placeFolder(entry: FolderEntry): void {
     if (this.#places.has(entry.path)) return;
+    // Whoever goes on without it remembers it, too; so it counts before anything can fail.
+    if (!this.#deferred.has(entry.path)) this.#remember(entry.path);
     const parent = this.#placeOf(entry);
     const twin = this.#twinOf(entry, parent);
-    if (!this.#deferred.has(entry.path)) this.#remember(entry.path, twin);
+    if (twin !== undefined) this.#memory -= 2 * twin.length;
     const place: OfferedPlace = { entry, folder: undefined, twin };
     // It is not needed if all that it holds proves to be in the twin.
     if (twin === undefined || this.#isThere(entry, parent)) this.#make(place);

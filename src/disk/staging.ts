@@ -184,6 +184,8 @@ export class Staging {
   readonly #held: readonly [Held, ...Held[]];
   /** All parts that lie there, by what the path that they were offered under is called here. */
   readonly #parts = new Map<string, Set<string>>();
+  /** How many. */
+  #partCount = 0;
   /** Those that are being written; also new ones, which are not among the others. */
   readonly #busy = new Few<string>();
   /** The folders that broken transfers made, by what their paths are called here. */
@@ -208,6 +210,16 @@ export class Staging {
   /** Whether no broken transfer left anything. */
   get isNew(): boolean {
     return this.#parts.size === 0 && this.#listed.size === 0;
+  }
+
+  /** Whether a part may stay here: each that does is remembered. */
+  mayKeep(part: string): boolean {
+    return this.#partCount < MAX_PARTS || this.#parts.get(keyIn(part))?.has(part) === true;
+  }
+
+  /** Bytes of memory that it takes. */
+  get memory(): number {
+    return PART_MEMORY * this.#partCount + LINE_MEMORY * this.#listed.size;
   }
 
   /** Parts of exactly this file that nobody is writing. */
@@ -300,7 +312,6 @@ export class Staging {
   }
 
   async #load(folder: string, now: number): Promise<void> {
-    let parts = 0;
     try {
       for await (const { name } of await opendir(folder)) {
         const path = join(folder, name);
@@ -309,7 +320,7 @@ export class Staging {
         const found = lstatSync(path, { throwIfNoEntry: false });
         const good = found && isOwnFile(found) && found.size > 0 && !isOld(found, now);
         if (good && name === LIST) attempt(() => this.#loadList(path, found));
-        else if (good && key !== undefined && spare === undefined && parts++ < MAX_PARTS)
+        else if (good && key !== undefined && spare === undefined && this.mayKeep(path))
           this.#add(path);
         // A part that got its name just before a crash has two of them, and is not needed any more.
         else if (!attempt(() => unlinkSync(path))) this.#busy.add(path);
@@ -323,6 +334,7 @@ export class Staging {
     if (size > MAX_MADE * MAX_LINE) return;
     for (const line of readFileSync(path, 'latin1').split('\n').slice(0, -1)) {
       const [, key, inode] = LINE.exec(line) ?? [];
+      if (this.#listed.size >= MAX_MADE) return;
       if (key !== undefined && inode !== undefined) this.#listed.set(key, inode);
     }
   }
@@ -351,18 +363,23 @@ export class Staging {
 
   #add(part: string): void {
     const key = keyIn(part);
-    const parts = this.#parts.get(key);
-    if (parts !== undefined) parts.add(part);
-    else this.#parts.set(key, new Set([part]));
+    const parts = this.#parts.get(key) ?? new Set();
+    this.#parts.set(key, parts);
+    if (!parts.has(part)) this.#partCount += 1;
+    parts.add(part);
   }
 
   #forget(part: string): void {
     const key = keyIn(part);
     const parts = this.#parts.get(key);
-    parts?.delete(part);
+    if (parts?.delete(part)) this.#partCount -= 1;
     if (parts?.size === 0) this.#parts.delete(key);
   }
 }
+
+/** What a part takes of the memory, the hash of what is in it included, and what a folder does in the list; as measured. */
+const PART_MEMORY = 1500;
+const LINE_MEMORY = 130;
 
 /** Several times the longest path and what else a record says. */
 const MAX_RECORD = 32 * 1024;

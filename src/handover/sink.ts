@@ -59,6 +59,10 @@ export class SinkInbox implements Inbox {
     this.#digest = digest;
   }
 
+  get memory(): number {
+    return 0;
+  }
+
   async room(): Promise<number> {
     return Number.POSITIVE_INFINITY;
   }

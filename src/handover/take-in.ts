@@ -67,6 +67,7 @@ export class Received implements Transfer {
   complete = false;
   /** Whether what is offered fits into what is taken of devices that nobody vouches for. */
   fits?: ReturnType<Allowance['begin']>;
+  #uncount = (): void => {};
 
   constructor({ id, known }: Guest, sums: (transfer: string) => Progress) {
     this.peer = id;
@@ -83,7 +84,13 @@ export class Received implements Transfer {
     return this.reception.pause;
   }
 
+  /** Its inbox is open; `uncount` ends that what it holds is counted. */
+  opened(uncount: () => void): void {
+    this.#uncount = uncount;
+  }
+
   async close(): Promise<void> {
+    this.#uncount();
     await this.reception.inbox?.close();
   }
 }
@@ -147,10 +154,11 @@ class TakingIn {
     const { transfers, offers, finished } = this.#intake;
     const { session } = this.#current.channel;
     const leave = offers.enter({
-      get units() {
-        return session.openUnits;
+      who: this.#who,
+      get bytes() {
+        return 2 * session.openUnits;
       },
-      giveWay: () => this.#giveWay(),
+      giveWay: () => this.#current.channel.fail(tooMuch()),
     });
     try {
       await runReceiver(this.#current.channel, this.#host(), (report) => this.#hear(report));
@@ -250,10 +258,20 @@ class TakingIn {
   }
 
   async #open(how: Opening): Promise<Inbox> {
-    const { transfers, saving } = this.#intake;
+    const { transfers, saving, offers } = this.#intake;
     const { known } = this.#guest;
-    await transfers.giveWay(this.#transfer, sharing(how.roots));
-    return saving.open({ transfer: this.#transfer.id, peer: this.#peer, known, ...how });
+    const transfer = this.#transfer;
+    await transfers.giveWay(transfer, sharing(how.roots));
+    const inbox = await saving.open({ transfer: transfer.id, peer: this.#peer, known, ...how });
+    const uncount = offers.enter({
+      who: this.#who,
+      get bytes() {
+        return inbox.memory;
+      },
+      giveWay: () => transfers.abandon(transfer, tooMuch()),
+    });
+    transfer.opened(uncount);
+    return inbox;
   }
 
   #accept(): void {
@@ -274,12 +292,6 @@ class TakingIn {
   #showOut(): void {
     const message = `It moved nothing for ${this.#intake.idle / 1000} seconds, so it was shown out.`;
     this.#current.channel.fail(new DropError('refused', { message, hint: undefined }));
-  }
-
-  #giveWay(): void {
-    const message =
-      'All devices together offer more than fits into memory, and this one most of it.';
-    this.#current.channel.fail(new DropError('busy', { message, hint: undefined }));
   }
 
   #announce(extent: Extent): Request {
@@ -317,6 +329,11 @@ class TakingIn {
     // Where nobody is asked, it is the log that is spared.
     else if (answer !== 'risky') patience.noted(this.#who, 'declined', now());
   }
+}
+
+function tooMuch(): DropError {
+  const message = 'All devices together offer more than fits into memory, and this one most of it.';
+  return new DropError('busy', { message, hint: undefined });
 }
 
 /** Whether a transfer brings one of these. */

@@ -130,6 +130,10 @@ export class TextInbox implements Inbox {
     return this.#files?.fresh ?? true;
   }
 
+  get memory(): number {
+    return this.#files?.memory ?? 0;
+  }
+
   connected(digest: DigestName): void {
     this.#digest = digest;
     this.#files?.connected(digest);

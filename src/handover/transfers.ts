@@ -87,7 +87,7 @@ export class Transfers<T extends Transfer> {
 
   /** A connection of it ended so: it waits for the next if only that is lost; else it is over. */
   async stop(transfer: T, error: unknown): Promise<void> {
-    // It may have been lost before anybody stopped it.
+    // It may have been lost before anybody ended it.
     const reason = this.#held.get(transfer.id)?.stopped ?? error;
     const isFailure = reason instanceof DropError;
     if (isFailure && reason.code === 'disconnected') return this.release(transfer);
@@ -95,6 +95,15 @@ export class Transfers<T extends Transfer> {
     if (!isFailure || transfer.complete) return;
     transfer.sums.fail(reason);
     transfer.sums.end();
+  }
+
+  /** It has to end so, whether it has a connection or waits for the next. */
+  abandon(transfer: T, reason: DropError): void {
+    const held = this.#held.get(transfer.id);
+    if (held === undefined) return;
+    if (held.use === undefined) return void this.#expire(held, reason);
+    held.stopped = reason;
+    held.use.visit.channel.fail(reason);
   }
 
   /**
@@ -112,16 +121,11 @@ export class Transfers<T extends Transfer> {
 
   /** A person here ends it, or lets it rest. */
   readonly follow = (order: Order, id?: string): void => {
-    for (const held of [...this.#held.values()]) {
-      const { transfer, use } = held;
+    for (const { transfer } of [...this.#held.values()]) {
       // What came to its end is only there to say so once more.
       if (transfer.complete || transfer.id !== (id ?? transfer.id)) continue;
-      const stopped = new DropError('cancelled', { message: 'You stopped it.' });
       if (order !== 'cancel') transfer.pause.on = order === 'pause';
-      else if (use !== undefined) {
-        held.stopped = stopped;
-        use.visit.channel.fail(stopped);
-      } else void this.#expire(held, stopped);
+      else this.abandon(transfer, new DropError('cancelled', { message: 'You stopped it.' }));
     }
   };
 
@@ -192,7 +196,7 @@ interface Held<T> {
   readonly transfer: T;
   /** The connection that it uses now. */
   use?: Use | undefined;
-  /** A person here has ended it, and the connection that it uses is coming to rest. */
+  /** It was ended here, and the connection that it uses is coming to rest. */
   stopped?: DropError;
   expiry?: NodeJS.Timeout;
 }

@@ -2,7 +2,7 @@ import { DropError } from '../errors.ts';
 import {
   MAX_ASKERS,
   MAX_DECLINED,
-  MAX_OPEN_UNITS,
+  MAX_HELD,
   MAX_UNANSWERED,
   MAX_VISITS,
   MAX_VISITS_EACH,
@@ -34,23 +34,26 @@ export class Guests {
   }
 }
 
-/** What devices have offered that is not settled, and is held meanwhile. */
+/** What a device has offered and is held: until it is settled, or to the end of its transfer. */
 export interface OpenOffer {
-  /** The UTF-16 units of its names. */
-  readonly units: number;
+  /** Whose it is: a peer id, or an address of strangers. */
+  readonly who: string;
+  /** The memory that it takes. */
+  readonly bytes: number;
   /** Ends it. */
   readonly giveWay: () => void;
 }
 
 /**
- * Bounds what all open offers hold together. Where that is too much, the largest has to give way:
- * an honest device has no names that are as long as those of one that wants to fill the memory.
+ * Bounds what all open offers hold together. Where that is too much, the device that has most of it has
+ * to give way with its largest: an honest one has fewer and shorter names than one that wants to fill the
+ * memory, in however many transfers that does so.
  */
 export class OpenOffers {
   readonly #all = new Set<OpenOffer>();
   readonly #most: number;
 
-  constructor(most = MAX_OPEN_UNITS) {
+  constructor(most = MAX_HELD) {
     this.#most = most;
   }
 
@@ -62,10 +65,16 @@ export class OpenOffers {
 
   /** One of them has grown. */
   grown(): void {
-    const bySize = [...this.#all].sort((a, b) => b.units - a.units);
-    const units = bySize.reduce((sum, offer) => sum + offer.units, 0);
-    const [largest] = bySize;
-    if (units <= this.#most || largest === undefined) return;
+    const byWho = new Map<string, number>();
+    let inAll = 0;
+    for (const { who, bytes } of this.#all) {
+      byWho.set(who, (byWho.get(who) ?? 0) + bytes);
+      inAll += bytes;
+    }
+    if (inAll <= this.#most) return;
+    const of = ({ who }: OpenOffer): number => byWho.get(who) ?? 0;
+    const [largest] = [...this.#all].sort((a, b) => of(b) - of(a) || b.bytes - a.bytes);
+    if (largest === undefined) return;
     // It takes a moment until it is over, in which no other need go for it.
     this.#all.delete(largest);
     largest.giveWay();

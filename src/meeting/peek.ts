@@ -2,8 +2,8 @@ import { DropError } from '../errors.ts';
 import type { Offered, Peer } from '../events.ts';
 import {
   MAX_BATCH,
+  MAX_HELD,
   MAX_OPEN_ENTRIES,
-  MAX_OPEN_UNITS,
   MAX_PEEKS,
   PEEK_LIMIT,
   SHOWN_ROOTS,
@@ -71,5 +71,5 @@ async function hearOffer(channel: Channel): Promise<Offered> {
   return offer;
 }
 
-/** UTF-16 units of names that one may tell: all that are asked hold no more than all that send. */
-const MAX_UNITS = MAX_OPEN_UNITS / MAX_PEEKS;
+/** UTF-16 units of names that one may tell: all that are asked hold half as much as all that send. */
+const MAX_UNITS = MAX_HELD / 4 / MAX_PEEKS;

@@ -7,6 +7,9 @@ export interface Inbox {
   /** Whether nothing that was offered can be here already, as a whole or in part. */
   readonly fresh: boolean;
 
+  /** Bytes of memory that it takes to its end. */
+  readonly memory: number;
+
   /** A connection begins, in which files are told by this; before the first by SHA-256. */
   connected(digest: DigestName): void;
 

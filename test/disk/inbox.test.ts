@@ -754,6 +754,23 @@ describe('a sender that never ends', () => {
     expect(readdirSync(join(target, 'f'))).toHaveLength(placed + 1);
   });
 
+  test('of folders that cannot be made, either', async () => {
+    const inbox = await inboxIn(newFolder(), { memory: 400_000 });
+    const deep = ['f'];
+    for (; deep.length < 16; deep.push(long)) await inbox.place(folder(deep.join('/')), unasked);
+    for (; deep.length < 19; deep.push(long)) inbox.defer(folder(deep.join('/')));
+    // It is too long for the system, which is found out for each folder in it.
+    const lost = deep.slice(0, -1).join('/');
+    const codes = [];
+    for (let i = 0; i < 50; i++) {
+      const failure = await failureOf(place(inbox, folder(`${lost}/${i}`), unasked));
+      codes.push((failure as DropError).code);
+    }
+    expect(codes[0]).toBe('unsafe-name');
+    expect(codes.at(-1)).toBe('too-many');
+    await inbox.close();
+  });
+
   const whole = async (inbox: Inbox, { path }: FileEntry): Promise<unknown> => {
     const entry = file(path, 1);
     const bytes = Buffer.from('x');

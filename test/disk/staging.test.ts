@@ -17,14 +17,17 @@ import { basename, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openStagings, type Staging, type Stagings } from '../../src/disk/staging.ts';
 import type { PeerId } from '../../src/events.ts';
+import { MAX_MADE, MAX_PARTS } from '../../src/limits.ts';
 import { finished, text } from '../support/process.ts';
 import { describeWith } from '../support/skip.ts';
 import {
   asUser,
   file,
+  inboxIn,
   newFolder,
   newFolderOfUser,
   PEER,
+  partsIn,
   spawnReceiver,
   tree,
   type Work,
@@ -151,7 +154,50 @@ describe('a staging folder', () => {
   });
 });
 
+describe('a list of folders that were made', () => {
+  test('is remembered up to some of them, in however many folders it lies', async () => {
+    const both = [await stagings.claim(target, PEER), await stagings.claim(target, PEER)];
+    for (const [i, staging] of both.entries()) {
+      const folder = join(begin(staging), '..');
+      const keys = Array.from({ length: 0.75 * MAX_MADE }, (_, n) => `${i}${n}`.padStart(32, '0'));
+      const lines = keys.map((key) => `${key}.1\n`).join('');
+      writeFileSync(join(folder, 'made'), lines, { mode: 0o600 });
+      staging.close();
+    }
+    const { memory } = await stagings.claim(target, PEER);
+    const some = 100_000;
+    expect(memory).toBeGreaterThan(some * 130);
+    expect(memory).toBeLessThan(MAX_MADE * 130 + some);
+  });
+});
+
 describe('a part', () => {
+  test('more than are remembered are not kept, in however many folders they lie', async () => {
+    const both = [await stagings.claim(target, PEER), await stagings.claim(target, PEER)];
+    for (const staging of both) {
+      const part = begin(staging);
+      for (let n = 0; n < MAX_PARTS / 2; n++) {
+        const name = `${n}`.padStart(32, '0');
+        writeFileSync(join(part, '..', `${name}.3.0`), 'abc', { mode: 0o600 });
+      }
+      staging.close();
+    }
+    const count = (): number =>
+      readdirSync(target).flatMap((name) => readdirSync(join(target, name))).length;
+    const inbox = await inboxIn(target, { stagings });
+    expect(count()).toBe(MAX_PARTS);
+    const incoming = await inbox.open(file('new', 3), 0);
+    await incoming.write(Buffer.from('ab'));
+    await incoming.keep();
+    expect(count()).toBe(MAX_PARTS);
+    // What begins in the place of another one is.
+    const again = await inbox.open(ENTRY, 0);
+    await again.write(Buffer.from('ab'));
+    await again.keep();
+    expect(partsIn(target).map((path) => statSync(path).size)).toContain(2);
+    await inbox.close();
+  });
+
   test.each([
     ['of another path', file('y', 3)],
     ['of another size', file('x', 4)],

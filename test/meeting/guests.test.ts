@@ -1,8 +1,11 @@
 import { setImmediate } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import {
+  INBOX_MEMORY,
+  MAX_HELD,
+  MAX_MADE,
   MAX_OPEN_ENTRIES,
-  MAX_OPEN_UNITS,
+  MAX_PARTS,
   MAX_PATH,
   MAX_TARGET,
   OPEN_BYTES,
@@ -31,13 +34,14 @@ describe('visits', () => {
 });
 
 describe('what is offered and open', () => {
-  /** Offers of so many units, and which of them had to end. */
-  function enter(most: number, sizes: number[]) {
+  /** Offers of so many bytes, each of another device if not said otherwise, and which of them had to end. */
+  function enter(most: number, sizes: number[], whose = sizes.map((_, n) => `${n}`)) {
     const offers = new OpenOffers(most);
     const ended: number[] = [];
     const leave = sizes.map((_, n) =>
       offers.enter({
-        get units() {
+        who: whose[n] as string,
+        get bytes() {
           return sizes[n] as number;
         },
         giveWay: () => void ended.push(n),
@@ -61,6 +65,15 @@ describe('what is offered and open', () => {
     expect(ended).toEqual([1, 0]);
   });
 
+  test('of one device in many transfers gives way before the single larger one of another', () => {
+    const { offers, sizes, ended } = enter(100, [20, 25, 20, 30], ['eve', 'eve', 'eve', 'ana']);
+    offers.grown();
+    expect(ended).toEqual([]);
+    sizes[3] = 40;
+    offers.grown();
+    expect(ended).toEqual([1]);
+  });
+
   test('counts no more when it is over', () => {
     const { offers, ended, leave } = enter(100, [50, 51]);
     leave[0]?.();
@@ -69,7 +82,9 @@ describe('what is offered and open', () => {
   });
 
   test('has room for any that is alone', () => {
-    expect(MAX_OPEN_UNITS).toBe(MAX_OPEN_ENTRIES * (MAX_PATH + MAX_TARGET));
+    const open = 2 * MAX_OPEN_ENTRIES * (MAX_PATH + MAX_TARGET);
+    const kept = 1500 * MAX_PARTS + 130 * MAX_MADE;
+    expect(open + INBOX_MEMORY + kept).toBeLessThan(MAX_HELD);
   });
 });
 

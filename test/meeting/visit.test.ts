@@ -23,7 +23,7 @@ import { type House, host } from '../../src/meeting/visit.ts';
 import type { Connection } from '../../src/net/tls.ts';
 import { fromHex } from '../../src/protocol/bytes.ts';
 import { CodeGuard } from '../../src/protocol/code.ts';
-import type { FileEntry } from '../../src/protocol/manifest.ts';
+import type { FileEntry, FolderEntry } from '../../src/protocol/manifest.ts';
 import { Channel } from '../../src/transfer/channel.ts';
 import { type Chosen, greetAsChooser, introduce } from '../../src/transfer/greeting.ts';
 import { Home } from '../support/home.ts';
@@ -54,7 +54,7 @@ interface Manner {
   readonly open?: 'ask' | 'capped';
   readonly pin?: boolean;
   readonly saving?: SavingOptions;
-  /** UTF-16 units that all may offer together. */
+  /** Bytes that the offers of all may take together. */
   readonly most?: number;
 }
 
@@ -586,7 +586,7 @@ describe('a visit', () => {
       ask();
       return from.id === EVE || answer;
     };
-    house = await open({ accept, most: 1_000 });
+    house = await open({ accept, most: 2_000 });
     await house.self.trust.add({ id: BOB, name: 'Bob' });
     await house.self.trust.add({ id: EVE, name: 'Eve' });
     const bobs = offer(await bob(), 'a.txt');
@@ -607,6 +607,51 @@ describe('a visit', () => {
     // As long as nothing came of it, nothing is said of it.
     expect(events.filter(({ event }) => event === 'error')).toEqual([]);
     expect(await offer(await bob(), 'b.txt')).toBe('accept');
+  });
+
+  test('of whose transfers most is needed to the end loses the largest, though nobody is there for it', async () => {
+    house = await open({ most: 40_000 });
+    for (const id of [BOB, EVE]) {
+      await house.self.trust.add({ id, name: 'Bob or Eve' });
+      await house.self.trust.setTrust(id, 'auto');
+    }
+    /** So many folders, of which each is remembered to the end. */
+    const bring = async (id: PeerId, count: number) => {
+      const { channel, over } = come(id);
+      await greet(channel, id);
+      await introduce(channel, 'Bob or Eve');
+      const names = Array.from({ length: count + 1 }, (_, n) => `${count} ${n}`);
+      const entries = names.map((path): FolderEntry => ({ kind: 'folder', path, mtime: 0 }));
+      const [last, ...most] = entries as [FolderEntry, ...FolderEntry[]];
+      const offered = { type: 'offer', files: 0, bytes: 0 } as const;
+      await channel.say({ type: 'begin', continues: null, checksum: false, digests: ['sha256'] });
+      await channel.say({ type: 'roots', names, final: true });
+      await channel.say({ ...offered, entries: most, final: false });
+      const { transfer } = await channel.hear('begun');
+      for (const type of ['accept', 'want'] as const) await channel.hear(type);
+      const finish = async (): Promise<unknown> => {
+        await channel.say({ ...offered, entries: [last], final: true });
+        await channel.hear('want');
+        await channel.say({ type: 'done' });
+        return channel.hear('complete');
+      };
+      return { channel, over, transfer, finish };
+    };
+    const failures = () => events.filter((one) => one.event === 'error' && one.code === 'busy');
+    const over = await bring(EVE, 60);
+    over.channel.fail(new DropError('cancelled'));
+    await over.over;
+    const eves = await bring(EVE, 50);
+    await eves.channel.end();
+    await eves.over;
+    const bobs = await bring(BOB, 40);
+    expect(failures()).toEqual([]);
+    const more = await bring(EVE, 20);
+    expect(await more.finish()).toMatchObject({ type: 'complete' });
+    const lost = [{ code: 'busy', transfer: eves.transfer }];
+    await vi.waitFor(() => expect(failures()).toMatchObject(lost), PATIENCE);
+    expect(await bobs.finish()).toMatchObject({ type: 'complete' });
+    expect(failures()).toHaveLength(1);
   });
 
   test('that comes to nothing again and again is told of a few times, until something comes of one', async () => {
