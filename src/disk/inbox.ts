@@ -165,6 +165,7 @@ class DiskInbox implements Inbox {
   ) {
     this.#target = target;
     this.#staging = staging;
+    staging.onGone = (part) => void this.#starts.delete(part);
     this.#landing = landing;
     this.#syncs = syncs;
     this.#digests = new Digests(handles, hashers);
@@ -183,7 +184,7 @@ class DiskInbox implements Inbox {
   }
 
   get memory(): number {
-    return this.#landing.memory + this.#staging.memory;
+    return this.#landing.memory + this.#staging.memory + START_MEMORY * this.#starts.size;
   }
 
   async room(): Promise<number> {
@@ -571,6 +572,9 @@ class DiskInbox implements Inbox {
     }
   }
 }
+
+/** What the hash of what is in a part takes of the memory, as measured. */
+const START_MEMORY = 1000;
 
 /** What is written, verified and synced, and where it lies until it has its name. */
 interface Finished {

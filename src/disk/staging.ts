@@ -186,6 +186,8 @@ export class Staging {
   readonly #parts = new Map<string, Set<string>>();
   /** How many. */
   #partCount = 0;
+  /** Hears of each part that is no more. */
+  onGone = (_part: string): void => {};
   /** Those that are being written; also new ones, which are not among the others. */
   readonly #busy = new Few<string>();
   /** The folders that broken transfers made, by what their paths are called here. */
@@ -370,6 +372,7 @@ export class Staging {
   }
 
   #forget(part: string): void {
+    this.onGone(part);
     const key = keyIn(part);
     const parts = this.#parts.get(key);
     if (parts?.delete(part)) this.#partCount -= 1;
@@ -377,8 +380,8 @@ export class Staging {
   }
 }
 
-/** What a part takes of the memory, the hash of what is in it included, and what a folder does in the list; as measured. */
-const PART_MEMORY = 1500;
+/** What a part and a line of the list take of the memory, as measured. */
+const PART_MEMORY = 500;
 const LINE_MEMORY = 130;
 
 /** Several times the longest path and what else a record says. */

@@ -154,6 +154,20 @@ describe('a staging folder', () => {
   });
 });
 
+test('what is known of a part is forgotten with it', async () => {
+  const inbox = await inboxIn(target, { stagings });
+  const keep = async (size: number): Promise<number> => {
+    const incoming = await inbox.open(file('x', size), 0);
+    await incoming.write(Buffer.from('a'));
+    await incoming.keep();
+    return inbox.memory;
+  };
+  const first = await keep(2);
+  expect(first).toBeGreaterThan(0);
+  for (let size = 3; size < 10; size++) expect(await keep(size)).toBe(first);
+  await inbox.close();
+});
+
 describe('a list of folders that were made', () => {
   test('is remembered up to some of them, in however many folders it lies', async () => {
     const both = [await stagings.claim(target, PEER), await stagings.claim(target, PEER)];

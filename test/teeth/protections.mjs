@@ -1926,6 +1926,13 @@ const DISK = [
     test: staging('more than are remembered are not kept'),
   },
   {
+    name: 'what is known of a part is forgotten with it',
+    file: 'src/disk/inbox.ts',
+    from: '    staging.onGone = (part) => void this.#starts.delete(part);\n',
+    to: '',
+    test: staging('what is known of a part is forgotten with it'),
+  },
+  {
     name: 'nor more folders that were made',
     file: 'src/disk/staging.ts',
     from: '      if (this.#listed.size >= MAX_MADE) return;\n',
