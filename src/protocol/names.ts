@@ -51,9 +51,9 @@ export function forTerminal(text: string, max = 256): string {
   const shown = start.replace(UNSHOWABLE, '\ufffd').replace(STACKED, '$1');
   // Most are so short that their characters need not be told apart.
   if (shown.length <= max && start === text) return shown;
-  const characters = Array.from(characterSegments(shown), ({ segment }) => segment);
-  if (characters.length <= max && start === text) return shown;
-  return `${characters.slice(0, max - 1).join('')}…`;
+  const all = [...characters(shown)];
+  if (all.length <= max && start === text) return shown;
+  return `${all.slice(0, max - 1).join('')}…`;
 }
 
 /**
@@ -88,15 +88,17 @@ export function canMean(text: string, { name, id }: Device): boolean {
 /** The longest start of `text` of at most `bytes` bytes, cut between characters if it can be. */
 export function clip(text: string, bytes: number): string {
   if (utf8(text).length <= bytes) return text;
-  const [first] = characterSegments(text);
-  const splits = first !== undefined && utf8(first.segment).length <= bytes;
-  const parts = splits ? Array.from(characterSegments(text), ({ segment }) => segment) : [...text];
+  const [first = ''] = characters(text);
+  // One character can have hundreds of marks.
+  const parts = utf8(first).length <= bytes ? characters(text) : text;
   let room = bytes;
-  const end = parts.findIndex((part) => {
+  let end = 0;
+  for (const part of parts) {
     room -= utf8(part).length;
-    return room < 0;
-  });
-  return parts.slice(0, end).join('');
+    if (room < 0) break;
+    end += part.length;
+  }
+  return text.slice(0, end);
 }
 
 function repair(name: string, { platform, top }: Place): string {
@@ -186,9 +188,9 @@ const BLANKS = /[\s\u2800]+/gu;
 const UNITS_PER_CHARACTER = 16;
 
 /** What a person takes for one character each. */
-function characterSegments(text: string): Intl.Segments {
+function* characters(text: string): Generator<string, void> {
   segmenter ??= new Intl.Segmenter('und', { granularity: 'grapheme' });
-  return segmenter.segment(text);
+  for (const { segment } of segmenter.segment(text)) yield segment;
 }
 
 /** Made when it is needed: that takes 10 ms, for which nobody should wait who starts. */

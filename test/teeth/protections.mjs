@@ -1615,7 +1615,7 @@ const NAMES = [
   {
     name: 'nothing of a peer fills a screen',
     file: 'src/protocol/names.ts',
-    from: 'if (characters.length <= max && start === text) return shown;',
+    from: 'if (all.length <= max && start === text) return shown;',
     to: 'if (max > 0) return shown;',
     test: names('a long text ends in an ellipsis'),
   },
