@@ -81,7 +81,7 @@ async function waitFor(
   const heard: Heard = { there: new Map(), silent: new Map(), nothing: undefined };
   const { there, silent } = heard;
   const settle = settler();
-  settle.start(wait);
+  settle.end(wait);
   const stop = AbortSignal.any([signal, settle.signal]);
   for await (const event of around(self, { ...options, signal: stop }, porch)) {
     if (event.event === 'silent') {
@@ -99,8 +99,8 @@ async function waitFor(
     if (known !== undefined) continue;
     if ([...there.values()].some(isProven)) break;
     // A new device need not be the only one of that name: others may be about to answer.
-    if (there.size > 0) settle.start(SETTLE);
-    else if (silent.size > 0) settle.start(SILENT_SETTLE);
+    if (there.size > 0) settle.endWith(there, SETTLE);
+    else if (silent.size > 0) settle.endWith(silent, SILENT_SETTLE);
   }
   if (signal.aborted) throw signal.reason;
   return chosenOf(heard, options, known);
@@ -157,14 +157,23 @@ const SETTLE = 600;
 /** How long one that is announced may take to answer, or to dial us of its own accord. */
 const SILENT_SETTLE = 2_000;
 
-function settler(): { signal: AbortSignal; start(ms: number): void } {
+/** Ends a search. */
+function settler() {
   const controller = new AbortController();
-  const started = new Set<number>();
+  const started = new Set<unknown>();
+  const after = (ms: number, act: () => void) => void setTimeout(act, ms).unref();
   return {
     signal: controller.signal,
-    start(ms) {
-      if (!started.has(ms)) setTimeout(() => controller.abort(), ms).unref();
-      started.add(ms);
+    /** In so many milliseconds, whoever is there by then. */
+    end: (ms: number): void => after(ms, () => controller.abort()),
+    /** In so many milliseconds from now, if any of those is left then. */
+    endWith(heard: ReadonlyMap<string, unknown>, ms: number): void {
+      if (started.has(heard)) return;
+      started.add(heard);
+      after(ms, () => {
+        started.delete(heard);
+        if (heard.size > 0) controller.abort();
+      });
     },
   };
 }

@@ -221,7 +221,9 @@ async function standingOf(
   { id, name, addresses }: Change,
 ): Promise<{ name: string; standing: Standing }> {
   if (id === identity.id) {
-    const here = addresses.some((address) => isOwnAddress(hostOf(address)));
+    // One that has only come to the porch has none. If it came from elsewhere, it is found out when it is called.
+    const here =
+      addresses.length === 0 || addresses.some((address) => isOwnAddress(hostOf(address)));
     return { name, standing: here ? 'self' : 'clone' };
   }
   const known = await trust.get(id);

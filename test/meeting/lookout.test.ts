@@ -3,7 +3,7 @@ import type { DiscoverEvent, Offered, PeerId } from '../../src/events.ts';
 import { makePorch } from '../../src/meeting/look.ts';
 import { lookAround } from '../../src/meeting/lookout.ts';
 import { peek } from '../../src/meeting/peek.ts';
-import { openSelf } from '../../src/meeting/self.ts';
+import { openSelf, type Self } from '../../src/meeting/self.ts';
 import { latest } from '../../src/net/latest.ts';
 import { type Change, watchPeers } from '../../src/net/watch.ts';
 import { TempFolder } from '../support/home.ts';
@@ -39,11 +39,21 @@ test('what a device shares is told of where it is by then', async () => {
   expect(await there.hear('found', [])).toMatchObject({ addresses: [], offer: OFFER });
 });
 
+test('we ourselves are on this computer, also where another process of ours has come to us', async () => {
+  await using there = await Looking.begin();
+  const { id } = there.self.identity;
+  const standing = (addresses: readonly string[]) => there.hear('found', addresses, id);
+  expect(await standing([])).toMatchObject({ standing: 'self' });
+  expect(await standing(['127.0.0.1:1'])).toMatchObject({ standing: 'self' });
+  expect(await standing(['192.0.2.1:1'])).toMatchObject({ standing: 'clone' });
+});
+
 const OFFER: Offered = { roots: ['a'], files: 1, texts: 0, bytes: 1, sized: true, final: true };
 
 /** Somebody who looks what others share, and knows Bob. */
 class Looking implements AsyncDisposable {
   readonly #home = new TempFolder();
+  self!: Self;
   readonly #changes = latest<Change>();
   readonly #told: ((offer: Offered) => void)[] = [];
   #events: AsyncGenerator<DiscoverEvent, void> | undefined;
@@ -51,6 +61,7 @@ class Looking implements AsyncDisposable {
   static async begin(): Promise<Looking> {
     const looking = new Looking();
     const self = await openSelf({ home: looking.#home.path, name: 'Ana' });
+    looking.self = self;
     await self.trust.add({ id, name: 'Bob' });
     vi.mocked(watchPeers).mockImplementation(async function* () {
       yield* looking.#changes;
@@ -61,9 +72,9 @@ class Looking implements AsyncDisposable {
     return looking;
   }
 
-  hear(state: Change['state'], addresses: readonly string[] = []): Promise<unknown> {
+  hear(state: Change['state'], addresses: readonly string[] = [], who = id): Promise<unknown> {
     const run = '1234567890abcdef';
-    this.#changes.put('', { state, id, run, name: 'Bob', way: 'get', addresses });
+    this.#changes.put('', { state, id: who, run, name: 'Bob', way: 'get', addresses });
     return this.next();
   }
 

@@ -2878,6 +2878,20 @@ const WINDOW = [
     test: test('web/words')('only what is new is read aloud'),
   },
   {
+    name: 'whoever was announced and went ends no search',
+    file: 'src/meeting/find.ts',
+    from: 'if (heard.size > 0) controller.abort();',
+    to: 'controller.abort();',
+    test: ['test/meeting/find.test.ts', 'keeps nobody from being waited for'],
+  },
+  {
+    name: 'what has come to us from this computer is no clone',
+    file: 'src/meeting/lookout.ts',
+    from: 'addresses.length === 0 || addresses.some(',
+    to: 'addresses.some(',
+    test: ['test/meeting/lookout.test.ts', 'we ourselves are on this computer'],
+  },
+  {
     name: 'nobody is called for more than can be borne',
     file: 'src/web/window/calls.ts',
     from: ' && this.#hasRoom',
