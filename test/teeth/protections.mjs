@@ -1508,14 +1508,14 @@ const PRIVATE = [
     file: 'src/disk/private.ts',
     from: "if (readFileSync(path, 'utf8') === text) {",
     to: 'if (path) {',
-    test: note('has read what the one before it wrote'),
+    test: note('whose turn it is comes first'),
   },
   {
     name: 'of several that would replace a text one is the next',
     file: 'src/disk/private.ts',
     from: "if (!isSystemError(error, 'EEXIST')) throw error;\n    }\n    //",
     to: 'rmSync(next, { force: true });\n      continue;\n    }\n    //',
-    test: note('has read what the one before it wrote'),
+    test: note('whose turn it is comes first'),
   },
   {
     name: 'and not one that crashed',
